@@ -78,7 +78,7 @@ class Problem(Protocol):
 
 class Space(Protocol):
     """What may vary in one problem, for proposers that know no domain. A `point` is a plain JSON-able mapping of decision
-    name to value."""
+    name to value; an `rng` is a `random.Random`."""
 
     def default(self) -> Mapping[str, Any]: ...
     def sample(self, rng: Any) -> Mapping[str, Any]: ...
