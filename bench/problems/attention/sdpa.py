@@ -1,0 +1,27 @@
+"""Scaled dot-product attention."""
+
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+
+n = 2
+heads = 8
+length = 768
+dim = 64
+
+
+class Model(nn.Module):
+    def forward(self, q, k, v):
+        return F.scaled_dot_product_attention(q, k, v)
+
+
+def get_inputs():
+    return [
+        torch.randn(n, heads, length, dim),
+        torch.randn(n, heads, length, dim),
+        torch.randn(n, heads, length, dim),
+    ]
+
+
+def get_init_inputs():
+    return []

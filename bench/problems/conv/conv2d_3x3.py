@@ -1,0 +1,26 @@
+"""3x3 convolution of mid-network size."""
+
+import torch
+import torch.nn as nn
+
+n = 8
+c = 64
+o = 64
+h = 56
+
+
+class Model(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(c, o, 3, padding=1)
+
+    def forward(self, x):
+        return self.conv(x)
+
+
+def get_inputs():
+    return [torch.randn(n, c, h, h)]
+
+
+def get_init_inputs():
+    return []

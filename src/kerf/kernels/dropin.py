@@ -1,0 +1,215 @@
+"""The Python half of a drop-in: one readable file with `ModelNew` around the generated C, with no import of kerf."""
+
+from __future__ import annotations
+
+import base64
+import json
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any
+
+import torch
+
+from kerf.kernels.assemble import Assembly, Segment
+from kerf.kernels.codegen.standalone import TORCH_DTYPE
+from kerf.kernels.ir import Buffer, Library, Ref, Role
+
+SOURCE = "kernel.c"
+_MARK_CONSTANTS, _MARK_STEPS = "# <<CONSTANTS>>", "        # <<STEPS>>"
+
+
+@dataclass(frozen=True)
+class Signature:
+    """What a drop-in must look like from outside. `state`: (key, shape, dtype, trained) of the original's state dict, in order;
+    `constants`: tensors the program reads that the state dict lacks, by `Buffer.source`; `values`: the plain (non-tensor)
+    arguments it was built for; `returns_tuple`: forward() returns a tuple or list rather than one tensor."""
+
+    title: str
+    state: tuple[tuple[str, tuple[int, ...], torch.dtype, bool], ...]
+    constants: Mapping[str, torch.Tensor]
+    values: Sequence[Any] = ()
+    returns_tuple: bool = False
+
+
+def dropin(assembly: Assembly, signature: Signature, flags: Sequence[str], custom_op: str = "") -> dict[str, str]:
+    """The candidate's files: kernel.py, kernel.c and manifest.json. `custom_op` ("namespace::name") also registers the call as a
+    torch.library custom operator."""
+    template = files("kerf.kernels").joinpath("dropin_template.py").read_text()
+    body = template[template.index("from __future__") :]
+    body = body.replace(_MARK_CONSTANTS, _constants(assembly, signature, flags)).replace(_MARK_STEPS, _steps(assembly))
+    text = f'"""{_docstring(assembly, signature)}"""\n\n' + body + (_custom_op(custom_op) if custom_op else "")
+    return {"kernel.py": text, SOURCE: assembly.source, "manifest.json": json.dumps(_manifest(assembly, flags), indent=1) + "\n"}
+
+
+def _manifest(assembly: Assembly, flags: Sequence[str]) -> dict[str, Any]:
+    return {
+        "format": 1,
+        "entry": "kernel.py",
+        "interface": "native",
+        "shapes": "exact",
+        "threads": assembly.threads,
+        "sources": {SOURCE: {"output": "kernel.so", "flags": list(flags)}},
+        "parameters": dict(assembly.schedule),
+        "provenance": assembly.provenance,
+    }
+
+
+def _docstring(assembly: Assembly, signature: Signature) -> str:
+    generated = sum(p["by"] == "generated" for p in assembly.provenance)
+    library = [p["what"] for p in assembly.provenance if p["by"] == "library"]
+    lines = [
+        f"{signature.title}: a drop-in replacement, with its C in {SOURCE} beside this file.",
+        "",
+        "    from kernel import ModelNew",
+        "    fast = ModelNew.from_module(model)      # same weights; other shapes go to `model`",
+        "",
+        f"{generated} generated kernel{'s' if generated != 1 else ''}" + (f"; library calls: {', '.join(library)}." if library else "; no library calls."),
+        "Needs torch, and a C compiler the first time it is imported on a machine.",
+    ]
+    return "\n".join(lines).replace("\\", "/").replace('"""', "'''") + "\n"
+
+
+def _constants(assembly: Assembly, signature: Signature, flags: Sequence[str]) -> str:
+    program, slot = assembly.program, {b.name: i for i, b in enumerate(assembly.table)}
+    params = [b for b in assembly.table if b.role is Role.PARAM]
+    held = [b for b in params if b.source in signature.constants]
+    keyed = [b for b in params if b.source not in signature.constants]
+    temps = [b for b in assembly.table if b.name in assembly.offsets]
+    outputs = [program.buffers[n] for n in program.outputs]
+    made = {b.name for p in assembly.pieces if p.group for b in p.group.outputs}
+    rows = {
+        "SOURCE": repr(SOURCE),
+        "FLAGS": repr(list(flags)),
+        "INPUTS": _listed(f"({b.name!r}, {b.shape!r}, {TORCH_DTYPE[b.dtype]})" for b in (program.buffers[n] for n in program.inputs)),
+        "VALUES": repr(list(signature.values)),
+        "OUTPUTS": _listed(f"({b.name!r}, {b.shape!r}, {TORCH_DTYPE[b.dtype]})" for b in outputs),
+        "RETURNS_TUPLE": repr(signature.returns_tuple),
+        "STATE": _listed(f"({k!r}, {s!r}, {d}, {t!r})" for k, s, d, t in signature.state),
+        "PARAMS": _listed(f"({slot[b.name]}, {b.source!r})" for b in keyed),
+        "CONSTANTS": _listed(f"({slot[b.name]}, {_encoded(b, signature.constants[b.source])})" for b in held),
+        "TEMPS": _listed(f"({slot[b.name]}, {assembly.offsets[b.name]}, {b.shape!r}, {TORCH_DTYPE[b.dtype]})" for b in temps),
+        "SLOTS": str(len(assembly.table)),
+        "INPUT_SLOTS": repr([slot[n] for n in program.inputs]),
+        "OUTPUT_SLOTS": repr([slot[n] if _written_by_kernel(program, n, made, i) else -1 for i, n in enumerate(program.outputs)]),
+        "WORKSPACE_BYTES": str(assembly.workspace_bytes),
+        "SCRATCH_BYTES": str(assembly.scratch_bytes),
+        "PACKED_BYTES": repr([p.bytes for p in assembly.packed]),
+        "THREADS": str(assembly.threads),
+    }
+    notes = {
+        "INPUTS": "tensors that forward() takes, in order: name, shape, dtype",
+        "STATE": "the original's state dict: key, shape, dtype, is it a parameter",
+        "PARAMS": "slot in the pointer table, state-dict key",
+        "TEMPS": "slot, byte offset in the workspace, shape, dtype",
+    }
+    return "\n".join((f"# {notes[k]}\n" if k in notes else "") + f"{k} = {v}" for k, v in rows.items())
+
+
+def _written_by_kernel(program: Any, name: str, made: set[str], position: int) -> bool:
+    """A returned buffer goes straight to the caller's memory, once; a second copy, a returned input and what a library made are
+    copied at the end."""
+    return name in made and name not in program.updates and program.outputs.index(name) == position
+
+
+def _listed(items: Any) -> str:
+    rows = list(items)
+    return "[]" if not rows else "[\n    " + ",\n    ".join(rows) + ",\n]"
+
+
+def _encoded(buffer: Buffer, value: torch.Tensor) -> str:
+    data = value.detach().contiguous().view(torch.uint8 if value.dim() else value.dtype)
+    raw = data.reshape(-1).view(torch.uint8).numpy().tobytes() if value.numel() else b""
+    coded = base64.b85encode(zlib.compress(raw, 9)).decode() if raw else base64.b85encode(zlib.compress(b"")).decode()
+    return f"({tuple(value.shape)!r}, {TORCH_DTYPE[buffer.dtype]}, {coded!r})"
+
+
+# ---------------------------------------------------------------- the steps of one call
+
+
+def _steps(assembly: Assembly) -> str:
+    """Statements of `_execute`: C segments, library calls between them, what is written back and what is copied out."""
+    program, slot = assembly.program, {b.name: i for i, b in enumerate(assembly.table)}
+    names = _Names(assembly, slot)
+    lines: list[str] = []
+    for segment in assembly.segments:
+        lines += [f"_LIB.{segment.symbol}(table, packed, scratch, threads)"] if not segment.library else names.library(segment)
+    for name, key in program.updates.items():
+        lines.append(f"self._state({key!r}).copy_({names.tensor(name)})")
+    made = {b.name for p in assembly.pieces if p.group for b in p.group.outputs}
+    for i, name in enumerate(program.outputs):
+        if not _written_by_kernel(program, name, made, i):
+            lines.append(f"out[{i}].copy_({names.tensor(name)})")
+    return "\n".join("        " + line for line in lines or ["pass"])
+
+
+class _Names:
+    """How the generated Python reaches each buffer as a tensor."""
+
+    def __init__(self, assembly: Assembly, slot: Mapping[str, int]) -> None:
+        self.assembly, self.slot, self.locals = assembly, slot, set[str]()
+
+    def tensor(self, name: str) -> str:
+        program, buffer = self.assembly.program, self.assembly.program.buffers[name]
+        if name in self.locals:
+            return f"t_{name}"
+        if name in program.inputs:
+            return f"tensors[{program.inputs.index(name)}]"
+        if buffer.role is Role.PARAM:
+            held = f"self._constants if {self.slot[name]} in self._constants else self._weights"
+            return f"({held})[{self.slot[name]}]"
+        if name in self.assembly.offsets:
+            return f"self._temps[{self.slot[name]}]"
+        return f"out[{program.outputs.index(name)}]"
+
+    def library(self, segment: Segment) -> list[str]:
+        call = segment.library
+        assert call is not None
+        path = "torch.ops." + call.target
+        args = [self._value(a) for a in call.args] + [f"{k}={self._value(v)}" for k, v in call.kwargs]
+        self.locals |= {b.name for b in call.outs}
+        left = ", ".join(f"t_{b.name}" for b in call.outs)
+        unpack = "," if _returns_sequence(call) and len(call.outs) == 1 else ""
+        lines = [f"{left}{unpack} = {path}({', '.join(args)})"]
+        for b in call.outs:
+            if b.name in self.slot:
+                lines += [f"t_{b.name} = _usable(t_{b.name})", f"table[{self.slot[b.name]}] = t_{b.name}.data_ptr()"]
+        return lines
+
+    def _value(self, value: object) -> str:
+        if isinstance(value, Ref):
+            return self.tensor(value.buffer)
+        if isinstance(value, tuple | list):
+            return "[" + ", ".join(self._value(v) for v in value) + "]"
+        if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
+            return f'float("{value}")'
+        return str(value) if isinstance(value, torch.dtype | torch.layout | torch.memory_format) else repr(value)
+
+
+def _returns_sequence(call: Library) -> bool:
+    """Does the ATen overload return several tensors (a tuple or a list)?"""
+    target: Any = torch.ops
+    for part in call.target.split("."):
+        target = getattr(target, part)
+    returns = target._schema.returns
+    return len(returns) > 1 or any("[]" in str(r.type) or "List" in str(r.type) for r in returns)
+
+
+def _custom_op(name: str) -> str:
+    return f'''
+
+def register(model: ModelNew, name: str = {name!r}) -> torch.library.CustomOpDef:
+    """Register `model`'s call as a torch.library custom operator taking and returning lists of tensors."""
+
+    @torch.library.custom_op(name, mutates_args=())
+    def operator(inputs: list[torch.Tensor]) -> list[torch.Tensor]:
+        result = model(*inputs)
+        return list(result) if isinstance(result, tuple) else [result]
+
+    @operator.register_fake
+    def _(inputs: list[torch.Tensor]) -> list[torch.Tensor]:
+        return [torch.empty(shape, dtype=dtype) for _, shape, dtype in OUTPUTS]
+
+    return operator
+'''

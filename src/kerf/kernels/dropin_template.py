@@ -1,0 +1,207 @@
+# What the generated file does besides its constants: everything below is copied into each drop-in as it stands, so it
+# imports torch and the standard library only. `dropin.py` fills in CONSTANTS (above) and STEPS (in `_execute`).
+from __future__ import annotations
+
+import base64
+import ctypes
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+import threading
+import zlib
+from pathlib import Path
+
+import torch
+
+# <<CONSTANTS>>
+
+
+def _library() -> ctypes.CDLL:
+    """kernel.so beside this file if it is up to date, else compiled once into the user's cache folder."""
+    folder = Path(__file__).resolve().parent
+    source, beside = folder / SOURCE, (folder / SOURCE).with_suffix(".so")
+    if beside.exists() and (not source.exists() or beside.stat().st_mtime >= source.stat().st_mtime):
+        return ctypes.CDLL(str(beside))
+    compiler = os.environ.get("CC") or shutil.which("gcc") or shutil.which("clang") or shutil.which("cc")
+    if compiler is None:
+        raise RuntimeError(f"no C compiler found to build {source}: install gcc or clang, or set CC")
+    key = hashlib.sha256(source.read_bytes() + repr((FLAGS, compiler, _cpu())).encode()).hexdigest()[:24]
+    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "kerf-dropins"
+    built = cache / f"{key}.so"
+    if not built.exists():
+        cache.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=cache) as scratch:
+            made = Path(scratch) / "kernel.so"
+            command = [compiler, *FLAGS, "-shared", "-fPIC", "-o", str(made), str(source), "-lm"]
+            said = subprocess.run(command, capture_output=True, text=True)
+            if said.returncode:
+                raise RuntimeError(f"could not compile {source}:\n{said.stderr}")
+            os.replace(made, built)
+    return ctypes.CDLL(str(built))
+
+
+def _cpu() -> str:
+    """-march=native code belongs to one kind of CPU: its flags are part of the cache key."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return ""
+    return next((line for line in lines if line.startswith(("flags", "Features"))), "")
+
+
+_LIB = _library()
+_VIEW_AS = {torch.bool: torch.uint8}
+
+
+def _aligned(size: int) -> torch.Tensor:
+    """`size` bytes at a 64-byte boundary."""
+    raw = torch.empty(size + 64, dtype=torch.uint8)
+    shift = -raw.data_ptr() % 64
+    return raw[shift : shift + size]
+
+
+def _usable(t: torch.Tensor) -> torch.Tensor:
+    """The tensor as the kernels read it: contiguous and 64-byte aligned; a copy where it is not."""
+    t = t.detach().contiguous()
+    return t if t.data_ptr() % 64 == 0 or t.numel() == 0 else _copy(t)
+
+
+def _copy(t: torch.Tensor) -> torch.Tensor:
+    room = _aligned(t.numel() * t.element_size()).view(t.dtype).view(t.shape)
+    room.copy_(t)
+    return room
+
+
+def _tensor_leaves(value: object) -> list[object]:
+    if isinstance(value, list | tuple):
+        return [leaf for item in value for leaf in _tensor_leaves(item)]
+    if isinstance(value, dict):
+        return [leaf for item in value.values() for leaf in _tensor_leaves(item)]
+    return [value]
+
+
+class ModelNew(torch.nn.Module):
+    """Drop-in for the module it was built from: same state dict, same results within the stated tolerance.
+
+    Inference only and for the shapes in INPUTS. A call it was not built for (other shapes or dtypes, a gradient needed) raises
+    ValueError, or goes to `original` when constructed with `otherwise="original"`. Constructor arguments of the original
+    are accepted and ignored: all sizes are built in. Weights come from `load_state_dict` (or `from_module`); they are packed
+    at the first call, and again whenever they change."""
+
+    def __init__(self, *args: object, original: torch.nn.Module | None = None, otherwise: str = "refuse", **kwargs: object) -> None:
+        super().__init__()
+        if otherwise not in ("refuse", "original") or (otherwise == "original" and original is None):
+            raise ValueError("otherwise must be 'refuse', or 'original' together with original=MODULE")
+        for key, shape, dtype, trained in STATE:
+            _register(self, key, torch.zeros(shape, dtype=dtype), trained)
+        self._original, self._otherwise = (original,), otherwise  # in a tuple: not a submodule
+        self._lock = threading.Lock()
+        self._ready: tuple[object, ...] | None = None
+
+    @classmethod
+    def from_module(cls, original: torch.nn.Module, otherwise: str = "original") -> ModelNew:
+        """A drop-in with `original`'s weights (shared, not copied)."""
+        new = cls(original=original, otherwise=otherwise)
+        new.load_state_dict(original.state_dict(), assign=True)
+        return new
+
+    def forward(self, *args: object, **kwargs: object) -> object:
+        problem = self._unfit(args, kwargs)
+        if problem:
+            return self._elsewhere(problem, args, kwargs)
+        out = tuple(torch.empty(shape, dtype=dtype) for _, shape, dtype in OUTPUTS)
+        self.run(*args, *kwargs.values(), out)
+        return out if RETURNS_TUPLE else out[0]
+
+    def run(self, *args: object) -> None:
+        """run(*inputs, out): destination-passing form; `out` is a tuple of contiguous tensors as in OUTPUTS."""
+        *inputs, out = args
+        tensors = [_usable(t) for t in _tensor_leaves(inputs) if isinstance(t, torch.Tensor)]
+        with self._lock:
+            self._prepare()
+            self._execute(tensors, out)
+
+    # ------------------------------------------------------------ what a call must be like
+
+    def _unfit(self, args: tuple[object, ...], kwargs: dict[str, object]) -> str:
+        """Why these arguments cannot be served; "" when they can."""
+        leaves = _tensor_leaves([*args, *kwargs.values()])
+        tensors = [t for t in leaves if isinstance(t, torch.Tensor)]
+        if len(tensors) != len(INPUTS):
+            return f"built for {len(INPUTS)} tensor arguments, got {len(tensors)}"
+        for t, (name, shape, dtype) in zip(tensors, INPUTS, strict=True):
+            if tuple(t.shape) != shape or t.dtype != dtype or t.device.type != "cpu":
+                return f"built for {name}: {dtype} {list(shape)} on cpu, got {t.dtype} {list(t.shape)} on {t.device}"
+        if [x for x in leaves if not isinstance(x, torch.Tensor)] != VALUES:
+            return f"built for the plain arguments {VALUES}"
+        if torch.is_grad_enabled() and any(t.requires_grad for t in (*tensors, *self.parameters())):
+            return "no gradient can be computed through it: call it under torch.no_grad() or torch.inference_mode()"
+        return ""
+
+    def _elsewhere(self, problem: str, args: tuple[object, ...], kwargs: dict[str, object]) -> object:
+        if self._otherwise == "original" and self._original[0] is not None:
+            return self._original[0](*args, **kwargs)
+        raise ValueError(problem)
+
+    # ------------------------------------------------------------ memory
+
+    def _state(self, key: str) -> torch.Tensor:
+        module_path, _, name = key.rpartition(".")
+        return getattr(self.get_submodule(module_path), name)
+
+    def _prepare(self) -> None:
+        """Allocate once; pack the weights at the first call and whenever they have changed."""
+        sources = [self._state(key) for _, key in PARAMS]
+        stamp = tuple((t.data_ptr(), t._version) for t in sources)
+        if self._ready == stamp:
+            return
+        if self._ready is None:
+            self._workspace, self._scratch = _aligned(WORKSPACE_BYTES), _aligned(SCRATCH_BYTES + 64)
+            self._packed_room = [_aligned(size) for size in PACKED_BYTES]
+            self._packed = (ctypes.c_void_p * max(1, len(PACKED_BYTES)))(*(t.data_ptr() for t in self._packed_room))
+            self._table = (ctypes.c_void_p * max(1, SLOTS))()
+            self._constants = {slot: _usable(_decoded(*constant)) for slot, constant in CONSTANTS}
+            self._temps = {slot: self._temp(slot, *where) for slot, *where in TEMPS}
+        self._weights = {slot: _usable(t) for (slot, _), t in zip(PARAMS, sources, strict=True)}
+        for slot, t in (*self._weights.items(), *self._constants.items(), *self._temps.items()):
+            self._table[slot] = t.data_ptr()
+        _LIB.kerf_pack(self._table, self._packed)
+        self._ready = stamp
+
+    def _temp(self, slot: int, offset: int, shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
+        size = torch.Size(shape).numel() * dtype.itemsize
+        return self._workspace[offset : offset + size].view(dtype).view(shape)
+
+    def _execute(self, tensors: list[torch.Tensor], out: tuple[torch.Tensor, ...]) -> None:
+        table, packed = self._table, self._packed
+        threads = ctypes.c_int(max(1, min(torch.get_num_threads(), THREADS)))
+        scratch = ctypes.c_void_p(self._scratch.data_ptr())
+        for slot, t in zip(INPUT_SLOTS, tensors, strict=True):
+            table[slot] = t.data_ptr()
+        for slot, t in zip(OUTPUT_SLOTS, out, strict=True):
+            if slot >= 0:
+                table[slot] = t.data_ptr()
+        # <<STEPS>>
+
+
+def _register(module: torch.nn.Module, key: str, value: torch.Tensor, trained: bool) -> None:
+    """Put `value` at the dotted state-dict key, making the containers on the way."""
+    *path, name = key.split(".")
+    for part in path:
+        if part not in module._modules:
+            module.add_module(part, torch.nn.Module())
+        module = module._modules[part]  # type: ignore[assignment]
+    if trained:
+        module.register_parameter(name, torch.nn.Parameter(value, requires_grad=False))
+    else:
+        module.register_buffer(name, value)
+
+
+def _decoded(shape: tuple[int, ...], dtype: torch.dtype, data: str) -> torch.Tensor:
+    """A constant of the original module that its state dict does not hold."""
+    raw = bytearray(zlib.decompress(base64.b85decode(data)))
+    if not raw:
+        return torch.zeros(shape, dtype=dtype)
+    return torch.frombuffer(raw, dtype=dtype).view(shape)
