@@ -1,0 +1,149 @@
+"""What running a module costs, found without running it: a pass over fake tensors (shapes only, no memory)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import FlopCounterMode
+
+
+@dataclass(frozen=True)
+class Cost:
+    """`flops` as torch's FlopCounterMode counts them (matrix products and convolutions, a multiply-add is 2), plus one for
+    each element that any other operator writes; bytes of inputs, of parameters and buffers, of outputs, and of everything
+    that was allocated in between (`temporaries`, not all alive at once; `largest` is the largest of them)."""
+
+    flops: int
+    input_bytes: int
+    param_bytes: int
+    output_bytes: int
+    temporaries: int
+    largest: int
+    random: tuple[str, ...]
+    returned: str
+
+    @property
+    def bytes(self) -> int:
+        """What must move at least once: inputs, parameters, outputs."""
+        return self.input_bytes + self.param_bytes + self.output_bytes
+
+    @property
+    def resident(self) -> int:
+        """An estimate of the peak memory of one eager call: everything that must move and two of the largest temporaries."""
+        return self.bytes + 2 * self.largest
+
+
+def flat_tensors(value: Any) -> Iterator[torch.Tensor]:
+    """The tensors in a nest of tuples, lists and dicts, in order."""
+    if isinstance(value, torch.Tensor):
+        yield value
+    elif isinstance(value, tuple | list):
+        for item in value:
+            yield from flat_tensors(item)
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from flat_tensors(item)
+
+
+def nbytes(tensors: Sequence[torch.Tensor] | Iterator[torch.Tensor]) -> int:
+    return sum(t.numel() * t.element_size() for t in tensors)
+
+
+class _Watch(TorchDispatchMode):
+    """Notes random operators and the size of what every operator makes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.random: list[str] = []
+        self.made = self.largest = self.elements = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        if torch.Tag.nondeterministic_seeded in func.tags and not _idle_dropout(func, args):
+            self.random.append(str(func))
+        if not func.is_view:
+            tensors = list(flat_tensors(out))
+            size = nbytes(tensors)
+            self.made, self.largest = self.made + size, max(self.largest, size)
+            self.elements += sum(t.numel() for t in tensors)
+        return out
+
+
+def _idle_dropout(func: Any, args: Any) -> bool:
+    """A dropout (or an attention with one) whose probability is zero draws nothing that matters."""
+    if "dropout" in func._schema.name:
+        return len(args) > 1 and args[1] == 0.0
+    for i, argument in enumerate(func._schema.arguments):
+        if argument.name == "dropout_p":
+            return (args[i] if len(args) > i else argument.default_value) == 0.0
+    return False
+
+
+@contextmanager
+def _fake() -> Iterator[FakeTensorMode]:
+    """Fake tensors without gradients. torch logs a traceback for every operator that refuses its shapes; here that is an
+    answer, not an accident."""
+    log = logging.getLogger("torch._subclasses.fake_tensor")
+    level = log.level
+    log.setLevel(logging.CRITICAL + 1)
+    try:
+        with FakeTensorMode(allow_non_fake_inputs=True) as mode, torch.no_grad():
+            yield mode
+    finally:
+        log.setLevel(level)
+
+
+def measure(build: Callable[[], torch.nn.Module], inputs: Callable[[], Sequence[Any]]) -> Cost:
+    """Cost of `build()(*inputs())`, with both called over fake tensors. Raises what they raise; an operator that needs
+    real values raises torch's DataDependentOutputException."""
+    with _fake():
+        module = build()
+        args = list(inputs())
+        return _run(module, args, list(module.parameters()) + list(module.buffers()))
+
+
+def static_bytes(build: Callable[[], torch.nn.Module], inputs: Callable[[], Sequence[Any]]) -> int:
+    """Bytes of inputs, parameters and buffers alone."""
+    with _fake():
+        module = build()
+        return nbytes(flat_tensors(list(inputs()))) + nbytes([*module.parameters(), *module.buffers()])
+
+
+def measure_module(module: torch.nn.Module, inputs: Sequence[Any]) -> Cost:
+    """The same for a module and inputs that exist; neither is changed."""
+    state = {**dict(module.named_parameters()), **dict(module.named_buffers())}
+    with _fake() as mode:
+        fake_state = {k: mode.from_tensor(v) for k, v in state.items()}
+        args = [mode.from_tensor(a) if isinstance(a, torch.Tensor) else a for a in inputs]
+        return _run(lambda *a: torch.func.functional_call(module, fake_state, a), args, list(state.values()))
+
+
+def _run(call: Callable[..., Any], args: Sequence[Any], state: Sequence[torch.Tensor]) -> Cost:
+    watch, counter = _Watch(), FlopCounterMode(display=False)
+    with counter, watch:
+        out = call(*args)
+    outputs = list(flat_tensors(out))
+    return Cost(
+        flops=int(counter.get_total_flops()) + watch.elements,
+        input_bytes=nbytes(flat_tensors(list(args))),
+        param_bytes=nbytes(state),
+        output_bytes=nbytes(outputs),
+        temporaries=watch.made,
+        largest=watch.largest,
+        random=tuple(dict.fromkeys(watch.random)),
+        returned="tensor" if outputs else type(out).__name__,
+    )
+
+
+def measure_real(module: torch.nn.Module, inputs: Sequence[Any]) -> Cost:
+    """The same by running the module: for references whose control flow or indexing needs real values. Changes the module's
+    state as any call does."""
+    with torch.no_grad():
+        return _run(module, list(inputs), [*module.parameters(), *module.buffers()])
