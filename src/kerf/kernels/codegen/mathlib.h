@@ -1,0 +1,466 @@
+// Scalar helpers that generated kernels call. `mathlib.prelude` copies those that a kernel uses into its file.
+//
+// Float32 functions are branch free, so that compilers vectorize loops that call them at any vector width. Errors are the
+// largest seen against float64, in units in the last place (ulp) of the result, with and without fused multiply-add. The
+// polynomials are weighted minimax fits of our own (Lawson iteration on Chebyshev nodes); argument reductions are the
+// standard ones of Cody and Waite, "Software Manual for the Elementary Functions" (1980), and Muller, "Elementary Functions".
+// Blocks are separated by blank lines; a block's helpers are found by the kf_ names in it.
+
+typedef uint16_t kf_bf16; // the upper half of a float
+
+typedef uint16_t kf_f16; // IEEE binary16
+
+static inline uint32_t kf_bits(float x) { uint32_t u; memcpy(&u, &x, 4); return u; }
+
+static inline float kf_float(uint32_t u) { float x; memcpy(&x, &u, 4); return x; }
+
+static inline uint64_t kf_bits_f64(double x) { uint64_t u; memcpy(&u, &x, 8); return u; }
+
+static inline double kf_double(uint64_t u) { double x; memcpy(&x, &u, 8); return x; }
+
+static inline float kf_from_bf16(kf_bf16 h) { return kf_float((uint32_t)h << 16); }
+
+// Round to nearest even; a NaN stays a (quiet) NaN.
+static inline kf_bf16 kf_to_bf16(float x) {
+    uint32_t u = kf_bits(x);
+    uint32_t rounded = (u + 0x7fffu + ((u >> 16) & 1u)) >> 16;
+    return (kf_bf16)(x == x ? rounded : (u >> 16) | 0x40u);
+}
+
+// The exponent is rebased by an exact multiplication, which also normalizes subnormals.
+static inline float kf_from_f16(kf_f16 h) {
+    uint32_t magnitude = (uint32_t)(h & 0x7fffu) << 13;
+    uint32_t u = kf_bits(kf_float(magnitude) * 0x1p112f);
+    u = magnitude >= 0x0f800000u ? u | 0x7f800000u : u;
+    return kf_float(u | (uint32_t)(h & 0x8000u) << 16);
+}
+
+// Round to nearest even; overflow to infinity; a NaN stays a (quiet) NaN.
+static inline kf_f16 kf_to_f16(float x) {
+    uint32_t u = kf_bits(x), a = u & 0x7fffffffu;
+    uint32_t normal = (a + 0xfffu + ((a >> 13) & 1u) - (112u << 23)) >> 13;
+    uint32_t subnormal = kf_bits(kf_float(a) + 0.5f) - 0x3f000000u; // the adder rounds at 2^-24
+    uint32_t special = a > 0x7f800000u ? 0x7e00u : 0x7c00u;
+    uint32_t r = a >= 0x47800000u ? special : a < 0x38800000u ? subnormal : normal;
+    return (kf_f16)(r | (u >> 16 & 0x8000u));
+}
+
+// NaN if either is, as torch.maximum.
+static inline float kf_max(float a, float b) { return (a > b) | (a != a) ? a : b; }
+
+static inline float kf_min(float a, float b) { return (a < b) | (a != a) ? a : b; }
+
+static inline double kf_max_f64(double a, double b) { return (a > b) | (a != a) ? a : b; }
+
+static inline double kf_min_f64(double a, double b) { return (a < b) | (a != a) ? a : b; }
+
+static inline int64_t kf_max_i64(int64_t a, int64_t b) { return a > b ? a : b; }
+
+static inline int64_t kf_min_i64(int64_t a, int64_t b) { return a < b ? a : b; }
+
+static inline float kf_abs(float x) { return __builtin_fabsf(x); }
+
+static inline double kf_abs_f64(double x) { return __builtin_fabs(x); }
+
+static inline int64_t kf_abs_i64(int64_t x) { return x < 0 ? -x : x; }
+
+static inline float kf_sign(float x) { return (float)((x > 0.0f) - (x < 0.0f)); }
+
+static inline double kf_sign_f64(double x) { return (double)((x > 0.0) - (x < 0.0)); }
+
+static inline int64_t kf_sign_i64(int64_t x) { return (x > 0) - (x < 0); }
+
+static inline float kf_floor(float x) { return __builtin_floorf(x); }
+
+static inline double kf_floor_f64(double x) { return __builtin_floor(x); }
+
+static inline int64_t kf_floor_i64(int64_t x) { return x; }
+
+static inline float kf_ceil(float x) { return __builtin_ceilf(x); }
+
+static inline double kf_ceil_f64(double x) { return __builtin_ceil(x); }
+
+static inline int64_t kf_ceil_i64(int64_t x) { return x; }
+
+static inline float kf_trunc(float x) { return __builtin_truncf(x); }
+
+static inline double kf_trunc_f64(double x) { return __builtin_trunc(x); }
+
+static inline int64_t kf_trunc_i64(int64_t x) { return x; }
+
+// Halves to even.
+static inline float kf_round(float x) { return __builtin_rintf(x); }
+
+static inline double kf_round_f64(double x) { return __builtin_rint(x); }
+
+static inline int64_t kf_round_i64(int64_t x) { return x; }
+
+static inline int kf_isnan(float x) { return x != x; }
+
+static inline int kf_isnan_f64(double x) { return x != x; }
+
+static inline int kf_isnan_i64(int64_t x) { (void)x; return 0; }
+
+static inline int kf_isinf(float x) { return __builtin_fabsf(x) == INFINITY; }
+
+static inline int kf_isinf_f64(double x) { return __builtin_fabs(x) == INFINITY; }
+
+static inline int kf_isinf_i64(int64_t x) { (void)x; return 0; }
+
+static inline float kf_sqrt(float x) { return __builtin_sqrtf(x); }
+
+static inline double kf_sqrt_f64(double x) { return __builtin_sqrt(x); }
+
+static inline float kf_rsqrt(float x) { return 1.0f / __builtin_sqrtf(x); }
+
+static inline double kf_rsqrt_f64(double x) { return 1.0 / __builtin_sqrt(x); }
+
+// Python's // and %: rounded down, and a remainder with the sign of the divisor.
+static inline int64_t kf_floordiv_i64(int64_t a, int64_t b) {
+    int64_t q = a / b;
+    return q - ((a - q * b != 0) & ((a < 0) != (b < 0)));
+}
+
+static inline int64_t kf_mod_i64(int64_t a, int64_t b) {
+    int64_t r = a % b;
+    return r + ((r != 0) & ((r < 0) != (b < 0)) ? b : 0);
+}
+
+static inline int64_t kf_fmod_i64(int64_t a, int64_t b) { return a % b; }
+
+static inline int64_t kf_div_i64(int64_t a, int64_t b) { return a / b; }
+
+static inline float kf_fmod(float a, float b) { return fmodf(a, b); }
+
+static inline double kf_fmod_f64(double a, double b) { return fmod(a, b); }
+
+static inline float kf_mod(float a, float b) {
+    float r = fmodf(a, b);
+    return (r != 0.0f) & ((r < 0.0f) != (b < 0.0f)) ? r + b : r;
+}
+
+static inline double kf_mod_f64(double a, double b) {
+    double r = fmod(a, b);
+    return (r != 0.0) & ((r < 0.0) != (b < 0.0)) ? r + b : r;
+}
+
+// Exact at multiples, where floor(a / b) may round up to the next whole number.
+static inline double kf_floordiv_f64(double a, double b) {
+    double r = fmod(a, b), q = (a - r) / b;
+    q -= (r != 0.0) & ((r < 0.0) != (b < 0.0)) ? 1.0 : 0.0;
+    double whole = __builtin_floor(q);
+    whole += q - whole > 0.5 ? 1.0 : 0.0;
+    double near_zero = __builtin_copysign(0.0, a / b);
+    return b == 0.0 ? a / b : q != 0.0 ? whole : near_zero;
+}
+
+static inline float kf_floordiv(float a, float b) {
+    float r = fmodf(a, b), q = (a - r) / b;
+    q -= (r != 0.0f) & ((r < 0.0f) != (b < 0.0f)) ? 1.0f : 0.0f;
+    float whole = __builtin_floorf(q);
+    whole += q - whole > 0.5f ? 1.0f : 0.0f;
+    float near_zero = __builtin_copysignf(0.0f, a / b);
+    return b == 0.0f ? a / b : q != 0.0f ? whole : near_zero;
+}
+
+// exp(r) for |r| <= ln(2)/2; fit error 2^-28.
+static inline float kf_exp_poly(float r) {
+    float q = 0.00139506301f;
+    q = q * r + 0.00836896989f;
+    q = q * r + 0.0416662022f;
+    q = q * r + 0.166665182f;
+    q = q * r + 0.5f;
+    return (q * r) * r + r + 1.0f;
+}
+
+// exp(x) * 2^(bias - 254). x = n ln(2) + r; adding 1.5 * 2^23 leaves n in the low bits. The scale 2^n goes on in two halves, so that
+// subnormal results and those next to overflow come out right. 1.0 ulp.
+static inline float kf_exp_biased(float x, float bias) {
+    x = x > 90.0f ? 90.0f : x;
+    x = x < -105.0f ? -105.0f : x;
+    float magic = 0x1.8p23f + bias;
+    float shifted = x * 0x1.715476p0f + magic;
+    float n = shifted - magic;
+    float r = x - n * 0.693359375f - n * -2.12194440e-4f;
+    uint32_t u = kf_bits(shifted), half = u >> 1;
+    return kf_exp_poly(r) * kf_float(half << 23) * kf_float((u - half) << 23);
+}
+
+static inline float kf_exp(float x) { return kf_exp_biased(x, 254.0f); }
+
+static inline double kf_exp_f64(double x) { return exp(x); }
+
+// exp(x) with results below 2^-125 flushed to zero and one scaling less: for use inside sums and quotients, where they vanish.
+static inline float kf_exp_flush(float x) {
+    x = x > 89.0f ? 89.0f : x;
+    x = x < -87.33f ? -87.33f : x;
+    float magic = 0x1.8p23f + 126.0f;
+    float shifted = x * 0x1.715476p0f + magic;
+    float n = shifted - magic;
+    float r = x - n * 0.693359375f - n * -2.12194440e-4f;
+    float p = kf_exp_poly(r);
+    return (p + p) * kf_float(kf_bits(shifted) << 23);
+}
+
+// 2^x. 1.0 ulp.
+static inline float kf_exp2(float x) {
+    x = x > 130.0f ? 130.0f : x;
+    x = x < -151.0f ? -151.0f : x;
+    float magic = 0x1.8p23f + 254.0f;
+    float shifted = x + magic;
+    float r = x - (shifted - magic);
+    float q = 0.000154765919f;
+    q = q * r + 0.00134005374f;
+    q = q * r + 0.00961800292f;
+    q = q * r + 0.0555032715f;
+    q = q * r + 0.240226507f;
+    q = q * r + 0.693147182f;
+    uint32_t u = kf_bits(shifted), half = u >> 1;
+    return (q * r + 1.0f) * kf_float(half << 23) * kf_float((u - half) << 23);
+}
+
+static inline double kf_exp2_f64(double x) { return exp2(x); }
+
+// 2^n (e^r - 1) + (2^n - 1), with half of 2^n so that 2^128 is never formed. 1.4 ulp.
+static inline float kf_expm1(float x) {
+    float t = x > 89.0f ? 89.0f : x;
+    t = t < -18.0f ? -18.0f : t;
+    float magic = 0x1.8p23f + 126.0f;
+    float shifted = t * 0x1.715476p0f + magic;
+    float n = shifted - magic;
+    float r = t - n * 0.693359375f - n * -2.12194440e-4f;
+    float half = kf_float(kf_bits(shifted) << 23);
+    float q = 0.000199143353f;
+    q = q * r + 0.00139411259f;
+    q = q * r + 0.00833327323f;
+    q = q * r + 0.041666355f;
+    q = q * r + 0.166666672f;
+    q = q * r + 0.5f;
+    float p = (q * r) * r + r;
+    float whole = (half * p + (half - 0.5f)) * 2.0f;
+    return n == 0.0f ? p : whole;
+}
+
+static inline double kf_expm1_f64(double x) { return expm1(x); }
+
+// log(1 + f) for -1/3 <= f <= 1/3; fit error 2^-30.
+static inline float kf_log_poly(float f) {
+    float q = 0.124753043f;
+    q = q * f - 0.1302322f;
+    q = q * f + 0.106246129f;
+    q = q * f - 0.121478692f;
+    q = q * f + 0.143169403f;
+    q = q * f - 0.166840047f;
+    q = q * f + 0.199991167f;
+    q = q * f - 0.249996603f;
+    q = q * f + 0.333333403f;
+    q = q * f - 0.5f;
+    return (q * f) * f + f;
+}
+
+// x = 2^e m with 2/3 <= m < 4/3. 1.2 ulp.
+static inline float kf_log(float x) {
+    int tiny = x < 0x1p-126f;
+    float scaled = tiny ? x * 0x1p23f : x;
+    int32_t i = (int32_t)kf_bits(scaled) - 0x3f2aaaab;
+    float e = (float)(i >> 23) - (tiny ? 23.0f : 0.0f);
+    float m = kf_float((uint32_t)(i & 0x7fffff) + 0x3f2aaaabu);
+    float r = e * 0.693359375f + (kf_log_poly(m - 1.0f) + e * -2.12194440e-4f);
+    r = x < INFINITY ? r : x;
+    r = x < 0.0f ? NAN : r;
+    return x == 0.0f ? -INFINITY : r;
+}
+
+static inline double kf_log_f64(double x) { return log(x); }
+
+// 1.5 ulp.
+static inline float kf_log2(float x) {
+    int tiny = x < 0x1p-126f;
+    float scaled = tiny ? x * 0x1p23f : x;
+    int32_t i = (int32_t)kf_bits(scaled) - 0x3f2aaaab;
+    float e = (float)(i >> 23) - (tiny ? 23.0f : 0.0f);
+    float m = kf_float((uint32_t)(i & 0x7fffff) + 0x3f2aaaabu);
+    float l = kf_log_poly(m - 1.0f);
+    float r = e + (l * 1.44269502f + l * 1.92596303e-8f);
+    r = x < INFINITY ? r : x;
+    r = x < 0.0f ? NAN : r;
+    return x == 0.0f ? -INFINITY : r;
+}
+
+static inline double kf_log2_f64(double x) { return log2(x); }
+
+// 1.8 ulp.
+static inline float kf_log10(float x) {
+    int tiny = x < 0x1p-126f;
+    float scaled = tiny ? x * 0x1p23f : x;
+    int32_t i = (int32_t)kf_bits(scaled) - 0x3f2aaaab;
+    float e = (float)(i >> 23) - (tiny ? 23.0f : 0.0f);
+    float m = kf_float((uint32_t)(i & 0x7fffff) + 0x3f2aaaabu);
+    float l = kf_log_poly(m - 1.0f);
+    float r = e * 0.301025391f + (l * 0.434294492f + e * 4.60503907e-6f);
+    r = x < INFINITY ? r : x;
+    r = x < 0.0f ? NAN : r;
+    return x == 0.0f ? -INFINITY : r;
+}
+
+static inline double kf_log10_f64(double x) { return log10(x); }
+
+// log(1 + x) without the rounding of 1 + x: 2^-e (1 + x) - 1 = 2^-e x + (2^-e - 1), with 2^-e x by its exponent bits. 1.3 ulp.
+static inline float kf_log1p(float x) {
+    uint32_t e = (kf_bits(x + 1.0f) - 0x3f2aaaabu) & 0xff800000u;
+    float f = kf_float(kf_bits(x) - e) + (0.25f * kf_float(0x40800000u - e) - 1.0f);
+    float n = (float)((int32_t)e >> 23);
+    float r = n * 0.693359375f + (kf_log_poly(f) + n * -2.12194440e-4f);
+    r = x < INFINITY ? r : x;
+    r = x < -1.0f ? NAN : r;
+    return x == -1.0f ? -INFINITY : r;
+}
+
+static inline double kf_log1p_f64(double x) { return log1p(x); }
+
+static inline float kf_sigmoid(float x) { return 1.0f / (1.0f + kf_exp_flush(-x)); }
+
+static inline double kf_sigmoid_f64(double x) { return 1.0 / (1.0 + exp(-x)); }
+
+// (e^2t - 1) / (e^2t + 1) with t = |x|; 1 beyond 9.02. 2 ulp.
+static inline float kf_tanh(float x) {
+    float t = __builtin_fabsf(x);
+    t = t > 9.5f ? 9.5f : t;
+    t = t + t;
+    float magic = 0x1.8p23f + 127.0f;
+    float shifted = t * 0x1.715476p0f + magic;
+    float n = shifted - magic;
+    float r = t - n * 0.693359375f - n * -2.12194440e-4f;
+    float scale = kf_float(kf_bits(shifted) << 23);
+    float q = 0.000199143353f;
+    q = q * r + 0.00139411259f;
+    q = q * r + 0.00833327323f;
+    q = q * r + 0.041666355f;
+    q = q * r + 0.166666672f;
+    q = q * r + 0.5f;
+    float p = (q * r) * r + r;
+    float e = scale * p + (scale - 1.0f);
+    return __builtin_copysignf(e / (e + 2.0f), x);
+}
+
+static inline double kf_tanh_f64(double x) { return tanh(x); }
+
+// Half of exp, for the hyperbolic functions, which overflow later than exp does.
+static inline float kf_exp_half(float x) { return kf_exp_biased(x, 253.0f); }
+
+static inline float kf_sinh(float x) {
+    float t = __builtin_fabsf(x);
+    float e = kf_expm1(t), h = kf_exp_half(t);
+    float r = t < 1.0f ? 0.5f * (e + e / (e + 1.0f)) : h - 0.25f / h;
+    return __builtin_copysignf(r, x);
+}
+
+static inline double kf_sinh_f64(double x) { return sinh(x); }
+
+static inline float kf_cosh(float x) {
+    float h = kf_exp_half(__builtin_fabsf(x));
+    return h + 0.25f / h;
+}
+
+static inline double kf_cosh_f64(double x) { return cosh(x); }
+
+// Below 1: x P(x^2). Above: 1 - exp(P(|x|)), with P a fit of log erfc. 1.5 ulp.
+static inline float kf_erf(float x) {
+    float z = x * x;
+    float p = 8.34522725e-05f;
+    p = p * z - 0.000813743798f;
+    p = p * z + 0.00520063424f;
+    p = p * z - 0.0268592704f;
+    p = p * z + 0.112836942f;
+    p = p * z - 0.376126349f;
+    p = p * z + 0.128379226f;
+    p = p * x + x;
+    float t = __builtin_fabsf(x);
+    t = t > 4.0f ? 4.0f : t;
+    float q = 0.000194945824f;
+    q = q * t - 0.00303368387f;
+    q = q * t + 0.0221897438f;
+    q = q * t - 0.10385631f;
+    q = q * t - 0.637265801f;
+    q = q * t - 1.12762737f;
+    q = q * t - 0.000207017074f;
+    float far = __builtin_copysignf(1.0f - kf_exp_flush(q), x);
+    return t > 0.925f ? far : p;
+}
+
+static inline double kf_erf_f64(double x) { return erf(x); }
+
+static inline float kf_erfc(float x) { return (float)erfc(x); }
+
+static inline double kf_erfc_f64(double x) { return erfc(x); }
+
+static inline float kf_sin(float x) { return sinf(x); }
+
+static inline double kf_sin_f64(double x) { return sin(x); }
+
+static inline float kf_cos(float x) { return cosf(x); }
+
+static inline double kf_cos_f64(double x) { return cos(x); }
+
+static inline float kf_tan(float x) { return tanf(x); }
+
+static inline double kf_tan_f64(double x) { return tan(x); }
+
+static inline float kf_pow(float x, float y) { return powf(x, y); }
+
+static inline double kf_pow_f64(double x, double y) { return pow(x, y); }
+
+// As torch: a negative exponent gives 0, except for the bases 1 and -1.
+static inline int64_t kf_pow_i64(int64_t x, int64_t y) {
+    if (y < 0) return x == 1 ? 1 : x == -1 ? (y % 2 ? -1 : 1) : 0;
+    uint64_t r = 1, base = (uint64_t)x;
+    for (; y; y >>= 1, base *= base) r = y & 1 ? r * base : r;
+    return (int64_t)r;
+}
+
+static inline float kf_asin(float x) { return asinf(x); }
+
+static inline double kf_asin_f64(double x) { return asin(x); }
+
+static inline float kf_acos(float x) { return acosf(x); }
+
+static inline double kf_acos_f64(double x) { return acos(x); }
+
+// atan(z) for 0 <= z <= 1; fit error 2^-28.
+static inline float kf_atan_poly(float z) {
+    float s = z * z;
+    float q = -0.00182721158f;
+    q = q * s + 0.0110644354f;
+    q = q * s - 0.0314556919f;
+    q = q * s + 0.0582345426f;
+    q = q * s - 0.0841945857f;
+    q = q * s + 0.109575763f;
+    q = q * s - 0.142652452f;
+    q = q * s + 0.199986383f;
+    q = q * s - 0.333333015f;
+    return (q * s) * z + z;
+}
+
+static inline float kf_atan(float x) {
+    float t = __builtin_fabsf(x);
+    float p = kf_atan_poly(t > 1.0f ? 1.0f / t : t);
+    return __builtin_copysignf(t > 1.0f ? 1.57079637f - (p + 4.37113883e-8f) : p, x);
+}
+
+static inline double kf_atan_f64(double x) { return atan(x); }
+
+static inline float kf_atan2(float y, float x) { return atan2f(y, x); }
+
+static inline double kf_atan2_f64(double y, double x) { return atan2(y, x); }
+
+static inline float kf_asinh(float x) { return asinhf(x); }
+
+static inline double kf_asinh_f64(double x) { return asinh(x); }
+
+static inline float kf_acosh(float x) { return acoshf(x); }
+
+static inline double kf_acosh_f64(double x) { return acosh(x); }
+
+static inline float kf_atanh(float x) { return atanhf(x); }
+
+static inline double kf_atanh_f64(double x) { return atanh(x); }
