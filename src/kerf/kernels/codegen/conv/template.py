@@ -1,0 +1,93 @@
+"""Which algorithm makes a convolution, with which sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from kerf.kernels.codegen.conv import direct
+from kerf.kernels.codegen.conv.blocking import choose
+from kerf.kernels.codegen.conv.direct import Plan
+from kerf.kernels.codegen.conv.epilogue import Epilogue, accepts
+from kerf.kernels.codegen.conv.geometry import Geometry, geometry
+from kerf.kernels.codegen.conv.micro import default_tile, even_rows, fits, lanes_of
+from kerf.kernels.codegen.expr import ctype
+from kerf.kernels.codegen.template import Emitted
+from kerf.kernels.ir import Conv, Group
+from kerf.kernels.schedule import Decision, Value
+from kerf.kernels.targets.cpu import Chip
+
+
+class ConvTemplate:
+    name = "conv"
+
+    def accepts(self, group: Group) -> bool:
+        return accepts(group)
+
+    def decisions(self, group: Group, chip: Chip, threads: int) -> tuple[Decision, ...]:
+        g, element = geometry(group), _element(group)
+        rows, vectors = default_tile(g.group_filters, chip)
+        budget = chip.l2_bytes // 2 >> 10
+        return (
+            Decision("algorithm", ("direct",), "direct"),
+            Decision("tiling", ("rows", "linear", "panel"), _tiling(g, lanes_of(chip, element) * vectors)),
+            Decision(
+                "rows", tuple(sorted({rows, *(even_rows(g.group_filters, r) for r in range(1, 17))})), rows
+            ),
+            Decision("vectors", tuple(range(1, 9)), vectors),
+            Decision("band_kb", tuple(sorted({budget, 64, 128, 256, 512, 1024})), budget),
+            Decision("strip_kb", tuple(sorted({budget, 64, 128, 256, 512})), budget),
+            Decision("filters_outer", (True, False), True),
+        )
+
+    def emit(
+        self, group: Group, choices: Mapping[str, Value], chip: Chip, threads: int, symbol: str
+    ) -> Emitted:
+        return direct.emit(group, _plan(group, choices, chip, threads), threads, symbol)
+
+
+def _element(group: Group) -> int:
+    return _conv(group).out.dtype.compute.bytes
+
+
+def _conv(group: Group) -> Conv:
+    op = group.ops[0]
+    assert isinstance(op, Conv)
+    return op
+
+
+def _plan(group: Group, choices: Mapping[str, Value], chip: Chip, threads: int) -> Plan:
+    g, element = geometry(group), _element(group)
+    lanes = lanes_of(chip, element)
+    rows, vectors, tiling = int(choices["rows"]), int(choices["vectors"]), str(choices["tiling"])
+    while not fits(rows, vectors, chip) and vectors > 1:
+        vectors -= 1
+    borrowed = g.is_pointwise and group.buffer(_conv(group).x).dtype is _conv(group).out.dtype.compute
+    if borrowed and Epilogue(group, g).flat:
+        g = _collapsed(g)
+    tile = lanes * vectors
+    blocking = choose(g, int(choices["band_kb"]) << 10, element, tile, threads, tiling == "panel")
+    per_tile = g.group_channels * len(g.sites) * tile * element
+    plan = Plan(
+        geometry=g, blocking=blocking, kind=ctype(_conv(group).out.dtype), element=element, lanes=lanes, rows=rows, vectors=vectors,
+        tiling=tiling, strip=1, filters_outer=bool(choices["filters_outer"]), borrowed=borrowed,
+    )  # fmt: skip
+    strip = max(1, (int(choices["strip_kb"]) << 10) // per_tile) if tiling == "panel" else plan.tiles
+    return replace(plan, strip=min(strip, plan.tiles))
+
+
+def _collapsed(g: Geometry) -> Geometry:
+    """A pointwise convolution over the plane as one long row."""
+    row = (1, 1, g.in_plane)
+    return replace(g, inside=row, outside=row)
+
+
+def _tiling(g: Geometry, tile: int) -> str:
+    """The tiling that wastes least: columns beyond a row's end, padding columns between rows, or the gathering."""
+    _, height, width = g.quotient
+    if g.is_pointwise:
+        return "panel" if g.group_filters > 32 else "linear"
+    rows = width / (-(-width // tile) * tile)
+    linear = width / (width + g.reach[2]) * height * width / (-(-height * width // tile) * tile)
+    panel = 1 / (1 + 4 / g.group_filters)
+    return max((rows, "rows"), (linear, "linear"), (panel, "panel"))[1]
