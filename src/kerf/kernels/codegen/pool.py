@@ -1,26 +1,420 @@
-"""Kernels of `Pool` ops."""
+"""Max and average pooling, 1 to 3 dimensions: windows are reduced over whole rows first (contiguous loads, whatever the
+stride), then along the one row that is left, in the first-level cache. Average and maximum are separable, so a window of
+k x k costs 2k operations; wide maxima use doubling (van Herk's idea in its vector form: a window of 2p from two of p)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from math import prod
 
+from kerf.kernels.codegen.expr import CTYPE, ctype, literal, loaded
+from kerf.kernels.codegen.tail import MACROS, Tail, pointer, signature, split, unflattened
 from kerf.kernels.codegen.template import Emitted
-from kerf.kernels.ir import Group
+from kerf.kernels.ir import Buffer, DType, Group, Pool
 from kerf.kernels.schedule import Decision, Value
 from kerf.kernels.targets.cpu import Chip
+
+SEGMENT_TAPS = 12  # taps of one loop along a row: more would spill
+
+
+@dataclass(frozen=True)
+class Window:
+    """The pooled dimensions of a `Pool`, as three: depth, height, width; missing ones have extent 1."""
+
+    planes: int
+    size: tuple[int, ...]
+    out: tuple[int, ...]
+    kernel: tuple[int, ...]
+    stride: tuple[int, ...]
+    padding: tuple[int, ...]
+    dilation: tuple[int, ...]
+
+    def uniform(self, include_pad: bool) -> bool:
+        """Does every window hold the same number of elements, counted as the average's divisor counts them?"""
+        margin = self.padding if include_pad else (0, 0, 0)
+        low = all(m >= p for m, p in zip(margin, self.padding))
+        ends = [(o - 1) * s - p + k for o, s, p, k in zip(self.out, self.stride, self.padding, self.kernel)]
+        return low and all(end <= n + m for end, n, m in zip(ends, self.size, margin))
+
+
+def window(op: Pool, x: Buffer) -> Window:
+    d = len(op.kernel)
+
+    def three(values: tuple[int, ...], fill: int) -> tuple[int, ...]:
+        return (fill,) * (3 - d) + tuple(values)
+
+    return Window(
+        planes=prod(x.shape[:-d]), size=three(x.shape[-d:], 1), out=three(op.out.shape[-d:], 1), kernel=three(op.kernel, 1),
+        stride=three(op.stride, 1), padding=three(op.padding, 0), dilation=three(op.dilation, 1),
+    )  # fmt: skip
 
 
 class PoolTemplate:
     name = "pool"
 
     def accepts(self, group: Group) -> bool:
-        return False
+        tail = split(group, Pool)
+        if tail is None:
+            return False
+        op = tail.main
+        assert isinstance(op, Pool)
+        kind = group.buffer(op.x).dtype
+        return kind is not DType.BOOL and (op.kind == "max" or kind.is_float and op.indices is None)
 
     def decisions(self, group: Group, chip: Chip, threads: int) -> tuple[Decision, ...]:
-        return ()
+        op, w = _parts(group)
+        if op.indices is not None:
+            return ()
+        spans = tuple(b for b in (128, 256, 512, 1024, 2048) if b < 2 * max(w.out[2], 128))
+        fits = [b for b in spans if 4 * (b * w.stride[2] + w.out[2]) <= chip.l1_bytes // 2] or [spans[0]]
+        made = [
+            Decision("block_w", spans, fits[-1]),
+            Decision("row_unroll", (2, 4, 8), 4),
+        ]
+        if op.kind == "max" and w.kernel[2] > 2:
+            doubled = (w.kernel[2] - 1).bit_length() * w.stride[2] < w.kernel[2] - 1
+            made.append(Decision("row_window", ("direct", "doubling"), "doubling" if doubled else "direct"))
+        if w.kernel[0] > 1:
+            plane = 4 * w.size[1] * w.size[2]
+            pays = w.kernel[1] > w.stride[1] and plane <= chip.l2_bytes // 2
+            made.append(Decision("depth_first", (True, False), pays))
+        return tuple(made)
 
     def emit(self, group: Group, choices: Mapping[str, Value], chip: Chip, threads: int, symbol: str) -> Emitted:
-        raise ValueError(f"{group.name} is not accepted by the {self.name} template")
+        op, _ = _parts(group)
+        tail = split(group, Pool)
+        assert tail is not None
+        kind = IndexedPool if op.indices is not None else SeparablePool
+        return kind(tail, op, choices, chip, threads, symbol).emit()
+
+
+def _parts(group: Group) -> tuple[Pool, Window]:
+    op = group.ops[0]
+    assert isinstance(op, Pool)
+    return op, window(op, group.buffer(op.x))
+
+
+class _Writer:
+    """What both ways of pooling share: names, element types, the reduction as C."""
+
+    def __init__(self, tail: Tail, op: Pool, choices: Mapping[str, Value], chip: Chip, threads: int, symbol: str) -> None:
+        self.tail, self.op, self.choices, self.chip, self.threads, self.symbol = tail, op, choices, chip, threads, symbol
+        self.x = tail.group.buffer(op.x)
+        self.w = window(op, self.x)
+        self.value = ctype(self.x.dtype)
+        self.lowest = _lowest(self.x.dtype) if op.kind == "max" else literal(0, self.x.dtype)
+
+    def combine(self, a: str, b: str) -> str:
+        return f"{self.symbol}_max({a}, {b})" if self.op.kind == "max" else f"{a} + {b}"
+
+    def max_function(self) -> str:
+        """NaN wins, as in torch; compilers turn this form into a vector maximum and one masked move."""
+        t = self.value
+        keep = "a != a ? a : m" if self.x.dtype.is_float else "m"
+        body = f"{t} m = a > b ? a : b;\n    return {keep};"
+        return f"static inline {t} {self.symbol}_max({t} a, {t} b) {{\n    {body}\n}}\n"
+
+    def pragma(self) -> str:
+        return f"#pragma omp parallel for num_threads(threads) schedule(static)\n    " if self.threads > 1 else ""  # noqa: F541
+
+    def work(self) -> tuple[float, float]:
+        """Flops (one a tap and output) and bytes of one call."""
+        outs = sum(b.bytes for b in self.tail.group.outputs)
+        ins = sum(b.bytes for b in self.tail.group.inputs)
+        return float(prod(self.w.kernel) * self.op.out.size), float(ins + outs)
+
+
+class SeparablePool(_Writer):
+    """Rows first, then columns."""
+
+    def __init__(self, tail: Tail, op: Pool, choices: Mapping[str, Value], chip: Chip, threads: int, symbol: str) -> None:
+        super().__init__(tail, op, choices, chip, threads, symbol)
+        w = self.w
+        self.block = min(int(choices["block_w"]), w.out[2])
+        self.unroll = int(choices["row_unroll"])
+        self.doubling = choices.get("row_window") == "doubling"
+        self.depth_first = bool(choices.get("depth_first", False))
+        self.span = (self.block - 1) * w.stride[2] + (w.kernel[2] - 1) * w.dilation[2] + 1
+        self.weighted = op.kind == "avg" and op.divisor is None and not w.uniform(op.count_include_pad)
+
+    def emit(self) -> Emitted:
+        flops, moved = self.work()
+        parts = [MACROS, self.max_function() if self.op.kind == "max" else "", self._rows(CTYPE[self.x.dtype], "rows")]
+        if self.depth_first:
+            parts.append(self._rows(self.value, "planes"))
+        parts += [self._columns(), self._kernel()]
+        return Emitted("\n".join(p for p in parts if p), self.symbol, self._scratch() * self.threads, (), flops, moved)
+
+    # ------------------------------------------------------------ scratch
+
+    def _sizes(self) -> dict[str, int]:
+        """Elements of each array of one thread, in order."""
+        w = self.w
+        sizes = {"line": _even(self.span), "tile": _even(self.block)}
+        if self.weighted:
+            sizes["share"] = _even(w.out[2])
+        if self.depth_first:
+            sizes["plane"] = _even(w.size[1] * w.size[2])
+        return sizes
+
+    def _scratch(self) -> int:
+        return sum(self._sizes().values()) * (8 if self.x.dtype.bytes == 8 else 4)
+
+    def _arrays(self, indent: str) -> list[str]:
+        thread = "omp_get_thread_num()" if self.threads > 1 else "0"
+        lines = [f"{indent}{self.value} *const line = ({self.value} *)(scratch + {self._scratch()}L * {thread});"]
+        before = "line"
+        sizes = list(self._sizes().items())
+        for (name, _), (_, size) in zip(sizes[1:], sizes):
+            lines.append(f"{indent}{self.value} *const {name} = {before} + {size};")
+            before = name
+        return lines
+
+    # ------------------------------------------------------------ the two passes
+
+    def _rows(self, stored_type: str, name: str) -> str:
+        """line[j] = the reduction of m rows at j; at most `unroll` rows a pass."""
+        t = self.value
+        takes = self.x.dtype if stored_type != self.value else self.x.dtype.compute
+        lines = [f"/* line[j] = the {self.op.kind} of m rows at j */",
+                 f"static inline void {self.symbol}_{name}({t} *restrict line, const {stored_type} *const *r, long m, long n) {{",
+                 f"    for (long t = 0; t < m; t += {self.unroll}, r += {self.unroll}) {{",
+                 f"        const long c = m - t < {self.unroll} ? m - t : {self.unroll};"]  # fmt: skip
+        for more in (False, True):
+            for count in range(1, self.unroll + 1):
+                total = "line[j]" if more else ""
+                for k in range(count):
+                    item = loaded(f"r{k}[j]", takes)
+                    total = self.combine(total, item) if total else item
+                names = ", ".join(f"*const r{k} = r[{k}]" for k in range(count))
+                lines += [f"        if (t {'>' if more else '=='} 0 && c == {count}) {{",
+                          f"            const {stored_type} {names};",
+                          f"            for (long j = 0; j < n; j++) line[j] = {total};",
+                          "        }"]  # fmt: skip
+        return "\n".join([*lines, "    }", "}", ""])
+
+    def _columns(self) -> str:
+        """o[i] = the reduction along `line` of the window of output i (times its share, for averages)."""
+        t, w = self.value, self.w
+        lines = [f"static inline void {self.symbol}_columns({t} *restrict o, {t} *restrict line, const {t} *share, {t} scale, long n) {{"]
+        lines += self._doubled() if self.doubling else self._direct()
+        if self.op.kind == "avg":
+            factor = "scale * share[i]" if self.weighted else "scale"
+            lines.append(f"    for (long i = 0; i < n; i++) o[i] *= {factor};" if w.kernel[2] > SEGMENT_TAPS else "")
+        return "\n".join([*(ln for ln in lines if ln), "}", ""])
+
+    def _direct(self) -> list[str]:
+        w, lines = self.w, []
+        for start in range(0, w.kernel[2], SEGMENT_TAPS):
+            total = "o[i]" if start else ""
+            for k in range(start, min(start + SEGMENT_TAPS, w.kernel[2])):
+                item = f"line[i * {w.stride[2]} + {k * w.dilation[2]}]"
+                total = self.combine(total, item) if total else item
+            if self.op.kind == "avg" and w.kernel[2] <= SEGMENT_TAPS:
+                total = f"({total}) * {'(scale * share[i])' if self.weighted else 'scale'}"
+            lines.append(f"    for (long i = 0; i < n; i++) o[i] = {total};")
+        return lines
+
+    def _doubled(self) -> list[str]:
+        """In place: after the step with distance p, line[j] covers 2p taps. Two windows of a power of two cover any."""
+        w, lines, p = self.w, [], 1
+        k, dil = w.kernel[2], w.dilation[2]
+        lines.append(f"    const long m = (n - 1) * {w.stride[2]} + {(k - 1) * dil + 1};")
+        while 2 * p <= k:
+            lines.append(f"    for (long j = 0; j < m - {(2 * p - 1) * dil}; j++) line[j] = {self.combine('line[j]', f'line[j + {p * dil}]')};")
+            p *= 2
+        last = f"line[i * {w.stride[2]} + {(k - p) * dil}]"
+        lines.append(f"    for (long i = 0; i < n; i++) o[i] = {self.combine(f'line[i * {w.stride[2]}]', last)};")
+        return lines
+
+    # ------------------------------------------------------------ the kernel
+
+    def _kernel(self) -> str:
+        w = self.w
+        lines = [f"/* {self.op.kind} pooling: {w.planes} planes of {w.size}, windows of {w.kernel} by {w.stride} */",
+                 signature(self.tail.group, self.symbol), "{", "    (void)scratch; (void)threads;"]  # fmt: skip
+        rows = not self.depth_first and w.planes * w.out[0] < 4 * self.threads
+        items = w.planes * w.out[0] * (w.out[1] if rows else 1)
+        lines.append(f"    {self.pragma()}for (long item = 0; item < {items}L; item++) {{")
+        lines += self._arrays("        ")
+        if self.weighted:
+            lines += self._shares("        ")
+        if rows:
+            lines += [f"        const long oh = item % {w.out[1]}, outer = item / {w.out[1]};"]
+        else:
+            lines += ["        const long outer = item;"]
+        lines += [f"        const long p = outer / {w.out[0]}, od = outer % {w.out[0]};",
+                  f"        const {CTYPE[self.x.dtype]} *const x = {pointer(self.x.name)} + p * {prod(w.size)}L;"]  # fmt: skip
+        lines += self._depth_range("        ")
+        if not rows:
+            lines.append(f"        for (long oh = 0; oh < {w.out[1]}; oh++) {{")
+        lines += self._output_row("            ")
+        if not rows:
+            lines.append("        }")
+        return "\n".join([*lines, "    }", "}", ""])
+
+    def _shares(self, indent: str) -> list[str]:
+        """1 over the number of columns that count, per output column."""
+        return [f"{indent}for (long i = 0; i < {self.w.out[2]}; i++) share[i] = ({self.value})1 / ({self.value})({self._count('i', 2)});"]
+
+    def _count(self, index: str, d: int) -> str:
+        """C for how many elements of the window at `index` count along dimension d."""
+        w = self.w
+        start = f"({index} * {w.stride[d]} - {w.padding[d]})"
+        end = f"KF_MIN_L({start} + {w.kernel[d]}, {w.size[d] + w.padding[d]})"
+        if self.op.count_include_pad:
+            return f"{end} - {start}"
+        return f"KF_MIN_L({end}, {w.size[d]}) - KF_MAX_L({start}, 0L)"
+
+    def _depth_range(self, indent: str) -> list[str]:
+        if not self.depth_first:
+            return []
+        w = self.w
+        return [f"{indent}const {CTYPE[self.x.dtype]} *deep[{w.kernel[0]}];", f"{indent}long depth = 0;",
+                *self._taps("od", 0, f"{indent}", f"deep[depth++] = x + d0 * {w.size[1] * w.size[2]}L;"),
+                f"{indent}if (depth > 0) {self.symbol}_rows(plane, deep, depth, {w.size[1] * w.size[2]}L);",
+                f"{indent}else for (long j = 0; j < {w.size[1] * w.size[2]}L; j++) plane[j] = {self.lowest};"]  # fmt: skip
+
+    def _taps(self, index: str, d: int, indent: str, body: str) -> list[str]:
+        w = self.w
+        return [f"{indent}for (long t{d} = 0; t{d} < {w.kernel[d]}; t{d}++) {{",
+                f"{indent}    const long d{d} = {index} * {w.stride[d]} - {w.padding[d]} + t{d} * {w.dilation[d]};",
+                f"{indent}    if (d{d} < 0 || d{d} >= {w.size[d]}) continue;", f"{indent}    {body}", f"{indent}}}"]  # fmt: skip
+
+    def _row_list(self, indent: str) -> list[str]:
+        """Pointers to the rows under the window of this output row."""
+        w = self.w
+        if self.depth_first:
+            return [f"{indent}const {self.value} *r[{w.kernel[1]}];", f"{indent}long m = 0;",
+                    *self._taps("oh", 1, indent, f"r[m++] = plane + d1 * {w.size[2]}L;")]  # fmt: skip
+        inner = self._taps("oh", 1, "", f"r[m++] = x + (d0 * {w.size[1]} + d1) * {w.size[2]}L;")
+        if w.kernel[0] == 1 and w.size[0] == 1 and w.padding[0] == 0:
+            taps = [indent + ln for ln in ("const long d0 = 0;", *inner)]
+        else:
+            taps = self._taps("od", 0, indent, ("\n" + indent + "    ").join(inner))
+        return [f"{indent}const {CTYPE[self.x.dtype]} *r[{w.kernel[0] * w.kernel[1]}];", f"{indent}long m = 0;", *taps]
+
+    def _output_row(self, indent: str) -> list[str]:
+        w, inner = self.w, indent + "    "
+        lines = [*self._row_list(indent), *self._scale(indent)]
+        flat = f"((p * {w.out[0]} + od) * {w.out[1]} + oh) * {w.out[2]}L"
+        lines += [f"{indent}for (long left = 0; left < {w.out[2]}; left += {self.block}) {{",
+                  f"{inner}const long n = KF_MIN_L({w.out[2]} - left, {self.block}L);",
+                  f"{inner}const long first = left * {w.stride[2]} - {w.padding[2]}, span = (n - 1) * {w.stride[2]} + {(w.kernel[2] - 1) * w.dilation[2] + 1};",
+                  f"{inner}long lo = first < 0 ? KF_MIN_L(-first, span) : 0, hi = KF_MIN_L(span, {w.size[2]} - first);",
+                  f"{inner}if (m == 0 || hi < lo) lo = hi = span;",
+                  f"{inner}for (long j = 0; j < lo; j++) line[j] = {self.lowest};",
+                  f"{inner}for (long j = hi; j < span; j++) line[j] = {self.lowest};",
+                  f"{inner}if (hi > lo) {{",
+                  f"{inner}    const {self.value if self.depth_first else CTYPE[self.x.dtype]} *at[{w.kernel[1] * (1 if self.depth_first else w.kernel[0])}];",
+                  f"{inner}    for (long t = 0; t < m; t++) at[t] = r[t] + first + lo;",
+                  f"{inner}    {self.symbol}_{'planes' if self.depth_first else 'rows'}(line + lo, at, m, hi - lo);",
+                  f"{inner}}}"]  # fmt: skip
+        target = f"{pointer(self.op.out.name)} + {flat} + left" if self.tail.direct else "tile"
+        share = "share + left" if self.weighted else "0"
+        lines.append(f"{inner}{self.symbol}_columns({target}, line, {share}, scale, n);")
+        if not self.tail.direct:
+            lines += self._apply_tail(flat, inner)
+        return [*lines, f"{indent}}}"]
+
+    def _scale(self, indent: str) -> list[str]:
+        t, op, w = self.value, self.op, self.w
+        if op.kind == "max":
+            scale = "0"
+        elif op.divisor is not None:
+            scale = f"({t})1 / ({t}){op.divisor}"
+        elif self.weighted:
+            scale = f"({t})1 / ({t})(({self._count('od', 0)}) * ({self._count('oh', 1)}))"
+        else:
+            scale = f"({t})1 / ({t}){prod(w.kernel)}"
+        return [f"{indent}const {t} scale = {scale};"]
+
+    def _apply_tail(self, flat: str, indent: str) -> list[str]:
+        shape = self.op.out.shape
+        d = len(self.op.kernel)
+        lead = [f"a{k}" for k in range(len(shape) - d)]
+        position = [*lead, *["od", "oh", "left + i"][3 - d :]]
+        lines = unflattened("p", shape[: len(lead)], lead, indent) if self.tail.maps else []
+        return [*lines, f"{indent}for (long i = 0; i < n; i++) {{",
+                *self.tail.lines("tile[i]", position, f"{flat} + left + i", indent + "    "), f"{indent}}}"]  # fmt: skip
+
+
+class IndexedPool(_Writer):
+    """Maximum with the position of the winner: tap by tap over a row of outputs, in torch's order (the first of equals
+    wins, the last of NaNs)."""
+
+    def emit(self) -> Emitted:
+        flops, moved = self.work()
+        n = _even(self.w.out[2])
+        per_thread = n * (8 if self.value in ("double", "int64_t") else 4) + n * 8
+        return Emitted(self._kernel(per_thread, n), self.symbol, per_thread * self.threads, (), flops, moved)
+
+    def _kernel(self, per_thread: int, n: int) -> str:
+        w, t = self.w, self.value
+        thread = "omp_get_thread_num()" if self.threads > 1 else "0"
+        rows = w.out[0] * w.out[1]
+        lines = [MACROS + signature(self.tail.group, self.symbol), "{", "    (void)threads;",
+                 f"    {self.pragma()}for (long item = 0; item < {w.planes * rows}L; item++) {{",
+                 f"        {t} *const best = ({t} *)(scratch + {per_thread}L * {thread});",
+                 f"        int64_t *const where = (int64_t *)(best + {n});",
+                 f"        const long p = item / {rows}, od = item / {w.out[1]} % {w.out[0]}, oh = item % {w.out[1]};",
+                 f"        const {CTYPE[self.x.dtype]} *const x = {pointer(self.x.name)} + p * {prod(w.size)}L;",
+                 f"        for (long i = 0; i < {w.out[2]}; i++) {{ best[i] = {self.lowest}; where[i] = {self._start()}; }}",
+                 *self._tap_loops("        "), *self._store("        "), "    }", "}", ""]  # fmt: skip
+        return "\n".join(lines)
+
+    def _start(self) -> str:
+        """The first position inside the input, which torch reports where nothing beats the lowest value."""
+        w = self.w
+        terms = []
+        for d, index in enumerate(("od", "oh", "i")):
+            low = f"{index} * {w.stride[d]}L - {w.padding[d]}"
+            skip = f"({w.dilation[d] - 1} - ({low})) / {w.dilation[d]} * {w.dilation[d]}"
+            terms.append(f"({low} < 0 ? {low} + {skip} : {low})")
+        return f"({terms[0]} * {w.size[1]} + {terms[1]}) * {w.size[2]} + {terms[2]}"
+
+    def _tap_loops(self, indent: str) -> list[str]:
+        w, lines, closing = self.w, [], []
+        for d, index in ((0, "od"), (1, "oh")):
+            lines += [f"{indent}for (long t{d} = 0; t{d} < {w.kernel[d]}; t{d}++) {{",
+                      f"{indent}    const long d{d} = {index} * {w.stride[d]} - {w.padding[d]} + t{d} * {w.dilation[d]};",
+                      f"{indent}    if (d{d} < 0 || d{d} >= {w.size[d]}) continue;"]  # fmt: skip
+            closing.insert(0, f"{indent}}}")
+            indent += "    "
+        s, first = w.stride[2], f"(t2 * {w.dilation[2]} - {w.padding[2]})"
+        lines += [f"{indent}for (long t2 = 0; t2 < {w.kernel[2]}; t2++) {{",
+                  f"{indent}    const long first = {first}, base = (d0 * {w.size[1]} + d1) * {w.size[2]}L + first;",
+                  f"{indent}    const long lo = first < 0 ? (-first + {s - 1}) / {s} : 0;",
+                  f"{indent}    const long hi = KF_MIN_L({w.out[2]}, {w.size[2]} - first <= 0 ? 0 : ({w.size[2]} - first - 1) / {s} + 1);",
+                  f"{indent}    for (long i = lo; i < hi; i++) {{",
+                  f"{indent}        const {self.value} v = {loaded(f'x[base + i * {s}]', self.x.dtype)};",
+                  f"{indent}        const int take = (v > best[i]) | (v != v);",
+                  f"{indent}        best[i] = take ? v : best[i];",
+                  f"{indent}        where[i] = take ? base + i * {s} : where[i];", f"{indent}    }}", f"{indent}}}"]  # fmt: skip
+        return [*lines, *closing]
+
+    def _store(self, indent: str) -> list[str]:
+        w, op = self.w, self.op
+        assert op.indices is not None
+        d, shape = len(op.kernel), op.out.shape
+        lead = [f"a{k}" for k in range(len(shape) - d)]
+        lines = unflattened("p", shape[: len(lead)], lead, indent) if self.tail.maps else []
+        offset = f"item * {w.out[2]}L + i"
+        body = self.tail.lines("best[i]", [*lead, *["od", "oh", "i"][3 - d :]], offset, indent + "    ")
+        if op.indices in self.tail.group.outputs:
+            body.append(f"{indent}    {pointer(op.indices.name)}[{offset}] = where[i];")
+        return [*lines, f"{indent}for (long i = 0; i < {w.out[2]}; i++) {{", *body, f"{indent}}}"]
+
+
+def _lowest(kind: DType) -> str:
+    table = {DType.I64: "INT64_MIN", DType.I32: "INT32_MIN", DType.I16: "INT16_MIN", DType.I8: "INT8_MIN", DType.U8: "0"}
+    return table.get(kind, "(-INFINITY)")
+
+
+def _even(count: int) -> int:
+    """`count` elements rounded up so that what follows stays on a 64-byte boundary."""
+    return -(-count // 16) * 16
 
 
 TEMPLATE = PoolTemplate()
