@@ -294,7 +294,6 @@ def _kernel_code(symbol: str, plan: Plan, e: Epilogue, weights: Weights) -> str:
     area = _Areas(plan)
     counts = b.counts
     blocks = weights.blocks
-    source = "weight" if once else "packed"
     site_rows = g.group_channels * len(g.sites) * plan.tile
     fill = (
         f"const {k} *restrict band = {x} + (n0 * {g.channels} + g * {g.group_channels}) * {g.in_plane}L + d0 * {plan.pitches[1]}L + h0 * {plan.pitches[2]}L + w0;"
