@@ -1,0 +1,20 @@
+"""Kerf makes code fit chips and chips fit code.
+
+    import kerf
+    result = kerf.optimize(module, [x])      # result["candidate"]["path"] is a drop-in for `module`
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kerf.core.types import KerfError
+
+__all__ = ["KerfError", "optimize"]
+
+
+def optimize(*args: Any, **kwargs: Any) -> dict[str, Any]:
+    """See `kerf.kernels.search.optimize`."""
+    from kerf.kernels.search import optimize as run
+
+    return run(*args, **kwargs)

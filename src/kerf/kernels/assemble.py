@@ -81,7 +81,9 @@ class Assembly:
         ]
 
 
-def plan(program: Program, fusion: str, chip: Chip, threads: int) -> tuple[tuple[Group | Library, Template | None], ...]:
+def plan(
+    program: Program, fusion: str, chip: Chip, threads: int
+) -> tuple[tuple[Group | Library, Template | None], ...]:
     """Groups in execution order, each with its generator; a group that no template accepts is a bug of `fuse`."""
     steps: list[tuple[Group | Library, Template | None]] = []
     for step in fuse(program, fusion):
@@ -92,9 +94,14 @@ def plan(program: Program, fusion: str, chip: Chip, threads: int) -> tuple[tuple
     return tuple(steps)
 
 
-def assemble(program: Program, schedule: Mapping[str, Value], chip: Chip, threads: int, title: str = "") -> Assembly:
+def assemble(
+    program: Program, schedule: Mapping[str, Value], chip: Chip, threads: int, title: str = ""
+) -> Assembly:
     """Generate everything. `schedule` maps "fusion" and "<kernel>.<decision>" to values; what it leaves open gets defaults."""
-    pieces = [_piece(step, template, schedule, chip, threads) for step, template in plan(program, str(schedule.get("fusion", "full")), chip, threads)]
+    pieces = [
+        _piece(step, template, schedule, chip, threads)
+        for step, template in plan(program, str(schedule.get("fusion", "full")), chip, threads)
+    ]
     segments = _segments(pieces)
     table = _table(program, pieces)
     offsets, workspace = _workspace(program, pieces)
@@ -107,13 +114,17 @@ def assemble(program: Program, schedule: Mapping[str, Value], chip: Chip, thread
     return Assembly(program, source, segments, table, offsets, workspace, scratch, packed, threads, full)
 
 
-def _piece(step: Group | Library, template: Template | None, schedule: Mapping[str, Value], chip: Chip, threads: int) -> Piece:
+def _piece(
+    step: Group | Library, template: Template | None, schedule: Mapping[str, Value], chip: Chip, threads: int
+) -> Piece:
     if isinstance(step, Library):
         return Piece(step.outs[0].name, None, step, "library", {}, None)
     assert template is not None
     chosen = {k.partition(".")[2]: v for k, v in schedule.items() if k.startswith(step.name + ".")}
     choices = resolved(template.decisions(step, chip, threads), chosen)
-    return Piece(step.name, step, None, template.name, choices, template.emit(step, choices, chip, threads, step.name))
+    return Piece(
+        step.name, step, None, template.name, choices, template.emit(step, choices, chip, threads, step.name)
+    )
 
 
 def _segments(pieces: Sequence[Piece]) -> tuple[Segment, ...]:
@@ -196,7 +207,11 @@ def _pack(packed: Sequence[Packed], table: Sequence[Buffer]) -> str:
     for i, p in enumerate(packed):
         reads = ", ".join(f"b[{slot[name]}]" for name in (p.reads or (p.source,)))
         calls.append(f"    {{ const void *s[] = {{{reads}}}; {p.symbol}(s, packed[{i}]); }}")
-    return "/* Weights in the layout the kernels read; called once, and again when they change. */\nvoid kerf_pack(void **b, void **packed) {\n" + "\n".join([*calls, "    (void)b; (void)packed;"]) + "\n}\n\n"
+    return (
+        "/* Weights in the layout the kernels read; called once, and again when they change. */\nvoid kerf_pack(void **b, void **packed) {\n"
+        + "\n".join([*calls, "    (void)b; (void)packed;"])
+        + "\n}\n\n"
+    )
 
 
 def _runs(segments: Sequence[Segment], table: Sequence[Buffer]) -> str:
@@ -209,7 +224,11 @@ def _runs(segments: Sequence[Segment], table: Sequence[Buffer]) -> str:
         for piece in segment.pieces:
             lines.append(_call(piece, slot, base))
             base += len(piece.emitted.packed) if piece.emitted else 0
-        parts.append(f"void {segment.symbol}(void **b, void **packed, char *scratch, int threads) {{\n    (void)packed;\n" + "\n".join(lines) + "\n}\n")
+        parts.append(
+            f"void {segment.symbol}(void **b, void **packed, char *scratch, int threads) {{\n    (void)packed;\n"
+            + "\n".join(lines)
+            + "\n}\n"
+        )
     return "\n".join(parts)
 
 

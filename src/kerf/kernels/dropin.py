@@ -33,14 +33,24 @@ class Signature:
     returns_tuple: bool = False
 
 
-def dropin(assembly: Assembly, signature: Signature, flags: Sequence[str], custom_op: str = "") -> dict[str, str]:
+def dropin(
+    assembly: Assembly, signature: Signature, flags: Sequence[str], custom_op: str = ""
+) -> dict[str, str]:
     """The candidate's files: kernel.py, kernel.c and manifest.json. `custom_op` ("namespace::name") also registers the call as a
     torch.library custom operator."""
     template = files("kerf.kernels").joinpath("dropin_template.py").read_text()
     body = template[template.index("from __future__") :]
-    body = body.replace(_MARK_CONSTANTS, _constants(assembly, signature, flags)).replace(_MARK_STEPS, _steps(assembly))
-    text = f'"""{_docstring(assembly, signature)}"""\n\n' + body + (_custom_op(custom_op) if custom_op else "")
-    return {"kernel.py": text, SOURCE: assembly.source, "manifest.json": json.dumps(_manifest(assembly, flags), indent=1) + "\n"}
+    body = body.replace(_MARK_CONSTANTS, _constants(assembly, signature, flags)).replace(
+        _MARK_STEPS, _steps(assembly)
+    )
+    text = (
+        f'"""{_docstring(assembly, signature)}"""\n\n' + body + (_custom_op(custom_op) if custom_op else "")
+    )
+    return {
+        "kernel.py": text,
+        SOURCE: assembly.source,
+        "manifest.json": json.dumps(_manifest(assembly, flags), indent=1) + "\n",
+    }
 
 
 def _manifest(assembly: Assembly, flags: Sequence[str]) -> dict[str, Any]:
@@ -65,7 +75,8 @@ def _docstring(assembly: Assembly, signature: Signature) -> str:
         "    from kernel import ModelNew",
         "    fast = ModelNew.from_module(model)      # same weights; other shapes go to `model`",
         "",
-        f"{generated} generated kernel{'s' if generated != 1 else ''}" + (f"; library calls: {', '.join(library)}." if library else "; no library calls."),
+        f"{generated} generated kernel{'s' if generated != 1 else ''}"
+        + (f"; library calls: {', '.join(library)}." if library else "; no library calls."),
         "Needs torch, and a C compiler the first time it is imported on a machine.",
     ]
     return "\n".join(lines).replace("\\", "/").replace('"""', "'''") + "\n"
@@ -82,17 +93,28 @@ def _constants(assembly: Assembly, signature: Signature, flags: Sequence[str]) -
     rows = {
         "SOURCE": repr(SOURCE),
         "FLAGS": repr(list(flags)),
-        "INPUTS": _listed(f"({b.name!r}, {b.shape!r}, {TORCH_DTYPE[b.dtype]})" for b in (program.buffers[n] for n in program.inputs)),
+        "INPUTS": _listed(
+            f"({b.name!r}, {b.shape!r}, {TORCH_DTYPE[b.dtype]})"
+            for b in (program.buffers[n] for n in program.inputs)
+        ),
         "VALUES": repr(list(signature.values)),
         "OUTPUTS": _listed(f"({b.name!r}, {b.shape!r}, {TORCH_DTYPE[b.dtype]})" for b in outputs),
         "RETURNS_TUPLE": repr(signature.returns_tuple),
         "STATE": _listed(f"({k!r}, {s!r}, {d}, {t!r})" for k, s, d, t in signature.state),
         "PARAMS": _listed(f"({slot[b.name]}, {b.source!r})" for b in keyed),
         "CONSTANTS": _listed(f"({slot[b.name]}, {_encoded(b, signature.constants[b.source])})" for b in held),
-        "TEMPS": _listed(f"({slot[b.name]}, {assembly.offsets[b.name]}, {b.shape!r}, {TORCH_DTYPE[b.dtype]})" for b in temps),
+        "TEMPS": _listed(
+            f"({slot[b.name]}, {assembly.offsets[b.name]}, {b.shape!r}, {TORCH_DTYPE[b.dtype]})"
+            for b in temps
+        ),
         "SLOTS": str(len(assembly.table)),
         "INPUT_SLOTS": repr([slot[n] for n in program.inputs]),
-        "OUTPUT_SLOTS": repr([slot[n] if _written_by_kernel(program, n, made, i) else -1 for i, n in enumerate(program.outputs)]),
+        "OUTPUT_SLOTS": repr(
+            [
+                slot[n] if _written_by_kernel(program, n, made, i) else -1
+                for i, n in enumerate(program.outputs)
+            ]
+        ),
         "WORKSPACE_BYTES": str(assembly.workspace_bytes),
         "SCRATCH_BYTES": str(assembly.scratch_bytes),
         "PACKED_BYTES": repr([p.bytes for p in assembly.packed]),
@@ -121,7 +143,11 @@ def _listed(items: Any) -> str:
 def _encoded(buffer: Buffer, value: torch.Tensor) -> str:
     data = value.detach().contiguous().view(torch.uint8 if value.dim() else value.dtype)
     raw = data.reshape(-1).view(torch.uint8).numpy().tobytes() if value.numel() else b""
-    coded = base64.b85encode(zlib.compress(raw, 9)).decode() if raw else base64.b85encode(zlib.compress(b"")).decode()
+    coded = (
+        base64.b85encode(zlib.compress(raw, 9)).decode()
+        if raw
+        else base64.b85encode(zlib.compress(b"")).decode()
+    )
     return f"({tuple(value.shape)!r}, {TORCH_DTYPE[buffer.dtype]}, {coded!r})"
 
 
@@ -134,7 +160,11 @@ def _steps(assembly: Assembly) -> str:
     names = _Names(assembly, slot)
     lines: list[str] = []
     for segment in assembly.segments:
-        lines += [f"_LIB.{segment.symbol}(table, packed, scratch, threads)"] if not segment.library else names.library(segment)
+        lines += (
+            [f"_LIB.{segment.symbol}(table, packed, scratch, threads)"]
+            if not segment.library
+            else names.library(segment)
+        )
     for name, key in program.updates.items():
         lines.append(f"self._state({key!r}).copy_({names.tensor(name)})")
     made = {b.name for p in assembly.pieces if p.group for b in p.group.outputs}
@@ -174,7 +204,10 @@ class _Names:
         lines = [f"{left}{unpack} = {path}({', '.join(args)})"]
         for b in call.outs:
             if b.name in self.slot:
-                lines += [f"t_{b.name} = _usable(t_{b.name})", f"table[{self.slot[b.name]}] = t_{b.name}.data_ptr()"]
+                lines += [
+                    f"t_{b.name} = _usable(t_{b.name})",
+                    f"table[{self.slot[b.name]}] = t_{b.name}.data_ptr()",
+                ]
         return lines
 
     def _value(self, value: object) -> str:
@@ -184,7 +217,9 @@ class _Names:
             return "[" + ", ".join(self._value(v) for v in value) + "]"
         if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
             return f'float("{value}")'
-        return str(value) if isinstance(value, torch.dtype | torch.layout | torch.memory_format) else repr(value)
+        return (
+            str(value) if isinstance(value, torch.dtype | torch.layout | torch.memory_format) else repr(value)
+        )
 
 
 def _returns_sequence(call: Library) -> bool:

@@ -90,7 +90,13 @@ class ModelNew(torch.nn.Module):
     are accepted and ignored: all sizes are built in. Weights come from `load_state_dict` (or `from_module`); they are packed
     at the first call, and again whenever they change."""
 
-    def __init__(self, *args: object, original: torch.nn.Module | None = None, otherwise: str = "refuse", **kwargs: object) -> None:
+    def __init__(
+        self,
+        *args: object,
+        original: torch.nn.Module | None = None,
+        otherwise: str = "refuse",
+        **kwargs: object,
+    ) -> None:
         super().__init__()
         if otherwise not in ("refuse", "original") or (otherwise == "original" and original is None):
             raise ValueError("otherwise must be 'refuse', or 'original' together with original=MODULE")
@@ -160,7 +166,9 @@ class ModelNew(torch.nn.Module):
         if self._ready is None:
             self._workspace, self._scratch = _aligned(WORKSPACE_BYTES), _aligned(SCRATCH_BYTES + 64)
             self._packed_room = [_aligned(size) for size in PACKED_BYTES]
-            self._packed = (ctypes.c_void_p * max(1, len(PACKED_BYTES)))(*(t.data_ptr() for t in self._packed_room))
+            self._packed = (ctypes.c_void_p * max(1, len(PACKED_BYTES)))(
+                *(t.data_ptr() for t in self._packed_room)
+            )
             self._table = (ctypes.c_void_p * max(1, SLOTS))()
             self._constants = {slot: _usable(_decoded(*constant)) for slot, constant in CONSTANTS}
             self._temps = {slot: self._temp(slot, *where) for slot, *where in TEMPS}

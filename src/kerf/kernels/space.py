@@ -25,17 +25,23 @@ Point = Mapping[str, Value]
 class KernelSpace:
     """`build(point)` gives the candidate's files; the space itself only knows names and legal values."""
 
-    def __init__(self, program: Program, chip: Chip, threads: int, build: Callable[[Point], Mapping[str, str]]) -> None:
+    def __init__(
+        self, program: Program, chip: Chip, threads: int, build: Callable[[Point], Mapping[str, str]]
+    ) -> None:
         self.program, self.chip, self.threads, self._build = program, chip, threads, build
         self._levels: dict[str, dict[str, Decision]] = {}
 
     def decisions(self, fusion: str = "full") -> dict[str, Decision]:
         """Every decision of the program at a fusion level, by full name."""
         if fusion not in self._levels:
-            found = {"fusion": Decision("fusion", FUSION_LEVELS if self._fusible else FUSION_LEVELS[:1], "full")}
+            found = {
+                "fusion": Decision("fusion", FUSION_LEVELS if self._fusible else FUSION_LEVELS[:1], "full")
+            }
             for step, template in plan(self.program, fusion, self.chip, self.threads):
                 if isinstance(step, Group) and template:
-                    found |= {f"{step.name}.{d.name}": d for d in template.decisions(step, self.chip, self.threads)}
+                    found |= {
+                        f"{step.name}.{d.name}": d for d in template.decisions(step, self.chip, self.threads)
+                    }
             self._levels[fusion] = found
         return self._levels[fusion]
 
@@ -49,7 +55,9 @@ class KernelSpace:
 
     def sample(self, rng: Random) -> Point:
         fusion = "none" if self._fusible and rng.random() < 0.1 else "full"
-        return {name: rng.choice(d.choices) for name, d in self.decisions(fusion).items()} | {"fusion": fusion}
+        return {name: rng.choice(d.choices) for name, d in self.decisions(fusion).items()} | {
+            "fusion": fusion
+        }
 
     def mutate(self, point: Point, rng: Random) -> Point:
         """Change one to three open decisions; the fusion level rarely."""
@@ -68,7 +76,9 @@ class KernelSpace:
             return self.mutate(a, rng)
         kernels = sorted({n.partition(".")[0] for n in a})
         take = {k: rng.random() < 0.5 for k in (kernels if len(kernels) > 2 else a)}
-        return self.adapt({n: a[n] if take.get(n, take.get(n.partition(".")[0], True)) else b.get(n, a[n]) for n in a})
+        return self.adapt(
+            {n: a[n] if take.get(n, take.get(n.partition(".")[0], True)) else b.get(n, a[n]) for n in a}
+        )
 
     def adapt(self, point: Point) -> Point:
         """The nearest legal point: unknown names dropped, numbers moved to the nearest legal one, the rest by default."""
@@ -117,7 +127,11 @@ def _number(decision: Decision, value: Value) -> float:
 def _sizes(step: Group | Library) -> list[float]:
     """Logarithms of the loops of a step's first op, padded to a fixed length."""
     op: Op = step.ops[0] if isinstance(step, Group) else step
-    extents = [a.extent for a in op.axes] if isinstance(op, Map | Reduce | Scan | Contract) else list(outputs_of(op)[0].shape)
+    extents = (
+        [a.extent for a in op.axes]
+        if isinstance(op, Map | Reduce | Scan | Contract)
+        else list(outputs_of(op)[0].shape)
+    )
     extents += [a.extent for a in op.raxes] if isinstance(op, Reduce | Contract) else []
     extents += [*op.stride, op.groups] if isinstance(op, Conv) else []
     return ([math.log2(max(1, e)) for e in extents] + [0.0] * 8)[:8]

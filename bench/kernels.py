@@ -1,0 +1,125 @@
+"""The kernel benchmark: every problem of bench/problems, optimized and measured beside its baselines in one run.
+
+    python bench/kernels.py [--only gemm] [--evaluations 12] [--minutes 1] [--threads 1] [--out bench/results/kernels.json]
+
+Each problem is searched, then its winner is measured again in fresh workers, alternating with PyTorch eager, torch.compile and oneDNN
+(allocator settings right for all). Prints a table with intervals, writes everything as JSON, and resumes where it was stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import statistics
+import time
+from pathlib import Path
+from typing import Any
+
+from kerf.archive import Archive
+from kerf.core.types import Budget, KerfError
+from kerf.kernels.render import interval
+from kerf.kernels.search import Request, search
+
+HERE = Path(__file__).resolve().parent
+
+
+def main() -> None:
+    args = _arguments()
+    rows: dict[str, dict[str, Any]] = (
+        json.loads(args.out.read_text())["problems"] if args.out.exists() and args.resume else {}
+    )
+    with Archive(args.archive) as archive:
+        for path in sorted(HERE.glob("problems/*/*.py")):
+            name = f"{path.parent.name}/{path.stem}"
+            if (args.only and not any(o in name for o in args.only)) or name in rows:
+                continue
+            rows[name] = one(path, args, archive)
+            print(line(name, rows[name]), flush=True)
+            save(args.out, rows, args)
+    print("\n" + summary(rows))
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--only", nargs="*", help="problems whose name contains one of these")
+    parser.add_argument("--evaluations", type=int, default=12)
+    parser.add_argument("--minutes", type=float, default=1.0)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--proposer", default="portfolio")
+    parser.add_argument("--archive", type=Path, default=None, help="archive folder (default: the user's)")
+    parser.add_argument("--resume", action="store_true", help="skip problems already in --out")
+    parser.add_argument("--out", type=Path, default=HERE / "results" / "kernels.json")
+    return parser.parse_args()
+
+
+def one(path: Path, args: argparse.Namespace, archive: Archive) -> dict[str, Any]:
+    start = time.monotonic()
+    request = Request(str(path), {}, args.threads, args.proposer, 0)
+    try:
+        result = search(str(path), request, Budget(args.evaluations, args.minutes * 60), archive=archive)
+    except KerfError as error:
+        return {"status": "error", "note": str(error), "wall_s": time.monotonic() - start}
+    return result | {"wall_s": round(time.monotonic() - start, 1)}
+
+
+def best_baseline(row: dict[str, Any]) -> float | None:
+    """Median speed-up over the fastest baseline: the smallest of the ratios."""
+    known = [v["median"] for v in (row.get("speedup") or {}).values() if v]
+    return min(known) if known else None
+
+
+def line(name: str, row: dict[str, Any]) -> str:
+    if best_baseline(row) is None:
+        return f"{name:<42} {row['status']}: {row.get('note', '')[:100]}"
+    cells = [f"{interval(row['speedup'].get(b)):>22}" for b in ("eager", "compile", "onednn")]
+    roof = row.get("roofline") or {}
+    share = f"{roof['share']:>5.0%} {roof['bound']}" if roof.get("share") is not None else "    -"
+    made = "generated" if all(p["by"] == "generated" for p in row["provenance"]) else "library"
+    return f"{name:<42} {row['time_ms']:>8.2f} ms {' '.join(cells)}  {share}  {made}"
+
+
+def geomean(values: list[float]) -> float:
+    return math.exp(statistics.fmean(math.log(v) for v in values)) if values else float("nan")
+
+
+def summary(rows: dict[str, dict[str, Any]]) -> str:
+    good = {n: r for n, r in rows.items() if best_baseline(r) is not None}
+    lines = [f"{len(good)} of {len(rows)} problems measured"]
+    for baseline in ("eager", "compile", "onednn"):
+        values = [r["speedup"][baseline]["median"] for r in good.values() if r["speedup"].get(baseline)]
+        lines.append(f"geometric mean over {baseline:<8} {geomean(values):.2f}x  ({len(values)} problems)")
+    best = {n: best_baseline(r) or 0.0 for n, r in good.items()}
+    lines.append(f"geometric mean over the best baseline of each problem {geomean(list(best.values())):.2f}x")
+    for family in sorted({n.partition("/")[0] for n in best}):
+        values = [v for n, v in best.items() if n.startswith(family + "/")]
+        lines.append(
+            f"  {family:<12} {geomean(values):.2f}x  slowest {min(values):.2f}x  ({len(values)} problems)"
+        )
+    if best:
+        slowest = min(best, key=lambda n: best[n])
+        lines.append(f"slowest against its best baseline: {slowest} {best[slowest]:.3f}x")
+    return "\n".join(lines)
+
+
+def save(out: Path, rows: dict[str, dict[str, Any]], args: argparse.Namespace) -> None:
+    out.parent.mkdir(parents=True, exist_ok=True)
+    head = {
+        "command": "python bench/kernels.py",
+        "evaluations": args.evaluations,
+        "minutes": args.minutes,
+        "threads": args.threads,
+    }
+    slim = {n: {k: v for k, v in r.items() if k not in ("report", "evidence")} for n, r in rows.items()}
+    partial = out.with_suffix(".partial")
+    partial.write_text(
+        json.dumps({**head, "problems": slim, "summary": summary(rows).splitlines()}, indent=1, default=str)
+    )
+    os.replace(partial, out)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,93 @@
+"""The command line: every verb as a command. No logic here: options, output and exit status only.
+
+Exit status: 0 a verdict was reached, 2 a user's mistake, 130 interrupted before there was anything to say.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from kerf.core.types import KerfError
+from kerf.core.verb import Parameter, Verb
+from kerf.verbs import all_verbs
+
+ABOUT = "Kerf makes code fit chips: a faster kernel for a PyTorch operator, with evidence that it is right."
+
+
+def build() -> typer.Typer:
+    app = typer.Typer(help=ABOUT, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+    for verb in all_verbs().values():
+        app.command(verb.name, help=verb.summary)(_command(verb))
+    app.callback()(_version)
+    return app
+
+
+def _version(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and leave.", is_eager=True)
+    ] = False,
+) -> None:
+    if version:
+        from importlib.metadata import version as installed
+
+        typer.echo(installed("kerf-ai"))
+        raise typer.Exit
+
+
+def _command(verb: Verb) -> Any:
+    """A function whose signature typer reads: the verb's parameters and `--json`."""
+
+    def command(**given: Any) -> None:
+        as_json = given.pop("json")
+        _answer(verb, given, as_json)
+
+    parameters = [_typed(p) for p in verb.parameters()]
+    flag = Annotated[bool, typer.Option("--json", help="End standard output with one JSON object.")]
+    parameters.append(
+        inspect.Parameter("json", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=flag)
+    )
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    command.__name__ = verb.name
+    return command
+
+
+def _typed(p: Parameter) -> inspect.Parameter:
+    if p.required:
+        face: Any = typer.Argument(help=p.option.help, metavar=p.option.metavar or None)
+        return inspect.Parameter(p.name, inspect.Parameter.KEYWORD_ONLY, annotation=Annotated[p.kind, face])
+    flag = p.option.flag or "--" + p.name.replace("_", "-")
+    face = typer.Option(flag, help=p.option.help, metavar=p.option.metavar or None)
+    return inspect.Parameter(
+        p.name, inspect.Parameter.KEYWORD_ONLY, default=p.default, annotation=Annotated[p.kind, face]
+    )
+
+
+def _answer(verb: Verb, given: dict[str, Any], as_json: bool) -> None:
+    if verb.watched:
+        from kerf.report import watcher
+
+        given["watch"] = watcher(to_stderr=as_json)
+    try:
+        result = verb.call(**given)
+    except KerfError as error:
+        if as_json:
+            typer.echo(json.dumps({"status": "error", "error": str(error)}))
+        typer.echo(f"kerf {verb.name}: {error}", err=True)
+        raise typer.Exit(2) from error
+    except KeyboardInterrupt as stop:
+        typer.echo("interrupted", err=True)
+        raise typer.Exit(130) from stop
+    typer.echo(json.dumps(result, default=str) if as_json else verb.render(result))
+
+
+def main() -> None:
+    build()(prog_name="kerf")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,68 @@
+"""A verb: one typed function that is a CLI command, a Python call and (later) a tool and a web action at once.
+
+Its parameters are declared where they are used, once, as `Annotated[type, Option("what it means")]`; a parameter without a default
+is positional on the command line. `watch`, where a verb takes it, receives progress and is no option.
+"""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+Result = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Option:
+    """`flag`: the option's name on the command line where it is not the parameter's own ("--set")."""
+
+    help: str
+    flag: str = ""
+    metavar: str = ""
+
+
+@dataclass(frozen=True)
+class Parameter:
+    name: str
+    kind: Any
+    default: Any
+    option: Option
+
+    @property
+    def required(self) -> bool:
+        return self.default is inspect.Parameter.empty
+
+
+@dataclass(frozen=True)
+class Verb:
+    """`call` takes the declared parameters and returns plain JSON; `render` turns the result into text for people; `module` and
+    `attribute` say where the function lives."""
+
+    name: str
+    call: Callable[..., Result]
+    render: Callable[[Result], str]
+
+    @property
+    def summary(self) -> str:
+        return (inspect.getdoc(self.call) or "").partition("\n\n")[0].replace("\n", " ")
+
+    @property
+    def watched(self) -> bool:
+        return "watch" in inspect.signature(self.call).parameters
+
+    def parameters(self) -> Iterator[Parameter]:
+        hints = typing.get_type_hints(self.call, include_extras=True)
+        for name, p in inspect.signature(self.call).parameters.items():
+            if name == "watch":
+                continue
+            kind, *extras = typing.get_args(hints[name])
+            option = next(x for x in extras if isinstance(x, Option))
+            yield Parameter(name, kind, p.default, option)
+
+
+def as_text(result: Result) -> str:
+    """The plain rendering: one `key: value` line each."""
+    return "\n".join(f"{k}: {v}" for k, v in result.items())

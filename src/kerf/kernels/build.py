@@ -1,0 +1,83 @@
+"""From a problem to candidates: the program, the drop-in's signature, and the files of any point of the space."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch.utils._pytree import tree_leaves
+
+from kerf.core.types import Candidate
+from kerf.kernels.assemble import Assembly, assemble
+from kerf.kernels.dropin import Signature, dropin
+from kerf.kernels.ir import Program, Role
+from kerf.kernels.problem import KernelProblem
+from kerf.kernels.schedule import Value
+from kerf.kernels.space import KernelSpace
+from kerf.kernels.targets.cpu import Chip, native
+from kerf.toolchain.compilers import native_flags
+
+
+@dataclass(frozen=True)
+class Builder:
+    """`program` is the problem's module in the tensor IR, for the chip and at most `threads` threads."""
+
+    problem: KernelProblem
+    program: Program
+    constants: Mapping[str, torch.Tensor]
+    chip: Chip
+    threads: int
+
+    @cached_property
+    def space(self) -> KernelSpace:
+        return KernelSpace(self.program, self.chip, self.threads, self.files)
+
+    def assembly(self, point: Mapping[str, Value]) -> Assembly:
+        return assemble(self.program, point, self.chip, self.threads, self.problem.name)
+
+    def files(self, point: Mapping[str, Value], custom_op: str = "") -> dict[str, str]:
+        flags = native_flags(self.chip.machine, self.chip.vector_bits)
+        return dropin(self.assembly(point), self._signature, flags, custom_op)
+
+    @cached_property
+    def _signature(self) -> Signature:
+        args = self.problem.inputs()
+        with torch.no_grad():
+            result = self.problem.module(*args)
+        return Signature(
+            title=self.problem.name,
+            state=_state(self.problem.module),
+            constants=self.constants,
+            values=[x for x in tree_leaves(args) if not isinstance(x, torch.Tensor)],
+            returns_tuple=not isinstance(result, torch.Tensor),
+        )
+
+
+def builder(problem: KernelProblem, threads: int, chip: Chip | None = None) -> Builder:
+    """Capture and lower the problem's module. KerfError where torch.export cannot follow it."""
+    from kerf.kernels.lower import lower_module
+
+    program, constants = lower_module(problem.module, problem.inputs())
+    return Builder(problem, program, constants, chip or native(), threads)
+
+
+def _state(module: torch.nn.Module) -> tuple[tuple[str, tuple[int, ...], torch.dtype, bool], ...]:
+    trained = {name for name, _ in module.named_parameters(remove_duplicate=False)}
+    return tuple((k, tuple(v.shape), v.dtype, k in trained) for k, v in module.state_dict().items())
+
+
+def library_candidate(problem: KernelProblem) -> Candidate | None:
+    """The reference itself as a candidate: PyTorch's library, as the user wrote it. None where there is no source file."""
+    if problem.source is None:
+        return None
+    text = (
+        problem.source_text
+        + "\n\n# The library as it is: no generated kernel was faster.\nModelNew = Model\n"
+    )
+    return Candidate({"kernel.py": text}, proposer="library", notes={"point": None})
+
+
+def parameters_of(program: Program) -> list[str]:
+    return [b.source for b in program.buffers.values() if b.role is Role.PARAM]

@@ -1,0 +1,245 @@
+"""One search for one kernel: problem, space, proposer, evaluator and archive, put together and run; then what the user keeps."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from kerf import loop
+from kerf.archive import Archive
+from kerf.core.records import Outcome, Progress
+from kerf.core.types import Budget, Candidate, Evaluation, KerfError, Proposer
+from kerf.kernels.build import Builder, builder, library_candidate
+from kerf.kernels.judge import bundle, interval
+from kerf.kernels.problem import KernelProblem, from_module, load_problem
+from kerf.kernels.referee.evaluator import KernelEvaluator
+from kerf.proposers import make
+
+Watch = Callable[[Progress], None]
+BASELINES = ("eager", "compile", "onednn")
+DEFAULT_EVALUATIONS, DEFAULT_MINUTES = 24, 2.0
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a run is asked to do; kept in the archive as the run's options, so that it can be resumed. `path` is None for a module
+    given from Python, which only that program can resume."""
+
+    path: str | None
+    overrides: Mapping[str, str | int | float]
+    threads: int
+    proposer: str
+    seed: int
+    baselines: tuple[str, ...] = BASELINES
+    trust: bool = False
+
+
+class First:
+    """A proposer that asks for given candidates before anything else: the library as it is is always among the answers."""
+
+    def __init__(self, candidates: Sequence[Candidate], rest: Proposer | None, name: str) -> None:
+        self._given, self._rest, self.name = list(candidates), rest, name
+        self._mine = {c.id for c in candidates}
+
+    def ask(self, n: int) -> Sequence[Candidate]:
+        if self._given:
+            given, self._given = self._given[:n], self._given[n:]
+            return given
+        return self._rest.ask(n) if self._rest else ()
+
+    def tell(self, candidate: Candidate, evaluation: Evaluation) -> None:
+        if self._rest and candidate.id not in self._mine:
+            self._rest.tell(candidate, evaluation)
+
+
+@dataclass
+class Search:
+    """`run()` or `resume(id)`, then `answer(outcome)`. Close it (it is a context manager): workers end with it."""
+
+    request: Request
+    problem: KernelProblem
+    build: Builder | None
+    why_not: str
+    evaluator: KernelEvaluator
+    archive: Archive
+
+    @classmethod
+    def open(cls, request: Request, problem: KernelProblem, archive: Archive, stack: ExitStack) -> Search:
+        build, why_not = _builder(problem, request.threads)
+        evaluator = KernelEvaluator(
+            problem, threads=request.threads, baselines=request.baselines, trust=request.trust
+        )
+        stack.callback(evaluator.close)
+        return cls(request, problem, build, why_not, evaluator, archive)
+
+    def proposer(self, run: str | None = None) -> Proposer:
+        library = library_candidate(self.problem)
+        inner = (
+            make(self.request.proposer, self.build.space, self.archive.memory(run), self.request.seed)
+            if self.build
+            else None
+        )
+        if inner is None and library is None:
+            raise KerfError(f"nothing to try for {self.problem.name}: {self.why_not}")
+        return First([library] if library else [], inner, self.request.proposer)
+
+    def run(self, budget: Budget, watch: Watch) -> Outcome:
+        options = asdict(self.request)
+        return loop.run(
+            self.problem, self.proposer(), self.evaluator, self.archive, budget,
+            seed=self.request.seed, options=options, progress=watch,
+        )  # fmt: skip
+
+    def resume(self, run: str, budget: Budget | None, watch: Watch) -> Outcome:
+        return loop.resume(
+            run, self.proposer(run), self.evaluator, self.archive, budget=budget, progress=watch
+        )
+
+
+def _builder(problem: KernelProblem, threads: int) -> tuple[Builder | None, str]:
+    """None, and why, where the generator cannot follow the module: the library stays a candidate."""
+    try:
+        return builder(problem, threads), ""
+    except KerfError as error:
+        return None, str(error)
+
+
+def open_problem(
+    problem: str | Path | KernelProblem, overrides: Mapping[str, str | int | float], seed: int
+) -> KernelProblem:
+    return problem if isinstance(problem, KernelProblem) else load_problem(problem, overrides, seed=seed)
+
+
+def search(
+    problem: str | Path | KernelProblem,
+    request: Request,
+    budget: Budget,
+    *,
+    archive: Archive | None = None,
+    resume: str | None = None,
+    watch: Watch = lambda _: None,
+) -> dict[str, Any]:
+    """Search, confirm, write what the user keeps; the JSON that `kerf optimize` ends with."""
+    with ExitStack() as stack:
+        store = archive or stack.enter_context(Archive())
+        found = Search.open(request, open_problem(problem, request.overrides, request.seed), store, stack)
+        outcome = found.resume(resume, budget, watch) if resume else found.run(budget, watch)
+        return answer(found, outcome)
+
+
+# ---------------------------------------------------------------- what the user keeps
+
+
+def answer(found: Search, outcome: Outcome) -> dict[str, Any]:
+    folder = found.archive.folder / "runs" / outcome.run
+    result: dict[str, Any] = {
+        "run": outcome.run,
+        "status": str(outcome.evaluation.status) if outcome.evaluation else "nothing_passed",
+        "stopped": str(outcome.stop),
+        "candidate": None,
+        "provenance": [],
+        "evaluations": outcome.evaluations,
+        "reused": outcome.reused,
+        "seconds": round(outcome.seconds, 3),
+        "confirmed": outcome.confirmed,
+        "speedup": dict.fromkeys(BASELINES),
+        "roofline": None,
+        "environment": {},
+    }
+    if outcome.best and outcome.evaluation:
+        result |= _kept(found, outcome.best, outcome.evaluation, folder)
+    if found.why_not:
+        result["note"] = found.why_not
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "result.json").write_text(json.dumps(result, indent=1, default=str))
+    return result
+
+
+def _kept(found: Search, best: Candidate, evaluation: Evaluation, folder: Path) -> dict[str, Any]:
+    """Write the winner's files and its evidence; everything the result says about it."""
+    kept = folder / "kernel"
+    for name, text in best.files.items():
+        (kept / name).parent.mkdir(parents=True, exist_ok=True)
+        (kept / name).write_text(text)
+    evidence = folder / "evidence.json"
+    evidence.write_text(json.dumps(_bundle(found, best, evaluation), indent=1, default=str))
+    speedup = {b: interval(evaluation, f"speedup.{b}") for b in BASELINES}
+    return {
+        "candidate": {"id": best.id, "path": str(kept / "kernel.py"), "proposer": best.proposer},
+        "provenance": provenance(best),
+        "speedup": speedup,
+        "time_ms": evaluation.metrics["time_s"].value * 1e3 if "time_s" in evaluation.metrics else None,
+        "roofline": roofline_of(evaluation),
+        "environment": dict(evaluation.environment),
+        "evidence": str(evidence),
+        "report": str(write_report(found.archive, folder)),
+    }
+
+
+def write_report(archive: Archive, folder: Path) -> Path:
+    from kerf.report import html
+
+    path = folder / "report.html"
+    folder.mkdir(parents=True, exist_ok=True)
+    path.write_text(html(folder.name, archive))
+    return path
+
+
+def provenance(candidate: Candidate) -> list[dict[str, str]]:
+    manifest = json.loads(candidate.files.get("manifest.json", "{}"))
+    return manifest.get("provenance") or [
+        {"piece": "all", "by": "library", "what": "PyTorch, as the reference has it"}
+    ]
+
+
+def _bundle(found: Search, best: Candidate, evaluation: Evaluation) -> dict[str, Any]:
+    return bundle(found.problem, best, evaluation, found.request.threads, found.request.baselines)
+
+
+def roofline_of(evaluation: Evaluation) -> dict[str, Any] | None:
+    found = evaluation.detail.get("roofline")
+    return {"share": found.get("share"), "bound": found.get("bound")} if isinstance(found, Mapping) else None
+
+
+def optimize(
+    module: Any,
+    inputs: Sequence[Any] | None = None,
+    *,
+    evaluations: int | None = None,
+    minutes: float | None = None,
+    threads: int | None = None,
+    proposer: str = "portfolio",
+    seed: int = 0,
+    sizes: Mapping[str, str | int | float] | None = None,
+    archive: Archive | None = None,
+    watch: Watch = lambda _: None,
+) -> dict[str, Any]:
+    """A faster drop-in for `module` on `inputs` (example arguments of its forward), or for a problem file's path.
+
+    Returns what `kerf optimize --json` prints; `result["candidate"]["path"]` is the drop-in. KerfError for a user's mistake."""
+    from kerf.kernels.targets.cpu import native
+
+    problem = (
+        load_problem(module, sizes or {}, seed=seed)
+        if isinstance(module, str | Path)
+        else from_module(module, inputs or [])
+    )
+    request = Request(
+        str(problem.path) if problem.path else None,
+        dict(sizes or {}),
+        threads or native().cores,
+        proposer,
+        seed,
+    )
+    return search(problem, request, budget_of(evaluations, minutes), archive=archive, watch=watch)
+
+
+def budget_of(evaluations: int | None, minutes: float | None) -> Budget:
+    """Defaults where neither is given; where one is, only that one."""
+    if evaluations is None and minutes is None:
+        return Budget(DEFAULT_EVALUATIONS, DEFAULT_MINUTES * 60)
+    return Budget(evaluations, minutes * 60 if minutes is not None else None)

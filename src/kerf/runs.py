@@ -1,0 +1,241 @@
+"""Verbs about what is already in the archive: every domain's runs alike."""
+
+from __future__ import annotations
+
+import difflib
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+from kerf.core.types import Candidate, Evaluation, KerfError, Status
+from kerf.core.verb import Option, Result, Verb
+
+Run = Annotated[str, Option("A run's id, or the beginning of one (see `kerf runs`).", metavar="RUN")]
+
+
+def runs(
+    *,
+    limit: Annotated[int, Option("How many, newest first.", metavar="N")] = 20,
+) -> dict[str, Any]:
+    """List the runs in the archive."""
+    from kerf.archive import Archive
+
+    with Archive() as archive:
+        rows = [
+            {
+                "run": r.id,
+                "problem": r.problem_name,
+                "state": "killed" if r.state == "running" and not archive.is_held(r.id) else str(r.state),
+                "proposer": r.proposer,
+                "seconds": round(r.seconds, 1),
+                "created": time.strftime("%Y-%m-%d %H:%M", time.gmtime(r.created)),
+                "best": _score_of(archive, r),
+            }
+            for r in archive.runs(limit)
+        ]
+    return {"runs": rows, "archive": str(archive.folder)}
+
+
+def show(
+    run: Run,
+    *,
+    source: Annotated[bool, Option("Print the winner's sources too.")] = False,
+) -> dict[str, Any]:
+    """Show a run: its candidates, what became of each, and the winner."""
+    from kerf.archive import Archive
+
+    with Archive() as archive:
+        record = archive.run(run)
+        trials = archive.trials(record.id)
+        return {
+            "run": record.id,
+            "problem": record.problem_name,
+            "state": str(record.state),
+            "description": record.description,
+            "best": record.best,
+            "files": dict(archive.candidate(record.best).files) if source and record.best else {},
+            "folder": str(archive.folder / "runs" / record.id),
+            "candidates": [_row(t.candidate, t.evaluation, t.at_s) for t in trials],
+        }
+
+
+def compare(
+    a: Annotated[str, Option("A run, or a candidate's id.", metavar="A")],
+    b: Annotated[str, Option("Another.", metavar="B")],
+) -> dict[str, Any]:
+    """Compare two runs' winners or two candidates: scores and source, line by line."""
+    from kerf.archive import Archive
+
+    with Archive() as archive:
+        left, right = _one(archive, a), _one(archive, b)
+    names = sorted({*left[0].files, *right[0].files})
+    diff = [
+        line
+        for name in names
+        for line in difflib.unified_diff(
+            left[0].files.get(name, "").splitlines(),
+            right[0].files.get(name, "").splitlines(),
+            f"A/{name}",
+            f"B/{name}",
+            lineterm="",
+        )
+    ]
+    return {"a": _summary(*left), "b": _summary(*right), "diff": diff}
+
+
+def export(
+    run: Run,
+    *,
+    out: Annotated[str, Option("The folder to write.", "--out", "DIR")] = "",
+    custom_op: Annotated[
+        str, Option("Also register the call as this torch.library operator.", metavar="NAMESPACE::NAME")
+    ] = "",
+) -> dict[str, Any]:
+    """Write a run's winner, every candidate and its measurements to a folder."""
+    from kerf.archive import Archive
+    from kerf.archive.transfer import export_run
+
+    with Archive() as archive:
+        record = archive.run(run)
+        if record.best is None:
+            raise KerfError(
+                f"run {record.id} has no winner to export: kerf show {record.id} says what became of its candidates"
+            )
+        folder = Path(out or f"kerf-{record.id}")
+        best = archive.candidate(record.best)
+        _write(folder / "kernel", best)
+        export_run(archive, record.id, folder / "run")
+    if custom_op:
+        from kerf.kernels.dropin import add_custom_op
+
+        add_custom_op(folder / "kernel" / "kernel.py", custom_op)
+    return {"run": record.id, "path": str(folder / "kernel"), "archive": str(folder / "run")}
+
+
+def prune(
+    *,
+    keep: Annotated[int | None, Option("Keep this many newest runs.", metavar="N")] = None,
+    days: Annotated[float | None, Option("Drop runs older than this.", metavar="D")] = None,
+    megabytes: Annotated[
+        float | None, Option("Drop the oldest until the archive is this small.", metavar="MB")
+    ] = None,
+) -> dict[str, Any]:
+    """Make the archive smaller: drop old runs, their candidates and files."""
+    from kerf.archive import Archive
+    from kerf.archive.prune import prune as drop
+
+    if keep is None and days is None and megabytes is None:
+        raise KerfError("say what to keep: --keep N, --days D or --megabytes MB")
+    with Archive() as archive:
+        pruned = drop(
+            archive,
+            keep_runs=keep,
+            older_than_s=days * 86400 if days is not None else None,
+            max_bytes=int(megabytes * 1e6) if megabytes is not None else None,
+        )
+    return {"dropped": list(pruned.runs), "freed_bytes": pruned.freed_bytes}
+
+
+# ---------------------------------------------------------------- pieces
+
+
+def _score_of(archive: Any, record: Any) -> float | None:
+    if record.best is None:
+        return None
+    found = archive.confirmations(record.id).get(record.best) or archive.lookup(
+        record.best, record.evaluator_key
+    )
+    return found.score if found else None
+
+
+def _row(candidate: Candidate, evaluation: Evaluation, at_s: float) -> dict[str, Any]:
+    return {
+        "id": candidate.id,
+        "proposer": candidate.proposer,
+        "parent": candidate.parent,
+        "status": str(evaluation.status),
+        "score": evaluation.score,
+        "reason": evaluation.reason,
+        "at_s": round(at_s, 2),
+    }
+
+
+def _one(archive: Any, name: str) -> tuple[Candidate, Evaluation | None]:
+    """The winner of the run `name`, or the candidate `name`."""
+    try:
+        record = archive.run(name)
+    except KerfError:
+        return archive.candidate(name), None
+    if record.best is None:
+        raise KerfError(f"run {record.id} has no winner yet")
+    found = archive.confirmations(record.id).get(record.best) or archive.lookup(
+        record.best, record.evaluator_key
+    )
+    return archive.candidate(record.best), found
+
+
+def _summary(candidate: Candidate, evaluation: Evaluation | None) -> dict[str, Any]:
+    passed = evaluation is not None and evaluation.status is Status.PASSED
+    metrics = {k: m.value for k, m in evaluation.metrics.items()} if evaluation and passed else {}
+    return {
+        "id": candidate.id,
+        "proposer": candidate.proposer,
+        "score": evaluation.score if evaluation else None,
+        "metrics": metrics,
+    }
+
+
+def _write(folder: Path, candidate: Candidate) -> None:
+    for name, text in candidate.files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+
+
+# ---------------------------------------------------------------- text
+
+
+def _runs_text(result: Result) -> str:
+    if not result["runs"]:
+        return f"no runs yet in {result['archive']}"
+    lines = [f"{'run':<20} {'problem':<28} {'state':<12} {'best':>7} {'s':>7}  created"]
+    for r in result["runs"]:
+        best = f"{r['best']:.2f}x" if r["best"] else "-"
+        lines.append(
+            f"{r['run']:<20} {r['problem'][:28]:<28} {r['state']:<12} {best:>7} {r['seconds']:>7}  {r['created']}"
+        )
+    return "\n".join(lines)
+
+
+def _show_text(result: Result) -> str:
+    lines = [f"{result['run']}  {result['problem']}  {result['state']}", result["folder"], ""]
+    for c in result["candidates"]:
+        score = f"{c['score']:.2f}x" if c["score"] else "-"
+        mark = "*" if c["id"] == result["best"] else " "
+        lines.append(
+            f"{mark} {c['id'][:12]} {c['proposer']:<12} {c['status']:<13} {score:>7}  {c['reason'][:90]}"
+        )
+    for name, text in result["files"].items():
+        lines += ["", f"==> {name} <==", text]
+    return "\n".join(lines)
+
+
+def _compare_text(result: Result) -> str:
+    head = [f"{k.upper()} {result[k]['id'][:12]} score {result[k]['score']}" for k in ("a", "b")]
+    return "\n".join([*head, "", *result["diff"]])
+
+
+def _export_text(result: Result) -> str:
+    return f"wrote {result['path']} and {result['archive']}"
+
+
+def _prune_text(result: Result) -> str:
+    return f"dropped {len(result['dropped'])} runs, freed {result['freed_bytes'] / 1e6:.1f} MB"
+
+
+VERBS = (
+    Verb("runs", runs, _runs_text),
+    Verb("show", show, _show_text),
+    Verb("compare", compare, _compare_text),
+    Verb("export", export, _export_text),
+    Verb("prune", prune, _prune_text),
+)
