@@ -124,6 +124,11 @@ def unpack(blob: bytes) -> Any:
     return json.loads(zlib.decompress(blob).decode("utf-8", "surrogatepass"))
 
 
+def storable(text: str) -> str:
+    """Text from a candidate's output may hold half characters, which SQLite's text cannot."""
+    return text.encode("utf-8", "replace").decode()
+
+
 def plain(value: Any) -> Any:
     """What a caller slipped into a detail: numpy and torch scalars and arrays as numbers, mappings as dicts, the rest as text."""
     if hasattr(value, "tolist"):

@@ -12,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
 
-from kerf.archive.database import Database, pack, unpack
+from kerf.archive.database import Database, pack, storable, unpack
 from kerf.archive.memory import ArchiveMemory
 from kerf.core.records import Remembered, RunRecord, RunState, Trial
 from kerf.core.types import Budget, Candidate, Evaluation, KerfError, Metric, Problem, Status, content_hash
@@ -202,7 +202,14 @@ class Archive:
         }
         cursor = self.db.execute(
             "INSERT INTO evaluations VALUES (NULL,?,?,?,?,?,?,?,?,?)",
-            (candidate.id, key, evaluation.status, evaluation.reason, evaluation.score, evaluation.seconds)
+            (
+                candidate.id,
+                key,
+                evaluation.status,
+                storable(evaluation.reason),
+                evaluation.score,
+                evaluation.seconds,
+            )
             + (pack(body), environment, time.time()),
         )
         return int(cursor.lastrowid or 0)
@@ -298,7 +305,7 @@ class Archive:
 
     def add_note(self, subject: str, text: str) -> None:
         """`subject` is the id of a run, candidate or problem."""
-        self.db.execute("INSERT INTO notes VALUES (NULL, ?, ?, ?)", (subject, text, time.time()))
+        self.db.execute("INSERT INTO notes VALUES (NULL, ?, ?, ?)", (subject, storable(text), time.time()))
 
     def notes(self, subject: str) -> list[str]:
         return [

@@ -137,4 +137,4 @@ class KerfError(Exception):
 def content_hash(value: Any) -> str:
     """20 hex digits of the SHA-256 of the JSON form."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:20]
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:20]

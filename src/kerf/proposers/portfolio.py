@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Mapping
 
 from kerf.core.records import Memory
@@ -38,13 +39,14 @@ class Portfolio:
 
     def ask(self, n: int) -> list[Candidate]:
         found = self._novel(self._first, 1) if n > 0 else []
-        live = dict(self._members)
+        live = list(self._members)
         while len(found) < n and live:
-            name = max(live, key=self._draw)
-            if proposed := self._novel(live[name], 1):
+            drawn = Counter(max(live, key=self._draw) for _ in range(n - len(found)))
+            for name, share in drawn.items():
+                proposed = self._novel(self._members[name], share)
                 found += proposed
-            else:
-                del live[name]
+                if not proposed:
+                    live.remove(name)
         return found
 
     def _draw(self, name: str) -> float:
