@@ -1,0 +1,114 @@
+"""What may vary in a contraction, with defaults from the shape and the chip."""
+
+from __future__ import annotations
+
+from math import ceil
+
+from kerf.kernels.codegen.gemm.analysis import Problem
+from kerf.kernels.codegen.gemm.epilogue import can_stream
+from kerf.kernels.codegen.gemm.plan import can_be_direct, can_be_weights, lanes_of, runs_along_rows
+from kerf.kernels.schedule import Decision, Value
+from kerf.kernels.targets.cpu import Chip
+
+ROWS = (1, 2, 4, 6, 8, 10, 12, 14)
+VECTORS = (1, 2, 3, 4, 6, 8)
+DEPTHS = (128, 192, 256, 384, 512, 1024, 2048, 16384)
+HEIGHTS = (28, 56, 112, 168, 240, 480, 960, 8192)
+WIDTHS = (64, 128, 256, 512, 1024, 2048, 4096, 16384)
+
+
+def decisions(p: Problem, chip: Chip, threads: int) -> tuple[Decision, ...]:
+    lanes = lanes_of(p, chip)
+    mr, nv = tile(p, chip, lanes)
+    found = [
+        Decision("mr", tuple(sorted({*ROWS, mr}))[:9], mr),
+        Decision("nv", VECTORS, nv),
+        Decision("kc", DEPTHS, _depth(p, chip)),
+        Decision("mc", HEIGHTS, _height(p, chip)),
+        Decision("nc", WIDTHS, _width(p, chip)),
+        Decision("unroll", (1, 2, 4, 8), 4 if mr * nv <= 8 else 2),
+        Decision("prefetch", (0, 4, 8, 16, 32), 8),
+        Decision("order", ("columns", "rows"), "columns"),
+    ]
+    if can_be_direct(p, p.left, columns=False):
+        found.append(Decision("pack_a", (True, False), _pack_a(p, chip)))
+    if can_be_direct(p, p.right, columns=True):
+        found.append(Decision("pack_b", (True, False), _pack_b(p, chip, mr)))
+    if can_be_weights(p, p.left) or can_be_weights(p, p.right):
+        found.append(Decision("pack_weights", (True, False), True))
+    if can_stream(p, lanes):
+        found.append(
+            Decision("stream", (True, False), p.stored[0].bytes > 2 * chip.l3_bytes and p.k.extent <= 512)
+        )
+    found.append(_parallel(p, mr, nv * lanes, threads))
+    return tuple(found)
+
+
+def tile(p: Problem, chip: Chip, lanes: int) -> tuple[int, int]:
+    """The register tile with the least work for this result: operations of the tiles that cover it, charged for loads
+    where a tile has too few sums to keep the multipliers busy."""
+    best = (float("inf"), 1, 1)
+    for nv in VECTORS:
+        for mr in ROWS:
+            if (
+                mr * nv + nv + 1 > chip.registers
+                or (nv - 1) * lanes >= p.n.extent
+                or (mr > p.m.extent and mr > 1)
+            ):
+                continue
+            best = min(best, (_tile_cost(p.m.extent, ceil(p.n.extent / lanes), mr, nv), mr, nv))
+    return best[1], best[2]
+
+
+def _tile_cost(m: int, vectors: int, mr: int, nv: int) -> float:
+    """Cycles per k of all tiles: one operation a cycle, but no tile is faster than its loads or than its latency."""
+
+    def strip(rows: int, wide: int) -> float:
+        return max(rows * wide, 0.6 * (rows + wide) + 1, 4.0) + 0.25
+
+    def row(rows: int) -> float:
+        return (vectors // nv) * strip(rows, nv) + (strip(rows, vectors % nv) if vectors % nv else 0)
+
+    spill = 0.02 * m * vectors * (1 / mr + 1 / nv) / 2
+    return (m // mr) * row(mr) + (row(m % mr) if m % mr else 0) + spill
+
+
+def _nearest(options: tuple[int, ...], most: float) -> int:
+    return max([o for o in options if o <= most], default=options[0])
+
+
+def _depth(p: Problem, chip: Chip) -> int:
+    return _nearest(DEPTHS, 512)
+
+
+def _height(p: Problem, chip: Chip) -> int:
+    return _nearest(HEIGHTS, chip.l2_bytes / 2 / (512 * p.acc.bytes))
+
+
+def _width(p: Problem, chip: Chip) -> int:
+    return _nearest(WIDTHS, chip.l3_bytes / 4 / (512 * p.acc.bytes))
+
+
+def _pack_a(p: Problem, chip: Chip) -> bool:
+    """Packing pays when each row is read again by many column panels, and always across large steps."""
+    return p.n.extent >= 256 and p.m.extent >= 8 and p.m.extent * p.k.extent * p.acc.bytes > chip.l1_bytes and not (
+        runs_along_rows(p.left) and p.m.extent * p.k.extent * p.acc.bytes <= chip.l2_bytes
+    )  # fmt: skip
+
+
+def _pack_b(p: Problem, chip: Chip, mr: int) -> bool:
+    """Copying B costs about as much as one pass of row tiles over it."""
+    return p.m.extent >= 4 * mr and p.n.extent * p.k.extent * p.acc.bytes > chip.l1_bytes
+
+
+def _parallel(p: Problem, mr: int, nr: int, threads: int) -> Decision:
+    if threads == 1:
+        return Decision("parallel", ("none",), "none")
+    options: list[Value] = ["m", "n", "grid", "k", *(["batch"] if p.z.extent > 1 else [])]
+    rows, columns = ceil(p.m.extent / mr), ceil(p.n.extent / nr)
+    best = "n" if columns >= 2 * threads and columns >= rows else "m" if rows >= 2 * threads else "grid"
+    if p.z.extent >= threads and (p.z.extent % threads == 0 or p.z.extent >= 4 * threads):
+        best = "batch"
+    elif rows * columns < 2 * threads and p.k.extent >= 1024:
+        best = "k"
+    return Decision("parallel", tuple(options), best)

@@ -1,0 +1,164 @@
+"""Copying an operand into the order in which the micro-kernel reads it, with its prologue and conversion applied.
+
+Rows (A): `dst[row * block + k]`, or micro-panels `dst[(panel) + k * mr + row]` where memory runs along m.
+Columns (B): panels of nr columns, `dst[(panel) + k * nr + column]`, the last panel filled up with zeros.
+"""
+
+from __future__ import annotations
+
+from kerf.kernels.codegen.expr import CTYPE
+from kerf.kernels.codegen.gemm.analysis import Operand, Problem, pointer
+from kerf.kernels.codegen.gemm.epilogue import Signature
+from kerf.kernels.codegen.gemm.plan import Plan, rounded, runs_along_rows
+from kerf.kernels.codegen.template import Packed
+from kerf.kernels.ir import Group, Load, linear, loads
+
+
+def _head(name: str, parameters: str, acc: str, row: str) -> list[str]:
+    return [
+        f"static void {name}({parameters}, {acc} *restrict dst, long z,",
+        f"        long {row}0, long {row}1, long k0, long k1) {{",
+        "    (void)z;",
+    ]
+
+
+def pack_a(p: Problem, plan: Plan, parameters: str, symbol: str) -> str:
+    acc, value = CTYPE[p.acc], p.value(p.left)
+    head = _head(f"{symbol}_pack_a", parameters, acc, "m")
+    if plan.a.row == 1 and plan.a.k == plan.mr and runs_along_rows(p.left):
+        body = [
+            f"    for (long q = m0; q < m1; q += {plan.mr}) {{",
+            f"        const long rows = m1 - q < {plan.mr} ? m1 - q : {plan.mr};",
+            f"        {acc} *restrict panel = dst + (q - m0) * {plan.a.block};",
+            "        for (long k = k0; k < k1; ++k)",
+            "            for (long m = q; m < q + rows; ++m)",
+            f"                panel[(k - k0) * {plan.mr} + m - q] = {value};",
+            "    }",
+        ]
+    else:
+        body = [
+            "    for (long m = m0; m < m1; ++m)",
+            "        for (long k = k0; k < k1; ++k)",
+            f"            dst[(m - m0) * {plan.a.block} + k - k0] = {value};",
+        ]
+    return "\n".join([*head, *body, "}"]) + "\n"
+
+
+def pack_b(p: Problem, plan: Plan, parameters: str, symbol: str) -> str:
+    acc, nr = CTYPE[p.acc], plan.nr
+    tail = plan.tail_vectors(p.n.extent) * plan.lanes or nr
+    along_k = p.right.stride(p.k) == 1 and p.k.extent > 1
+    copy = (
+        _turned(p, symbol)
+        if along_k and p.right.plain and p.n.stride(p.right.form) is not None
+        else _copied(p, along_k)
+    )  # type: ignore[arg-type]
+    body = [
+        f"    for (long q = n0; q < n1; q += {nr}) {{",
+        f"        const long width = n1 - q < {nr} ? n1 - q : {nr}, wide = width < {nr} ? {tail} : {nr};",
+        f"        {acc} *restrict panel = dst + (q - n0) * {plan.kc};",
+        *copy,
+        "        for (long k = 0; k < k1 - k0; ++k)",
+        "            for (long j = width; j < wide; ++j)",
+        "                panel[k * wide + j] = 0;",
+        "    }",
+    ]
+    return "\n".join([*_head(f"{symbol}_pack_b", parameters, acc, "n"), *body, "}"]) + "\n"
+
+
+def _copied(p: Problem, along_k: bool) -> list[str]:
+    value = p.value(p.right)
+    store = f"                panel[(k - k0) * wide + n - q] = {value};"
+    loops = ["for (long k = k0; k < k1; ++k)", "for (long n = q; n < q + width; ++n)"]
+    outer, inner = reversed(loops) if along_k else loops
+    return [f"        {outer}", f"            {inner}", store]
+
+
+def _turned(p: Problem, symbol: str) -> list[str]:
+    """Memory runs along k: eight columns at a time are turned in registers."""
+    operand = p.right
+    assert operand.load is not None and operand.form is not None
+    base = f"{pointer(operand.load.buffer)} + ({p.place(operand.form)})"
+    step = operand.stride(p.n)
+    return [
+        "        long n = q;",
+        "        for (; n + 8 <= q + width; n += 8) {",
+        "            long k = k0;",
+        "            for (; k + 8 <= k1; k += 8)",
+        f"                {symbol}_transpose8({base}, {step}L, panel + (k - k0) * wide + n - q, wide);",
+        "            for (; k < k1; ++k)",
+        "                for (long j = 0; j < 8; ++j)",
+        f"                    panel[(k - k0) * wide + n - q + j] = *({base} + j * {step}L);",
+        "        }",
+        "        for (; n < q + width; ++n)",
+        "            for (long k = k0; k < k1; ++k)",
+        f"                panel[(k - k0) * wide + n - q] = *({base});",
+    ]
+
+
+def needs_transpose(p: Problem) -> bool:
+    r = p.right
+    return r.plain and r.stride(p.k) == 1 and p.k.extent > 1 and r.stride(p.n) is not None
+
+
+def copies(operand: Operand) -> int:
+    """How many separate matrices a batched operand holds, given the batch extent: 1 when it does not vary with z."""
+    return 2 if operand.batched else 1
+
+
+def weights_a(p: Problem, plan: Plan) -> tuple[int, int]:
+    """Elements of one k block and of one matrix of A packed once."""
+    block = rounded(p.m.extent, plan.mr) * plan.a.block
+    return block, block * -(-p.k.extent // plan.kc)
+
+
+def weights_b(p: Problem, plan: Plan) -> tuple[int, int]:
+    block = plan.padded(p.n.extent) * plan.kc
+    return block, block * -(-p.k.extent // plan.kc)
+
+
+def once(p: Problem, plan: Plan, symbol: str, which: str) -> tuple[str, Packed]:
+    """C that packs a parameter for good, block after block, and its description."""
+    operand, row = (p.left, p.m) if which == "a" else (p.right, p.n)
+    block, matrix = weights_a(p, plan) if which == "a" else weights_b(p, plan)
+    layers = p.z.extent if operand.batched else 1
+    names = tuple(dict.fromkeys(ld.buffer for ld in loads(operand.expr)))
+    group, acc = p.group, CTYPE[p.acc]
+    casts = [
+        f"    const {CTYPE[group.buffer(n).dtype]} *restrict {pointer(n)} = sources[{i}];"
+        for i, n in enumerate(names)
+    ]
+    code = [
+        f"static void {symbol}_pack_{which}_once(const void *const *sources, void *packed) {{",
+        *casts,
+        f"    {acc} *restrict dst = packed;",
+        f"    for (long z = 0; z < {layers}; ++z)",
+        f"        for (long k = 0; k < {p.k.extent}; k += {plan.kc}, dst += {block})",
+        f"            {symbol}_pack_{which}({', '.join(pointer(n) for n in names)}, dst, z, 0, {row.extent}, k,",
+        f"                k + {plan.kc} < {p.k.extent} ? k + {plan.kc} : {p.k.extent});",
+        "}",
+    ]
+    size = layers * matrix * p.acc.bytes
+    return "\n".join(code) + "\n", Packed(names[0], f"{symbol}_pack_{which}_once", size, acc, names)
+
+
+def own_parameters(p: Problem, operand: Operand) -> str:
+    """Declarations of just the pointers one operand reads, for packing without the rest of the kernel."""
+    names = dict.fromkeys(ld.buffer for ld in loads(operand.expr))
+    return ", ".join(f"const {CTYPE[p.group.buffer(n).dtype]} *restrict {pointer(n)}" for n in names)
+
+
+def own_arguments(operand: Operand) -> str:
+    return ", ".join(pointer(n) for n in dict.fromkeys(ld.buffer for ld in loads(operand.expr)))
+
+
+def affine_load(group: Group, load: Load) -> bool:
+    return linear(load, group.buffer(load.buffer)) is not None
+
+
+def signature(p: Problem, plan: Plan) -> Signature:
+    packed = {}
+    for operand, layout in ((p.left, plan.a), (p.right, plan.b)):
+        if layout.kind == "weights":
+            packed[next(ld.buffer for ld in loads(operand.expr))] = CTYPE[p.acc]
+    return Signature(p, packed)
