@@ -171,7 +171,7 @@ def _edited_rule(rule: Rule, stated: Mapping[str, Any], where: str) -> Rule:
         raise KerfError(
             f"{where}, input {rule.name}: unknown {', '.join(unknown)}; an input has {', '.join(EDITABLE)}."
         )
-    changed = {k: tuple(v) if k == "values" else v for k, v in stated.items() if k != "name"}
+    changed: dict[str, Any] = {k: tuple(v) if k == "values" else v for k, v in stated.items() if k != "name"}
     new = replace(rule, **changed)
     if new.domain not in DOMAINS or new.structure not in STRUCTURES:
         raise KerfError(

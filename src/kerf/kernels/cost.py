@@ -120,7 +120,7 @@ def measure_module(module: torch.nn.Module, inputs: Sequence[Any]) -> Cost:
     """The same for a module and inputs that exist; neither is changed."""
     state = {**dict(module.named_parameters()), **dict(module.named_buffers())}
     with _fake() as mode:
-        fake_state = {k: mode.from_tensor(v) for k, v in state.items()}
+        fake_state: dict[str, torch.Tensor] = {k: mode.from_tensor(v) for k, v in state.items()}
         args = [mode.from_tensor(a) if isinstance(a, torch.Tensor) else a for a in inputs]
         return _run(lambda *a: torch.func.functional_call(module, fake_state, a), args, list(state.values()))
 

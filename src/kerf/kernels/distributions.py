@@ -180,9 +180,9 @@ def _structured(values: torch.Tensor, rule: Rule, generator: torch.Generator) ->
         return (values + values.transpose(-2, -1)) / 2
     if rule.structure == "sorted":
         return values.sort(dim=rule.dim).values
-    return {"lower": torch.tril, "upper": torch.triu, "diagonal": _diagonal}.get(rule.structure, lambda v: v)(
-        values
-    )
+    if rule.structure in ("lower", "upper"):
+        return torch.tril(values) if rule.structure == "lower" else torch.triu(values)
+    return _diagonal(values) if rule.structure == "diagonal" else values
 
 
 def _diagonal(values: torch.Tensor) -> torch.Tensor:

@@ -1,0 +1,1 @@
+"""Problems that are shipped: what `kerf demo` optimizes."""
