@@ -8,70 +8,13 @@ results go straight to channels-first memory.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from kerf.kernels.codegen.conv.band import band_code, band_elements, phases, site_offsets
-from kerf.kernels.codegen.conv.blocking import Blocking
+from kerf.kernels.codegen.conv.band import band_code, band_elements, site_offsets
 from kerf.kernels.codegen.conv.epilogue import Epilogue, pointer, signature
-from kerf.kernels.codegen.conv.geometry import Geometry
 from kerf.kernels.codegen.conv.micro import micro_kernels, vector_types
+from kerf.kernels.codegen.conv.tiles import Plan, cut_code, decode, rounded, table
 from kerf.kernels.codegen.conv.weights import Weights, packed, packs_once
 from kerf.kernels.codegen.template import Emitted
 from kerf.kernels.ir import Conv, Group
-
-
-@dataclass(frozen=True)
-class Plan:
-    """Everything that the text depends on. `tiling`: rows (a tile lies in one output row), linear (in one plane of the band, whose
-    padding columns are computed and dropped) or panel (any positions of the block, gathered first). `strip`: tiles
-    gathered at a time. `filters_outer`: a block of filters passes over a strip, else a tile over all filters. `borrowed`: the
-    input itself serves as the band."""
-
-    geometry: Geometry
-    blocking: Blocking
-    kind: str
-    element: int
-    lanes: int
-    rows: int
-    vectors: int
-    tiling: str
-    strip: int
-    filters_outer: bool
-    borrowed: bool
-
-    @property
-    def tile(self) -> int:
-        return self.vectors * self.lanes
-
-    @property
-    def pitches(self) -> tuple[int, int, int, int]:
-        g = self.geometry
-        return (
-            (g.channels * g.in_plane, g.inside[1] * g.inside[2], g.inside[2], 1)
-            if self.borrowed
-            else self.blocking.pitches
-        )
-
-    @property
-    def channel_step(self) -> int:
-        return self.geometry.in_plane if self.borrowed else phases(self.geometry) * self.blocking.plane
-
-    @property
-    def tiles(self) -> int:
-        """Tiles of a full block."""
-        b, d, h, w = self.blocking.block
-        per = {"rows": b * d * h * -(-w // self.tile), "panel": -(-b * d * h * w // self.tile)}
-        return per.get(self.tiling) or b * d * -(-((h - 1) * self.pitches[2] + w) // self.tile)
-
-    @property
-    def runs(self) -> int:
-        """The most output rows a tile can touch."""
-        return 1 if self.tiling == "rows" else self.tile // self.blocking.narrowest + 2
-
-    @property
-    def gathers(self) -> bool:
-        """Borrowed memory ends where the tensor does, so a ragged tile is gathered there too."""
-        return self.tiling == "panel" or self.borrowed
 
 
 def emit(group: Group, plan: Plan, threads: int, symbol: str) -> Emitted:
@@ -86,14 +29,14 @@ def emit(group: Group, plan: Plan, threads: int, symbol: str) -> Emitted:
         "" if plan.borrowed else band_code(symbol, g, plan.blocking, plan.kind, group.buffer(conv.x).dtype),
         micro_kernels(symbol, plan.kind, plan.rows, plan.vectors, plan.tile),
         _tables(symbol, plan, weights),
-        _runs_code(symbol, plan),
+        cut_code(symbol, plan),
         _panel_code(symbol, plan) if plan.gathers else "",
         epilogue.code(symbol),
         _apply_code(symbol, plan, epilogue, weights),
         _kernel_code(symbol, plan, epilogue, weights),
     ]
     scratch = threads * _Areas(plan).bytes + (
-        0 if packs_once(group) else _rounded(weights.size * plan.element)
+        0 if packs_once(group) else rounded(weights.size * plan.element)
     )
     moved = sum(b.bytes for b in (*group.inputs, *group.outputs))
     packs = packed(group, symbol, weights.size, plan.kind, plan.element)
@@ -106,29 +49,21 @@ class _Areas:
     def __init__(self, plan: Plan) -> None:
         e, g = plan.element, plan.geometry
         slack = 2 * plan.tile + plan.lanes
-        self.band = 0 if plan.borrowed else _rounded(band_elements(g, plan.blocking, slack) * e)
+        self.band = 0 if plan.borrowed else rounded(band_elements(g, plan.blocking, slack) * e)
         gathered = plan.strip if plan.tiling == "panel" else 1
         self.panel = (
-            _rounded(gathered * g.group_channels * len(g.sites) * plan.tile * e + slack * e)
+            rounded(gathered * g.group_channels * len(g.sites) * plan.tile * e + slack * e)
             if plan.gathers
             else 0
         )
-        self.sums = _rounded(plan.geometry.out_stride[2] * plan.rows * plan.tile * e)
-        self.row = _rounded(plan.geometry.out_stride[2] * plan.tile * e)
-        self.tiles = _rounded(plan.tiles * 24)
-        self.runs = _rounded(plan.tiles * plan.runs * 32)
+        self.sums = rounded(plan.geometry.out_stride[2] * plan.rows * plan.tile * e)
+        self.row = rounded(plan.geometry.out_stride[2] * plan.tile * e)
+        self.tiles = rounded(plan.tiles * 24)
+        self.runs = rounded(plan.tiles * plan.runs * 32)
 
     @property
     def bytes(self) -> int:
         return self.band + self.panel + self.sums + self.row + self.tiles + self.runs
-
-
-def _rounded(size: int) -> int:
-    return -(-size // 64) * 64
-
-
-def _table(name: str, values: list[int], kind: str = "int") -> str:
-    return f"static const {kind} {name}[] = {{{', '.join(map(str, values or [0]))}}};"
 
 
 def _tables(symbol: str, plan: Plan, weights: Weights) -> str:
@@ -137,87 +72,19 @@ def _tables(symbol: str, plan: Plan, weights: Weights) -> str:
     counts = [len(p.taps) for p in g.phases]
     lines = [
         "/* Per output phase: its taps in the table below, and where its weights begin. */",
-        _table(f"{symbol}_count", counts),
-        _table(f"{symbol}_first", [sum(counts[:i]) for i in range(len(counts))]),
-        _table(f"{symbol}_weights", [weights.phase_offset(i) for i in range(len(counts))], "long"),
+        table(f"{symbol}_count", counts),
+        table(f"{symbol}_first", [sum(counts[:i]) for i in range(len(counts))]),
+        table(f"{symbol}_weights", [weights.phase_offset(i) for i in range(len(counts))], "long"),
         "/* What a tap reads, in elements from the output position's own place in the band. */",
-        _table(f"{symbol}_in_band", [offsets[t.site] for p in g.phases for t in p.taps]),
+        table(f"{symbol}_in_band", [offsets[t.site] for p in g.phases for t in p.taps]),
     ]
     if plan.gathers:
         lines += [
             "/* ... and in a gathered panel; and what the panel's rows are gathered from. */",
-            _table(f"{symbol}_in_panel", [t.site * plan.tile for p in g.phases for t in p.taps]),
-            _table(f"{symbol}_site", offsets),
+            table(f"{symbol}_in_panel", [t.site * plan.tile for p in g.phases for t in p.taps]),
+            table(f"{symbol}_site", offsets),
         ]
     return "\n".join([*lines, ""])
-
-
-def _runs_code(symbol: str, plan: Plan) -> str:
-    pb, pd, ph, _ = plan.pitches
-    head = f"""/* A tile of output positions: `count` columns, the first at `band`; its pieces, each in one output row. */
-typedef struct {{ long band; int count, runs, exact, unused; }} {symbol}_span;
-typedef struct {{ long band; int first, count, n, d, h, w; }} {symbol}_run;
-
-/* Cuts a block of nb * db * hb * wb positions into tiles; returns how many. */
-static long {symbol}_cut({symbol}_span *restrict span, {symbol}_run *restrict run, long nb, long db, long hb, long wb)
-{{
-    long tiles = 0;
-"""
-    where = f"n * {pb}L + d * {pd}L + h * {ph}L"
-    if plan.tiling == "rows":
-        return (
-            head
-            + f"""    for (long n = 0; n < nb; n++) for (long d = 0; d < db; d++) for (long h = 0; h < hb; h++)
-        for (long w = 0; w < wb; w += {plan.tile}, tiles++) {{
-            const int count = (int)(wb - w < {plan.tile} ? wb - w : {plan.tile});
-            const long at = {where} + w;
-            span[tiles] = ({symbol}_span){{at, count, 1, 0, 0}};
-            run[tiles * {plan.runs}] = ({symbol}_run){{at, 0, count, (int)n, (int)d, (int)h, (int)w}};
-        }}
-    return tiles;
-}}
-"""
-        )
-    if plan.tiling == "linear":
-        return (
-            head
-            + f"""    const long plane = (hb - 1) * {ph}L + wb;
-    for (long n = 0; n < nb; n++) for (long d = 0; d < db; d++)
-        for (long j = 0; j < plane; j += {plan.tile}, tiles++) {{
-            const long end = plane - j < {plan.tile} ? plane : j + {plan.tile}, base = n * {pb}L + d * {pd}L;
-            int runs = 0;
-            for (long at = j; at < end;) {{
-                const long h = at / {ph}, w = at % {ph}, left = end - at;
-                if (w < wb) {{
-                    const int count = (int)(wb - w < left ? wb - w : left);
-                    run[tiles * {plan.runs} + runs++] = ({symbol}_run){{base + at, (int)(at - j), count, (int)n, (int)d, (int)h, (int)w}};
-                }}
-                at = (h + 1) * {ph}L;
-            }}
-            span[tiles] = ({symbol}_span){{base + j, (int)(end - j), runs, 0, 0}};
-        }}
-    return tiles;
-}}
-"""
-        )
-    return (
-        head
-        + f"""    const long total = nb * db * hb * wb;
-    for (long j = 0; j < total; j += {plan.tile}, tiles++) {{
-        const long end = total - j < {plan.tile} ? total : j + {plan.tile};
-        int runs = 0;
-        for (long at = j; at < end;) {{
-            const long w = at % wb, h = at / wb % hb, d = at / (wb * hb) % db, n = at / (wb * hb * db);
-            const int count = (int)(wb - w < end - at ? wb - w : end - at);
-            run[tiles * {plan.runs} + runs++] = ({symbol}_run){{{where} + w, (int)(at - j), count, (int)n, (int)d, (int)h, (int)w}};
-            at += count;
-        }}
-        span[tiles] = ({symbol}_span){{run[tiles * {plan.runs}].band, (int)(end - j), runs, 0, 0}};
-    }}
-    return tiles;
-}}
-"""
-    )
 
 
 def _panel_code(symbol: str, plan: Plan) -> str:
@@ -316,7 +183,7 @@ def _kernel_code(symbol: str, plan: Plan, e: Epilogue, weights: Weights) -> str:
         if once
         else f"""    {k} *packed = ({k} *)scratch;
     {symbol}_pack((const void *const[]){{{pointer(conv.weight)}}}, packed);
-    scratch += {_rounded(weights.size * plan.element)};
+    scratch += {rounded(weights.size * plan.element)};
 """
     )
     weight_pointer = pointer(conv.weight) if once else "packed"
@@ -329,17 +196,7 @@ static void {symbol}({signature(e.group, k, once)}, char *restrict scratch, int 
     #pragma omp parallel for num_threads(threads) schedule(dynamic, 1)
     for (long task = 0; task < tasks; task++) {{
         char *own = scratch + omp_get_thread_num() * {area.bytes}L;
-        long rest = task;
-        const long part = rest % {b.parts}; rest /= {b.parts};
-        const long w0 = rest % {counts[3]} * {b.block[3]}; rest /= {counts[3]};
-        const long h0 = rest % {counts[2]} * {b.block[2]}; rest /= {counts[2]};
-        const long d0 = rest % {counts[1]} * {b.block[1]}; rest /= {counts[1]};
-        const long g = rest % {g.groups}, n0 = rest / {g.groups} * {b.block[0]};
-        const long nb = {b.extent[0]} - n0 < {b.block[0]} ? {b.extent[0]} - n0 : {b.block[0]};
-        const long db = {b.extent[1]} - d0 < {b.block[1]} ? {b.extent[1]} - d0 : {b.block[1]};
-        const long hb = {b.extent[2]} - h0 < {b.block[2]} ? {b.extent[2]} - h0 : {b.block[2]};
-        const long wb = {b.extent[3]} - w0 < {b.block[3]} ? {b.extent[3]} - w0 : {b.block[3]};
-        const long first = part * {blocks} / {b.parts}, stop = (part + 1) * {blocks} / {b.parts};
+{decode(b, g.groups)}        const long first = part * {blocks} / {b.parts}, stop = (part + 1) * {blocks} / {b.parts};
         {k} *panel = ({k} *)(own + {area.band}), *sums = ({k} *)(own + {area.band + area.panel}), *row = ({k} *)(own + {area.band + area.panel + area.sums});
         {symbol}_span *span = ({symbol}_span *)(own + {span_at});
         {symbol}_run *run = ({symbol}_run *)(own + {span_at + area.tiles});

@@ -19,10 +19,16 @@ def fits(rows: int, vectors: int, chip: Chip) -> bool:
 
 
 def default_tile(filters: int, chip: Chip) -> tuple[int, int]:
-    """(rows, vectors): the rows divide `filters` with least waste, the vectors use the registers that are left."""
-    most = max(r for r in range(1, 17) if fits(r, 2, chip))
-    rows = even_rows(filters, most)
-    return rows, max(v for v in range(1, _WIDEST + 1) if fits(rows, v, chip))
+    """(rows, vectors) with the most useful multiplications per instruction."""
+    options = [(even_rows(filters, r), v) for r in range(1, 17) for v in range(1, _WIDEST + 1)]
+    return max((o for o in options if fits(*o, chip)), key=lambda o: _yield(filters, *o))
+
+
+def _yield(filters: int, rows: int, vectors: int) -> float:
+    """Useful share of the work: rows past the last filter are wasted, and loads (an unaligned one counts twice) are only
+    partly hidden behind the multiplications."""
+    useful = filters / (-(-filters // rows) * rows)
+    return useful * rows * vectors / (rows * vectors + 0.35 * (rows + 2 * vectors))
 
 
 def even_rows(filters: int, most: int) -> int:
@@ -41,7 +47,8 @@ def vector_types(symbol: str, kind: str, lanes: int, size: int) -> str:
 
 def micro_kernel(symbol: str, kind: str, rows: int, vectors: int, pitch: int) -> str:
     """`SYMBOL_tileV(channels, step, taps, tap, a, b, out)`: out[r][.] (rows of `pitch` elements) = the sum over channels c and taps
-    t of a[c][t][r] * b[c * step + tap[t] + .], for V vectors of positions."""
+    t of a[c][t][r] * b[c * step + tap[t] + .], for V vectors of positions. (A scalar minus a zero vector is a plain
+    broadcast; plus would not be, for -0.)"""
     many = range(vectors)
     acc = [[f"s{r}_{v}" for v in many] for r in range(rows)]
     zero = "\n".join(f"    {symbol}_vec {', '.join(f'{name} = {{0}}' for name in row)};" for row in acc)
@@ -50,7 +57,7 @@ def micro_kernel(symbol: str, kind: str, rows: int, vectors: int, pitch: int) ->
         for v in many
     )
     sums = "\n".join(
-        f"            w = (({symbol}_vec){{0}}) + a[{r}]; "
+        f"            w = a[{r}] - ({symbol}_vec){{0}}; "
         + " ".join(f"{acc[r][v]} += w * x{v};" for v in many)
         for r in range(rows)
     )

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from kerf.kernels.codegen.conv import direct
+from kerf.kernels.codegen.conv import direct, winograd
 from kerf.kernels.codegen.conv.blocking import choose
-from kerf.kernels.codegen.conv.direct import Plan
 from kerf.kernels.codegen.conv.epilogue import Epilogue, accepts
 from kerf.kernels.codegen.conv.geometry import Geometry, geometry
 from kerf.kernels.codegen.conv.micro import default_tile, even_rows, fits, lanes_of
+from kerf.kernels.codegen.conv.tiles import Plan
 from kerf.kernels.codegen.expr import ctype
 from kerf.kernels.codegen.template import Emitted
 from kerf.kernels.ir import Conv, Group
@@ -19,18 +19,24 @@ from kerf.kernels.targets.cpu import Chip
 
 
 class ConvTemplate:
+    """Convolutions in 1 to 3 dimensions, of every form, with what elementwise ops follow."""
+
     name = "conv"
 
     def accepts(self, group: Group) -> bool:
         return accepts(group)
 
     def decisions(self, group: Group, chip: Chip, threads: int) -> tuple[Decision, ...]:
-        g, element = geometry(group), _element(group)
+        g, element = geometry(group), _conv(group).out.dtype.compute.bytes
         rows, vectors = default_tile(g.group_filters, chip)
-        budget = chip.l2_bytes // 2 >> 10
+        budget = max(chip.l2_bytes // 2 >> 10, 64)
+        algorithms = ("direct", "winograd") if winograd.legal(g) else ("direct",)
+        algorithm, outputs = _algorithm(g)
+        tiled = winograd.tile_geometry(g, outputs) if algorithm == "winograd" else g
         return (
-            Decision("algorithm", ("direct",), "direct"),
-            Decision("tiling", ("rows", "linear", "panel"), _tiling(g, lanes_of(chip, element) * vectors)),
+            Decision("algorithm", algorithms, algorithm),
+            Decision("outputs", (2, 4) if winograd.legal(g) else (outputs,), outputs),
+            Decision("tiling", ("rows", "linear", "panel"), _tiling(tiled, lanes_of(chip, element))),
             Decision(
                 "rows", tuple(sorted({rows, *(even_rows(g.group_filters, r) for r in range(1, 17))})), rows
             ),
@@ -43,11 +49,15 @@ class ConvTemplate:
     def emit(
         self, group: Group, choices: Mapping[str, Value], chip: Chip, threads: int, symbol: str
     ) -> Emitted:
-        return direct.emit(group, _plan(group, choices, chip, threads), threads, symbol)
-
-
-def _element(group: Group) -> int:
-    return _conv(group).out.dtype.compute.bytes
+        g = geometry(group)
+        if choices["algorithm"] == "winograd":
+            outputs = int(choices["outputs"])
+            plan = _plan(group, winograd.tile_geometry(g, outputs), False, choices, chip, threads)
+            return winograd.emit(group, winograd.make(g, plan), threads, symbol)
+        borrowed = g.is_pointwise and group.buffer(_conv(group).x).dtype is _conv(group).out.dtype.compute
+        if borrowed and Epilogue(group, g).flat:
+            g = _collapsed(g)
+        return direct.emit(group, _plan(group, g, borrowed, choices, chip, threads), threads, symbol)
 
 
 def _conv(group: Group) -> Conv:
@@ -56,22 +66,21 @@ def _conv(group: Group) -> Conv:
     return op
 
 
-def _plan(group: Group, choices: Mapping[str, Value], chip: Chip, threads: int) -> Plan:
-    g, element = geometry(group), _element(group)
-    lanes = lanes_of(chip, element)
+def _plan(
+    group: Group, g: Geometry, borrowed: bool, choices: Mapping[str, Value], chip: Chip, threads: int
+) -> Plan:
+    dtype = _conv(group).out.dtype
+    element, lanes = dtype.compute.bytes, lanes_of(chip, dtype.compute.bytes)
     rows, vectors, tiling = int(choices["rows"]), int(choices["vectors"]), str(choices["tiling"])
     while not fits(rows, vectors, chip) and vectors > 1:
         vectors -= 1
-    borrowed = g.is_pointwise and group.buffer(_conv(group).x).dtype is _conv(group).out.dtype.compute
-    if borrowed and Epilogue(group, g).flat:
-        g = _collapsed(g)
     tile = lanes * vectors
     blocking = choose(g, int(choices["band_kb"]) << 10, element, tile, threads, tiling == "panel")
-    per_tile = g.group_channels * len(g.sites) * tile * element
     plan = Plan(
-        geometry=g, blocking=blocking, kind=ctype(_conv(group).out.dtype), element=element, lanes=lanes, rows=rows, vectors=vectors,
+        geometry=g, blocking=blocking, kind=ctype(dtype), element=element, lanes=lanes, rows=rows, vectors=vectors,
         tiling=tiling, strip=1, filters_outer=bool(choices["filters_outer"]), borrowed=borrowed,
     )  # fmt: skip
+    per_tile = g.group_channels * len(g.sites) * tile * element
     strip = max(1, (int(choices["strip_kb"]) << 10) // per_tile) if tiling == "panel" else plan.tiles
     return replace(plan, strip=min(strip, plan.tiles))
 
@@ -82,12 +91,19 @@ def _collapsed(g: Geometry) -> Geometry:
     return replace(g, inside=row, outside=row)
 
 
-def _tiling(g: Geometry, tile: int) -> str:
+def _algorithm(g: Geometry) -> tuple[str, int]:
+    """Winograd where the products it saves outweigh the transforms: with enough channels on both sides."""
+    outputs = 4 if min(g.outside[1:]) >= 4 or 1 in g.kernel[1:] else 2
+    worth = winograd.legal(g) and g.group_channels * g.kernel[0] >= 16 and g.group_filters >= 16
+    return ("winograd" if worth else "direct"), outputs
+
+
+def _tiling(g: Geometry, lanes: int) -> str:
     """The tiling that wastes least: columns beyond a row's end, padding columns between rows, or the gathering."""
     _, height, width = g.quotient
     if g.is_pointwise:
         return "panel" if g.group_filters > 32 else "linear"
-    rows = width / (-(-width // tile) * tile)
-    linear = width / (width + g.reach[2]) * height * width / (-(-height * width // tile) * tile)
-    panel = 1 / (1 + 4 / g.group_filters)
+    rows = width / (-(-width // lanes) * lanes)
+    linear = width / (width + g.reach[2]) * height * width / (-(-height * width // lanes) * lanes)
+    panel = 1 / (1 + 6 / g.group_filters)
     return max((rows, "rows"), (linear, "linear"), (panel, "panel"))[1]
