@@ -105,6 +105,7 @@ class _Search:
             winner = (self.best.candidate, self.best.evaluation) if self.best else None
         finally:
             self.store.finish(self.run, state, self.seconds, winner[0].id if winner else None)
+        self.progress(replace(self._progress(None), stop=stop))
         candidate, evaluation = winner or (None, None)
         known = confirmed and candidate is not None
         return Outcome(self.run, candidate, evaluation, known, self.measured, self.reused, self.seconds, stop)

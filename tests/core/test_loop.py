@@ -159,8 +159,13 @@ def test_progress_tells_the_best_so_far(archive):
     seen = []
     outcome = start(archive, progress=seen.append)
     best = [p.best.evaluation.score for p in seen if p.best]
-    assert best == sorted(best) and seen[0].trial is None and seen[-1].confirming
-    assert [p.evaluations for p in seen[:-1]] == list(range(13)) and seen[0].run == outcome.run
+    assert (
+        best == sorted(best)
+        and seen[0].trial is None
+        and seen[-2].confirming
+        and seen[-1].stop is Stop.BUDGET
+    )
+    assert [p.evaluations for p in seen[:-2]] == list(range(13)) and seen[0].run == outcome.run
 
 
 SLOW = """

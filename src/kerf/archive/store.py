@@ -8,7 +8,7 @@ import os
 import secrets
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import IO, Any
 
@@ -21,6 +21,7 @@ RUN_COLUMNS = (
     "r.id, r.problem, p.name, p.description, r.evaluator_key, r.proposer, r.seed, r.budget, r.options, r.state, r.created, "
     "r.updated, r.seconds, r.best"
 )
+RUN_FIELDS = tuple(f.name for f in fields(RunRecord))
 EVALUATION_COLUMNS = "e.status, e.reason, e.score, e.body, v.body, e.seconds"
 
 
@@ -323,9 +324,11 @@ def _locked(handle: IO[str]) -> bool:
 
 
 def _run(row: tuple[Any, ...]) -> RunRecord:
-    identity, (created, updated, seconds, best) = row[:7], row[10:]
-    budget, options, state = Budget(**json.loads(row[7])), json.loads(row[8]), RunState(row[9])
-    return RunRecord(*identity, budget, options, state, created, updated, seconds, best)
+    values = dict(zip(RUN_FIELDS, row))
+    values["budget"] = Budget(**json.loads(values["budget"]))
+    values["options"] = json.loads(values["options"])
+    values["state"] = RunState(values["state"])
+    return RunRecord(**values)
 
 
 def _evaluation(row: tuple[Any, ...]) -> Evaluation:

@@ -77,7 +77,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Progress:
-    """Sent before the first and after every evaluation (`trial` None before the first), and once with `confirming` set."""
+    """Sent before the first and after every evaluation (`trial` None before the first), once with `confirming` set, and at last with `stop`."""
 
     run: str
     budget: Budget
@@ -87,6 +87,7 @@ class Progress:
     trial: Trial | None = None
     best: Trial | None = None
     confirming: bool = False
+    stop: Stop | None = None
 
 
 @dataclass(frozen=True)

@@ -88,7 +88,7 @@ def remembered(space: Space, memory: Memory | None, problems: int, per_problem: 
         return []
     kind, vector = space.signature["kind"], space.signature["vector"]
     ranks: dict[str, int] = {}
-    ranked = []
+    ranked: list[tuple[int, int, Point]] = []
     for item in memory.nearest(kind, vector, problems, per_problem=per_problem):
         ranks[item.problem] = rank = ranks.get(item.problem, -1) + 1
         ranked.append((rank, len(ranked), item.point))

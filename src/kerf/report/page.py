@@ -1,0 +1,442 @@
+"""One run as one self-contained page: no network, no script."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from kerf.core.records import RunRecord, Trial
+from kerf.core.types import Candidate, Evaluation, Metric, Status
+from kerf.report import charts
+from kerf.report.facts import brief, facts, grid
+from kerf.report.markup import Markup, join, tag
+from kerf.report.style import CSS
+from kerf.report.tree import lineage, parents_of, tree
+
+POLICY = "default-src 'none'; style-src 'unsafe-inline'"
+MOST_LINES, MOST_ROWS = 2000, 500
+
+
+class Records(Protocol):
+    """What the page needs of an archive."""
+
+    def run(self, run: str) -> RunRecord: ...
+    def trials(self, run: str) -> Sequence[Trial]: ...
+    def confirmations(self, run: str) -> Mapping[str, Evaluation]: ...
+    def notes(self, subject: str) -> Sequence[str]: ...
+
+
+@dataclass(frozen=True)
+class View:
+    """A run with its winner picked out. `verdict` is the confirmation where there is one."""
+
+    run: RunRecord
+    trials: Sequence[Trial]
+    notes: Sequence[str]
+    best: Trial | None
+    verdict: Evaluation | None
+    confirmed: bool
+
+
+def html(run_id: str, archive: Records) -> str:
+    """The page of a run (its id, or an unambiguous beginning). Everything that a candidate wrote is escaped, and the page allows no
+    script and no network in any case."""
+    view = _view(archive, run_id)
+    sections = [
+        *_charts(view),
+        _speedups(view),
+        _roofline(view),
+        _verdict(view),
+        _actions(view),
+        _tree(view),
+        _source(view),
+        _candidates(view),
+        _environment(view),
+        _provenance(view),
+    ]
+    body = tag("main", _header(view), tag("div", *sections, class_="grid"))
+    head = join(
+        tag("meta", charset="utf-8"),
+        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        tag("meta", http_equiv="Content-Security-Policy", content=POLICY),
+        tag("title", f"{view.run.problem_name}: kerf run {view.run.id}"),
+        tag("style", Markup(CSS)),
+    )
+    return f"<!doctype html>\n{tag('html', tag('head', head), tag('body', body), lang='en')}\n"
+
+
+def _view(archive: Records, run_id: str) -> View:
+    run = archive.run(run_id)
+    trials, confirmations = archive.trials(run.id), archive.confirmations(run.id)
+    passed = [t for t in trials if t.evaluation.score is not None]
+    chosen = [t for t in passed if t.candidate.id == run.best]
+    best = chosen[0] if chosen else max(passed, key=lambda t: t.evaluation.score or 0.0, default=None)
+    confirmed = confirmations.get(best.candidate.id) if best else None
+    verdict = confirmed or (best.evaluation if best else None)
+    return View(run, trials, archive.notes(run.id), best, verdict, confirmed is not None)
+
+
+# Header
+
+
+def _header(view: View) -> Markup:
+    run = view.run
+    measured = sum(not t.reused for t in view.trials)
+    reused = len(view.trials) - measured
+    tiles = {
+        "evaluations": f"{measured}" + (f" + {reused} known" if reused else ""),
+        "search time": _duration(run.seconds),
+        "passed": f"{sum(t.evaluation.status is Status.PASSED for t in view.trials)} of {len(view.trials)}",
+        "proposer": f"{run.proposer}, seed {run.seed}",
+        "winner by": view.best.candidate.proposer if view.best else "-",
+        "run": run.id,
+    }
+    point = charts.usable_roofline(view.verdict.detail) if view.verdict else None
+    if point:
+        tiles = {"of the roofline": f"{charts.roof_share(point):.0%}", **tiles}
+    shown = [tag("div", tag("span", name), value) for name, value in tiles.items()]
+    started = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(run.created))
+    return tag(
+        "header",
+        tag("h1", run.problem_name, " ", _pill(view)),
+        tag("p", f"{started}. {run.state}."),
+        _headline(view),
+        tag("div", *shown, class_="tiles"),
+    )
+
+
+def _pill(view: View) -> Markup:
+    if view.verdict is None:
+        return tag("span", "nothing passed", class_="pill c-rejected")
+    words = f"{view.verdict.status}, {'measured again in a fresh process' if view.confirmed else 'not confirmed yet'}"
+    return tag("span", words, class_=f"pill c-{view.verdict.status if view.confirmed else Status.WRONG}")
+
+
+def _headline(view: View) -> Markup:
+    found = list(_ratios(view.verdict).items())
+    if found:
+        name, metric = found[0]
+        interval = (
+            f" [{metric.low:.2f}, {metric.high:.2f}]"
+            if metric.low is not None and metric.high is not None
+            else ""
+        )
+        return tag(
+            "p",
+            f"{metric.value:.2f}x ",
+            tag("small", f"{name}{interval}, 95 % interval" if interval else name),
+            class_="headline",
+        )
+    if view.verdict is None:
+        return tag("p", "No candidate passed", class_="headline")
+    return tag("p", f"{view.verdict.score:.3g} ", tag("small", "score"), class_="headline")
+
+
+def _ratios(evaluation: Evaluation | None) -> dict[str, Metric]:
+    """Metrics in the unit "x": `speedup.eager` is shown as "over eager"."""
+    metrics = evaluation.metrics if evaluation else {}
+    return {_named(name): m for name, m in metrics.items() if m.unit == "x" and m.value > 0}
+
+
+def _named(name: str) -> str:
+    for start in ("speedup.", "speedup_"):
+        if name.startswith(start):
+            return f"over {name.removeprefix(start)}"
+    return name
+
+
+# Charts
+
+
+def _charts(view: View) -> list[Markup]:
+    if not view.trials:
+        return [_section("Search", tag("p", "No candidate was evaluated.", class_="soft"), wide=True)]
+    return [
+        _section("Speed-up over evaluations", charts.progress(view.trials, over_time=False), _legend(view)),
+        _section("Speed-up over search time", charts.progress(view.trials, over_time=True)),
+    ]
+
+
+def _legend(view: View) -> Markup:
+    counts = {status: sum(t.evaluation.status is status for t in view.trials) for status in Status}
+    entries = [
+        tag(
+            "span",
+            tag("svg", tag("circle", cx=5, cy=5, r=5, class_=f"s-{s}"), viewBox="0 0 10 10"),
+            f"{s.replace('_', ' ')} {n}",
+        )
+        for s, n in counts.items()
+        if n
+    ]
+    return tag("div", *entries, class_="legend")
+
+
+def _speedups(view: View) -> Markup | None:
+    ratios = _ratios(view.verdict)
+    return (
+        _section("Against each baseline", charts.speedups(ratios), small="median and 95 % interval")
+        if ratios
+        else None
+    )
+
+
+def _roofline(view: View) -> Markup | None:
+    point = charts.usable_roofline(view.verdict.detail) if view.verdict else None
+    if point is None:
+        return None
+    others = [p for t in view.trials if (p := charts.usable_roofline(t.evaluation.detail))]
+    return _section(
+        "Roofline", charts.roofline(point, others), small="dots: the other candidates that passed"
+    )
+
+
+def _tree(view: View) -> Markup | None:
+    if not view.trials:
+        return None
+    drawn = tag("div", tree(view.trials, view.best.candidate.id if view.best else None), class_="scroll")
+    return _section(
+        "Candidates",
+        drawn,
+        _legend(view),
+        small="parents above children; the winner's ancestry is drawn strong",
+        wide=True,
+    )
+
+
+# Verdict and decisions
+
+
+def _verdict(view: View) -> Markup:
+    if view.verdict is None:
+        reasons = [
+            (t.candidate.id[:8], str(t.evaluation.status), t.evaluation.reason[:300])
+            for t in view.trials[:20]
+        ]
+        return _section("Verdict", grid(("candidate", "status", "why"), reasons))
+    told: dict[str, Any] = {
+        "status": str(view.verdict.status),
+        "reason": view.verdict.reason or "-",
+        "score": view.verdict.score,
+    }
+    told |= {name: _metric(m) for name, m in view.verdict.metrics.items()}
+    detail = {
+        k: v
+        for k, v in view.verdict.detail.items()
+        if k not in ("roofline", "provenance", "tolerance", "error")
+    }
+    errors = {k: view.verdict.detail[k] for k in ("error", "tolerance") if k in view.verdict.detail}
+    return _section(
+        "Verdict",
+        facts(told),
+        tag("h2", "Error and tolerance") if errors else None,
+        facts(errors) if errors else None,
+        tag(
+            "details",
+            tag("summary", "Evidence: all that was recorded"),
+            tag("div", facts(detail), class_="scroll"),
+        )
+        if detail
+        else None,
+        small="the confirmation" if view.confirmed else "as measured in the search",
+    )
+
+
+def _metric(metric: Metric) -> str:
+    interval = (
+        f" [{metric.low:.4g}, {metric.high:.4g}]"
+        if metric.low is not None and metric.high is not None
+        else ""
+    )
+    return f"{metric.value:.4g}{interval} {metric.unit}, {metric.source}"
+
+
+def _actions(view: View) -> Markup | None:
+    if view.best is None or not (chosen := actions_of(view.best.candidate)):
+        return None
+    first = next((a for t in view.trials if (a := actions_of(t.candidate))), {})
+    parent = _parent(view)
+    before = actions_of(parent.candidate) if parent else {}
+    columns = ["decision", "winner", "first tried", *(["parent"] if before else [])]
+    rows = [
+        [
+            name,
+            _changed(value, first.get(name, value)),
+            first.get(name),
+            *([before.get(name)] if before else []),
+        ]
+        for name, value in chosen.items()
+    ]
+    return _section(
+        "Schedule",
+        tag("div", grid(columns, rows), class_="scroll"),
+        small="coloured: differs from the first one tried",
+    )
+
+
+def actions_of(candidate: Candidate) -> Mapping[str, Any]:
+    """The decisions behind a candidate: its notes' schedule (a mapping, or a list of words "name=value"), else its point."""
+    for key in ("schedule", "actions", "point"):
+        found = candidate.notes.get(key)
+        if isinstance(found, Mapping) and found:
+            return found
+        if isinstance(found, Sequence) and not isinstance(found, str) and found:
+            return dict(str(a).partition("=")[::2] for a in found)
+    return {}
+
+
+def _changed(value: Any, before: Any) -> Markup:
+    return tag("b", brief(value), class_="changed") if value != before else tag("span", brief(value))
+
+
+def _parent(view: View) -> Trial | None:
+    line = lineage(view.best.candidate.id, parents_of(view.trials)) if view.best else []
+    return next((t for t in view.trials if len(line) > 1 and t.candidate.id == line[1]), None)
+
+
+# Source
+
+
+def _source(view: View) -> Markup | None:
+    if view.best is None:
+        return None
+    parent = _parent(view)
+    before = parent or next(
+        (
+            t
+            for t in view.trials
+            if t.candidate.id != view.best.candidate.id and t.evaluation.score is not None
+        ),
+        None,
+    )
+    shown: list[Markup] = []
+    if before:
+        name = "its parent" if parent else "the first that passed"
+        said = (
+            f"{before.candidate.id[:8]}, {name}, score {before.evaluation.score or 0:.3g}"
+            if before.evaluation.score
+            else f"{before.candidate.id[:8]}, {name}, {before.evaluation.status}"
+        )
+        shown.append(
+            tag(
+                "details",
+                tag("summary", f"Difference from {said}"),
+                _diff(before.candidate, view.best.candidate),
+                open="open",
+            )
+        )
+    for name, text in sorted(view.best.candidate.files.items()):
+        lines = text.splitlines()
+        more = f"\n... {len(lines) - MOST_LINES} more lines" if len(lines) > MOST_LINES else ""
+        shown.append(
+            tag(
+                "details",
+                tag("summary", f"{name} ({len(lines)} lines)"),
+                tag("pre", "\n".join(lines[:MOST_LINES]) + more),
+            )
+        )
+    return _section("Source of the winner", *shown, small=view.best.candidate.id, wide=True)
+
+
+def _diff(before: Candidate, after: Candidate) -> Markup:
+    lines: list[str] = []
+    for name in sorted({*before.files, *after.files}):
+        old, new = before.files.get(name, "").splitlines(), after.files.get(name, "").splitlines()
+        lines += difflib.unified_diff(old, new, f"before/{name}", f"after/{name}", lineterm="", n=2)
+    classes = {"+": "add", "-": "del", "@": "at"}
+    shown = [tag("span", text, class_=classes.get(text[:1])) for text in lines[:MOST_LINES]]
+    return tag("pre", *shown) if shown else tag("p", "The files are the same.", class_="soft")
+
+
+def _candidates(view: View) -> Markup | None:
+    if not view.trials:
+        return None
+    best = view.best.candidate.id if view.best else None
+    rows = [_row(i, t) for i, t in enumerate(view.trials[:MOST_ROWS])]
+    columns = ("#", "candidate", "parent", "proposer", "status", "score", "s", "why")
+    chosen = next((i for i, t in enumerate(view.trials) if t.candidate.id == best), None)
+    table = tag("div", grid(columns, rows, ("#", "score", "s"), chosen), class_="scroll")
+    more = f" (the first {MOST_ROWS})" if len(view.trials) > MOST_ROWS else ""
+    return _section(
+        "Every candidate",
+        tag("details", tag("summary", f"{len(view.trials)} in order{more}"), table),
+        wide=True,
+    )
+
+
+def _row(index: int, trial: Trial) -> list[Any]:
+    candidate, evaluation = trial.candidate, trial.evaluation
+    status = tag("span", evaluation.status.replace("_", " "), class_=f"c-{evaluation.status}")
+    score = f"{evaluation.score:.3f}" if evaluation.score is not None else ""
+    spent = "known" if trial.reused else f"{evaluation.seconds:.2f}"
+    return [
+        index + 1,
+        tag("code", candidate.id[:8]),
+        tag("code", (candidate.parent or "")[:8]),
+        candidate.proposer,
+        status,
+        score,
+        spent,
+        evaluation.reason[:300],
+    ]
+
+
+# Where and from what
+
+
+def _environment(view: View) -> Markup:
+    environment = (
+        view.verdict.environment
+        if view.verdict
+        else (view.trials[-1].evaluation.environment if view.trials else {})
+    )
+    return _section("Environment", facts(environment))
+
+
+def _provenance(view: View) -> Markup:
+    run = view.run
+    told: dict[str, Any] = {
+        "run": run.id,
+        "problem": f"{run.problem_name} ({run.problem})",
+        "candidate": view.best.candidate.id if view.best else None,
+        "evaluator": run.evaluator_key,
+        "proposer": f"{run.proposer}, seed {run.seed}",
+        "options": run.options,
+    }
+    if pieces := provenance_of(view):
+        told["made of"] = pieces
+    if view.notes:
+        told["notes"] = view.notes
+    description = tag("details", tag("summary", "The problem"), tag("pre", run.description))
+    return _section("Provenance", facts(told), description if run.description else None)
+
+
+def provenance_of(view: View) -> Any:
+    """Which part of the winner is whose: from the evidence, else from the candidate's notes or manifest."""
+    if view.best is None or view.verdict is None:
+        return None
+    candidate = view.best.candidate
+    found = view.verdict.detail.get("provenance") or candidate.notes.get("provenance")
+    return found or _manifest(candidate).get("provenance")
+
+
+def _manifest(candidate: Candidate) -> Mapping[str, Any]:
+    try:
+        found = json.loads(candidate.files.get("manifest.json", "{}"))
+    except ValueError:
+        return {}
+    return found if isinstance(found, Mapping) else {}
+
+
+def _section(title: str, *content: Markup | None, small: str = "", wide: bool = False) -> Markup:
+    heading = tag("h2", title, " ", tag("small", small) if small else None)
+    return tag("section", heading, *content, class_="wide" if wide else None)
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    return f"{int(seconds // 60)} min {int(seconds % 60)} s"
