@@ -25,7 +25,7 @@ from kerf.kernels.ir import (
 )
 from kerf.kernels.targets.cpu import native
 
-I, J, K, B = Index("i"), Index("j"), Index("k"), Index("b")
+I, J, K, B = Index("i"), Index("j"), Index("k"), Index("b")  # noqa: E741
 
 
 def load(buffer: Buffer, *index: Expr) -> Load:

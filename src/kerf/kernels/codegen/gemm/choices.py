@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from math import ceil
 
+from kerf.kernels.codegen.gemm import stream
 from kerf.kernels.codegen.gemm.analysis import Problem
 from kerf.kernels.codegen.gemm.epilogue import can_stream
 from kerf.kernels.codegen.gemm.plan import can_be_direct, can_be_weights, lanes_of, runs_along_rows
@@ -26,12 +27,12 @@ def decisions(p: Problem, chip: Chip, threads: int) -> tuple[Decision, ...]:
         Decision("kc", DEPTHS, _depth(p, chip)),
         Decision("mc", HEIGHTS, _height(p, chip)),
         Decision("nc", WIDTHS, _width(p, chip)),
-        Decision("unroll", (1, 2, 4, 8), 4 if mr * nv <= 8 else 2),
+        Decision("unroll", (1, 2, 4, 8), 4 if mr * nv <= 8 else 1),
         Decision("prefetch", (0, 4, 8, 16, 32), 8),
         Decision("order", ("columns", "rows"), "columns"),
     ]
     if can_be_direct(p, p.left, columns=False):
-        found.append(Decision("pack_a", (True, False), _pack_a(p, chip)))
+        found.append(Decision("pack_a", (True, False), _pack_a(p, chip, mr)))
     if can_be_direct(p, p.right, columns=True):
         found.append(Decision("pack_b", (True, False), _pack_b(p, chip, mr)))
     if can_be_weights(p, p.left) or can_be_weights(p, p.right):
@@ -41,7 +42,14 @@ def decisions(p: Problem, chip: Chip, threads: int) -> tuple[Decision, ...]:
             Decision("stream", (True, False), p.stored[0].bytes > 2 * chip.l3_bytes and p.k.extent <= 512)
         )
     found.append(_parallel(p, mr, nv * lanes, threads))
-    return tuple(found)
+    return (*_algorithm(p, chip), *found)
+
+
+def _algorithm(p: Problem, chip: Chip) -> tuple[Decision, ...]:
+    others = stream.algorithms(p, chip)
+    resident = can_be_weights(p, p.left) or can_be_weights(p, p.right)
+    chosen = Decision("algorithm", ("panel", *others), stream.default(p, others, resident))
+    return (chosen, *(stream.decisions(p, chip) if others else ()))
 
 
 def tile(p: Problem, chip: Chip, lanes: int) -> tuple[int, int]:
@@ -78,22 +86,22 @@ def _nearest(options: tuple[int, ...], most: float) -> int:
 
 
 def _depth(p: Problem, chip: Chip) -> int:
-    return _nearest(DEPTHS, 512)
+    return _nearest(DEPTHS, chip.l2_bytes / 1024)
 
 
 def _height(p: Problem, chip: Chip) -> int:
-    return _nearest(HEIGHTS, chip.l2_bytes / 2 / (512 * p.acc.bytes))
+    return _nearest(HEIGHTS, chip.l2_bytes / 2 / (min(p.k.extent, _depth(p, chip)) * p.acc.bytes))
 
 
 def _width(p: Problem, chip: Chip) -> int:
     return _nearest(WIDTHS, chip.l3_bytes / 4 / (512 * p.acc.bytes))
 
 
-def _pack_a(p: Problem, chip: Chip) -> bool:
-    """Packing pays when each row is read again by many column panels, and always across large steps."""
-    return p.n.extent >= 256 and p.m.extent >= 8 and p.m.extent * p.k.extent * p.acc.bytes > chip.l1_bytes and not (
-        runs_along_rows(p.left) and p.m.extent * p.k.extent * p.acc.bytes <= chip.l2_bytes
-    )  # fmt: skip
+def _pack_a(p: Problem, chip: Chip, mr: int) -> bool:
+    """A tile's rows may be read where they lie as long as each keeps a way of the L1 cache to itself."""
+    if runs_along_rows(p.left):
+        return p.n.extent >= 256 and p.m.extent * p.k.extent * p.acc.bytes > chip.l2_bytes
+    return mr > 8 and p.n.extent >= 256 and p.k.extent * p.acc.bytes % 1024 == 0
 
 
 def _pack_b(p: Problem, chip: Chip, mr: int) -> bool:

@@ -44,6 +44,7 @@ def micro(symbol: str, s: Shape, ctype: str, lanes: int, unroll: int, prefetch: 
         f"static __attribute__((noinline)) void {name(symbol, s)}(long kc, const {ctype} *restrict a,",
         f"        const {ctype} *restrict b, const {ctype} *src, long lds, {ctype} *dst, long ldd) {{",
         *(f"    {v} {', '.join(f'c{i}_{j} = {{0}}' for j in range(s.vectors))};" for i in range(s.rows)),
+        *(f"    __builtin_prefetch(dst + {i} * ldd + {j * lanes}, 1);" for i, j in tile if prefetch),
         f"#pragma GCC unroll {unroll}",
         "    for (long k = 0; k < kc; ++k) {",
         *body,

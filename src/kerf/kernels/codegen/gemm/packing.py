@@ -48,11 +48,8 @@ def pack_b(p: Problem, plan: Plan, parameters: str, symbol: str) -> str:
     acc, nr = CTYPE[p.acc], plan.nr
     tail = plan.tail_vectors(p.n.extent) * plan.lanes or nr
     along_k = p.right.stride(p.k) == 1 and p.k.extent > 1
-    copy = (
-        _turned(p, symbol)
-        if along_k and p.right.plain and p.n.stride(p.right.form) is not None
-        else _copied(p, along_k)
-    )  # type: ignore[arg-type]
+    turn = along_k and needs_transpose(p)
+    copy = _turned(p, symbol) if turn else _copied(p, along_k)
     body = [
         f"    for (long q = n0; q < n1; q += {nr}) {{",
         f"        const long width = n1 - q < {nr} ? n1 - q : {nr}, wide = width < {nr} ? {tail} : {nr};",

@@ -123,7 +123,7 @@ class _Writer:
 
     def _tile(self) -> str:
         """`SYMBOL_tile`: one register tile of one k block, `first` and `last` of its kind."""
-        p, plan, acc = self.p, self.plan, self.acc
+        plan, acc = self.plan, self.acc
         lines = [
             "/* One register tile: rows m.. and columns n.. of one k block. */",
             f"static inline __attribute__((always_inline)) void {self.s}_tile({self.sig.parameters}, {acc} *restrict sums,",
