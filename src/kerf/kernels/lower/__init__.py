@@ -1,0 +1,158 @@
+"""ATen graphs to the tensor IR.
+
+A lazy compiler: every node becomes a `Value`, an index -> expression function, or a stored buffer. Views cost nothing,
+elementwise chains are inlined, and memory is given where it pays (values.py) or where an op reads whole buffers.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from kerf.core.types import KerfError
+from kerf.kernels.graph import Graph, capture, tensors_of
+from kerf.kernels.ir import Buffer, Map, Op, Program, Role, outputs_of, reads_of
+from kerf.kernels.lower import (  # noqa: F401  (importing them registers their lowerings)
+    activations,
+    attention,
+    creation,
+    losses,
+    matmul,
+    norms,
+    pointwise,
+    recurrent,
+    reductions,
+    scans,
+    views,
+    windows,
+)
+from kerf.kernels.lower.constants import embedded
+from kerf.kernels.lower.library import keep
+from kerf.kernels.lower.registry import LOWERINGS, Context, dtype_of
+from kerf.kernels.lower.values import Builder, Value, axes_of, probe, stored
+
+
+def lower(graph: Graph) -> Program:
+    """The graph as a Program. Ops without a lowering become Library ops."""
+    builder, values = Builder(), dict[torch.fx.Node, Any]()
+    by_name = {node.name: node for node in graph.nodes.nodes}
+    for node in graph.nodes.nodes:
+        if node.op == "placeholder":
+            values[node] = _placeholder(builder, graph, node)
+        elif node.op == "call_function":
+            values[node] = _lowered(builder, node, values)
+    outputs = [_result(builder, values[by_name[n]], f"out_{n}") for n in graph.outputs]
+    updates = {
+        _result(builder, values[by_name[n]], f"new_{key}").name: key for n, key in graph.updates.items()
+    }
+    return _program(builder, graph, [b.name for b in outputs], updates)
+
+
+def lower_module(module: torch.nn.Module, inputs: Sequence[Any]) -> Program:
+    """Capture, lower and simplify."""
+    from kerf.kernels.rewrite import simplify
+
+    return simplify(lower(capture(module, inputs)))
+
+
+def _placeholder(builder: Builder, graph: Graph, node: torch.fx.Node) -> Any:
+    if node.name in graph.constants:
+        return embedded(graph.constants[node.name])
+    tensor = node.meta.get("val")
+    if not isinstance(tensor, torch.Tensor):
+        return tensor
+    key = graph.parameters.get(node.name)
+    name = f"in_{node.name}" if key is None else f"p_{key}"
+    role = Role.INPUT if key is None else Role.PARAM
+    return stored(builder.declare(name, tuple(tensor.shape), dtype_of(tensor.dtype), role, key or node.name))
+
+
+def _lowered(builder: Builder, node: torch.fx.Node, values: dict[torch.fx.Node, Any]) -> Any:
+    if node.target is operator.getitem:
+        return values[node.args[0]][node.args[1]]  # type: ignore[index]
+    if not list(tensors_of(node.meta.get("val"))):
+        return None
+    outs = tuple((tuple(t.shape), dtype_of(t.dtype)) for t in tensors_of(node.meta["val"]))
+    builder.hint = _readable(node.name)
+    context = Context(builder, node, outs, values)
+    args = torch.fx.map_arg(node.args, lambda n: values[n])
+    kwargs = dict(torch.fx.map_arg(node.kwargs, lambda n: values[n]))
+    made = _apply(context, args, kwargs)
+    if isinstance(made, Value) and len(node.users) > 1:
+        builder.reusable(made)
+    return made
+
+
+def _readable(name: str) -> str:
+    """'_native_batch_norm_legit_functional_3' as 'batch_norm_3'."""
+    for internal in ("_native", "native_", "_legit", "_functional", "_no_training", "_with_update"):
+        name = name.replace(internal, "")
+    return name.strip("_")
+
+
+def _apply(context: Context, args: Any, kwargs: dict[str, Any]) -> Any:
+    rule = LOWERINGS.get(str(context.node.target))
+    if rule is not None:
+        try:
+            return rule(context, *args, **{k: v for k, v in kwargs.items() if k not in _IGNORED})
+        except LookupError as reason:  # a case that the rule does not cover; bugs raise other things
+            if isinstance(reason, KeyError | IndexError):
+                raise
+    return keep(context, args, kwargs)
+
+
+# Where and how a tensor is kept says nothing about its values; the node's own dtype is read from its result.
+_IGNORED = frozenset(
+    {"dtype", "layout", "device", "pin_memory", "memory_format", "non_blocking", "implicit", "out_dtype"}
+)
+
+
+def _result(builder: Builder, value: Value, name: str) -> Buffer:
+    """A buffer of its own with the role OUTPUT, copied only where the value is stored under another shape or role."""
+    here = value.buffer
+    if here is None or here.shape != value.shape or builder.buffers[here.name].role is not Role.TEMP:
+        here = builder.declare(name, value.shape, value.dtype)
+        builder.ops.append(Map(here, axes_of(value.shape), value.at(probe(value.rank))))
+        if value.buffer is None:
+            kept = stored(here)
+            value.at, value.buffer, value.reshape_to = kept.at, here, kept.reshape_to
+    builder.buffers[here.name] = replace(here, role=Role.OUTPUT)
+    return builder.buffers[here.name]
+
+
+def _program(builder: Builder, graph: Graph, outputs: list[str], updates: dict[str, str]) -> Program:
+    ops = live(builder.ops, {*outputs, *updates})
+    ops = tuple(with_buffers(op, builder.buffers) for op in ops)
+    inputs = tuple(b.name for b in builder.buffers.values() if b.role is Role.INPUT)
+    used = (
+        {n for op in ops for n in reads_of(op)} | {b.name for op in ops for b in outputs_of(op)} | set(inputs)
+    )
+    buffers = {n: b for n, b in builder.buffers.items() if n in used}
+    if not ops:
+        raise KerfError("the module computes nothing")
+    return Program(buffers, ops, inputs, tuple(outputs), updates, None, "lower")
+
+
+def live(ops: Sequence[Op], wanted: set[str]) -> tuple[Op, ...]:
+    """The ops that `wanted` buffers depend on."""
+    needed, kept = set(wanted), []
+    for op in reversed(ops):
+        if any(b.name in needed for b in outputs_of(op)):
+            needed.update(reads_of(op))
+            kept.append(op)
+    return tuple(reversed(kept))
+
+
+def with_buffers(op: Op, buffers: dict[str, Buffer]) -> Op:
+    """The op with its output buffers as declared now."""
+    if hasattr(op, "outs"):
+        return replace(op, outs=tuple(buffers[b.name] for b in op.outs))
+    names = [k for k in ("out", "indices", "h_n", "c_n") if getattr(op, k, None) is not None]
+    return replace(op, **{k: buffers[getattr(op, k).name] for k in names})
+
+
+__all__ = ["live", "lower", "lower_module", "with_buffers"]

@@ -1,0 +1,39 @@
+"""Running sums, products and extremes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kerf.kernels.ir import Scan
+from kerf.kernels.lower.registry import Context, lowers
+from kerf.kernels.lower.values import Value, axes_of, probe, stored
+from kerf.kernels.lower.views import flip
+
+
+def scan(c: Context, kind: str, x: Value, dim: int) -> Value:
+    """A scan along `dim`. Over a flipped value it is the reverse scan of the original, flipped: flipping that again,
+    as people do to write a reverse scan, then costs nothing."""
+    if not x.rank:
+        return x
+    d = dim % x.rank
+    turned = x.flipped if x.flipped is not None and x.flipped[1] == d else None
+    source = turned[0] if turned else x
+    out = c.builder.temp(x.shape, c.dtype)
+    value = c.converted(source, c.dtype).at(probe(x.rank))
+    c.builder.ops.append(Scan(out, axes_of(x.shape), f"i{d}", kind, value, reverse=turned is not None))
+    return flip(c, stored(out), [d]) if turned else stored(out)
+
+
+@lowers("cumsum")
+def _cumsum(c: Context, x: Value, dim: int, **_: Any) -> Value:
+    return scan(c, "sum", x, dim)
+
+
+@lowers("cumprod")
+def _cumprod(c: Context, x: Value, dim: int, **_: Any) -> Value:
+    return scan(c, "prod", x, dim)
+
+
+@lowers("logcumsumexp")
+def _logcumsumexp(c: Context, x: Value, dim: int) -> Value:
+    return scan(c, "logsumexp", x, dim)
