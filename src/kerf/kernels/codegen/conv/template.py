@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from kerf.kernels.codegen.conv import direct, winograd
+from kerf.kernels.codegen.conv import depthwise, direct, winograd
 from kerf.kernels.codegen.conv.blocking import choose
 from kerf.kernels.codegen.conv.epilogue import Epilogue, accepts
 from kerf.kernels.codegen.conv.geometry import Geometry, geometry
@@ -30,11 +30,10 @@ class ConvTemplate:
         g, element = geometry(group), _conv(group).out.dtype.compute.bytes
         rows, vectors = default_tile(g.group_filters, chip)
         budget = max(chip.l2_bytes // 2 >> 10, 64)
-        algorithms = ("direct", "winograd") if winograd.legal(g) else ("direct",)
         algorithm, outputs = _algorithm(g)
         tiled = winograd.tile_geometry(g, outputs) if algorithm == "winograd" else g
         return (
-            Decision("algorithm", algorithms, algorithm),
+            Decision("algorithm", _algorithms(g), algorithm),
             Decision("outputs", (2, 4) if winograd.legal(g) else (outputs,), outputs),
             Decision("tiling", ("rows", "linear", "panel"), _tiling(tiled, lanes_of(chip, element))),
             Decision(
@@ -44,6 +43,8 @@ class ConvTemplate:
             Decision("band_kb", tuple(sorted({budget, 64, 128, 256, 512, 1024})), budget),
             Decision("strip_kb", tuple(sorted({budget, 64, 128, 256, 512})), budget),
             Decision("filters_outer", (True, False), True),
+            Decision("slide_rows", (1, 2, 3, 4, 6, 8), _slide(g, chip)),
+            Decision("slide_vectors", (1, 2, 3, 4), 2),
         )
 
     def emit(
@@ -54,6 +55,8 @@ class ConvTemplate:
             outputs = int(choices["outputs"])
             plan = _plan(group, winograd.tile_geometry(g, outputs), False, choices, chip, threads)
             return winograd.emit(group, winograd.make(g, plan), threads, symbol)
+        if choices["algorithm"] == "depthwise":
+            return depthwise.emit(group, _sliding(group, g, choices, chip, threads), threads, symbol)
         borrowed = g.is_pointwise and group.buffer(_conv(group).x).dtype is _conv(group).out.dtype.compute
         if borrowed and Epilogue(group, g).flat:
             g = _collapsed(g)
@@ -85,6 +88,30 @@ def _plan(
     return replace(plan, strip=min(strip, plan.tiles))
 
 
+def _sliding(
+    group: Group, g: Geometry, choices: Mapping[str, Value], chip: Chip, threads: int
+) -> depthwise.Sliding:
+    dtype = _conv(group).out.dtype
+    element, lanes = dtype.compute.bytes, lanes_of(chip, dtype.compute.bytes)
+    vectors = int(choices["slide_vectors"])
+    blocking = choose(g, chip.l1_bytes // 2, element, lanes * vectors, threads, False)
+    height = min(int(choices["slide_rows"]), blocking.block[2])
+    return depthwise.Sliding(g, blocking, ctype(dtype), element, lanes, height, vectors)
+
+
+def _slide(g: Geometry, chip: Chip) -> int:
+    """Rows that share loads: more for tall kernels, within the registers."""
+    return 1 if g.kernel[1] == 1 or g.quotient[1] == 1 else 4 if chip.registers >= 32 else 2
+
+
+def _algorithms(g: Geometry) -> tuple[str, ...]:
+    return (
+        "direct",
+        *(("winograd",) if winograd.legal(g) else ()),
+        *(("depthwise",) if depthwise.legal(g) else ()),
+    )
+
+
 def _collapsed(g: Geometry) -> Geometry:
     """A pointwise convolution over the plane as one long row."""
     row = (1, 1, g.in_plane)
@@ -94,6 +121,8 @@ def _collapsed(g: Geometry) -> Geometry:
 def _algorithm(g: Geometry) -> tuple[str, int]:
     """Winograd where the products it saves outweigh the transforms: with enough channels on both sides."""
     outputs = 4 if min(g.outside[1:]) >= 4 or 1 in g.kernel[1:] else 2
+    if depthwise.legal(g):
+        return "depthwise", outputs
     worth = winograd.legal(g) and g.group_channels * g.kernel[0] >= 16 and g.group_filters >= 16
     return ("winograd" if worth else "direct"), outputs
 
