@@ -12,6 +12,8 @@ from kerf.core.types import Budget, Candidate, Evaluation, Evaluator, KerfError,
 
 Watcher = Callable[[Progress], None]
 Clock = Callable[[], float]
+IDLE = 8
+"""So many rounds in a row with nothing but what this run has already told, and the proposer counts as exhausted."""
 
 
 def run(
@@ -64,9 +66,11 @@ def resume(
 def replay(proposer: Proposer, trials: Sequence[Trial], note: Callable[[Trial], None]) -> list[Candidate]:
     """Bring a fresh proposer to where it stood after `trials`; the rest of the last round, asked for but never evaluated."""
     asked: list[Candidate] = []
-    for number in sorted({t.round for t in trials}):
+    most = 0
+    for number in range(trials[-1].round + 1 if trials else 0):
         told = [t for t in trials if t.round == number]
-        asked = list(proposer.ask(told[0].asked))
+        most = told[0].asked if told else most
+        asked = list(proposer.ask(most))
         for trial in told:
             proposer.tell(trial.candidate, trial.evaluation)
             note(trial)
@@ -85,6 +89,7 @@ class _Search:
     progress: Watcher
     clock: Clock
     trials: list[Trial] = field(default_factory=list)
+    told: set[str] = field(default_factory=set)
     pending: list[Candidate] = field(default_factory=list)
     best: Trial | None = None
     reused: int = 0
@@ -120,13 +125,14 @@ class _Search:
 
     def candidates(self) -> Iterator[tuple[int, int, Candidate]]:
         last = self.trials[-1] if self.trials else None
-        number, asked = (last.round, last.asked) if last else (-1, 0)
+        number, asked, idle = (last.round, last.asked, 0) if last else (-1, 0, 0)
         yield from ((number, asked, c) for c in self.pending if not self.spent)
-        while not self.spent:
-            number, asked = number + 1, self.batch
+        while not self.spent and idle < IDLE:
+            number, asked, told = number + 1, self.batch, len(self.told)
             if not (proposed := self.proposer.ask(asked)):
                 return
-            yield from ((number, asked, c) for c in proposed)
+            yield from ((number, asked, c) for c in proposed if c.id not in self.told)
+            idle = 0 if len(self.told) > told else idle + 1
 
     def evaluate(self, candidate: Candidate, number: int, asked: int) -> None:
         known = self.store.lookup(candidate.id, self.evaluator.key)
@@ -165,6 +171,7 @@ class _Search:
 
     def note(self, trial: Trial) -> None:
         self.trials.append(trial)
+        self.told.add(trial.candidate.id)
         self.reused += trial.reused
         if _score(trial) > _score(self.best):
             self.best = trial

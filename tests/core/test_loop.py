@@ -222,6 +222,47 @@ def test_kill_9_loses_only_the_evaluation_in_flight(tmp_path):
         assert proposals(archive, run) == proposals(whole, start(whole, evaluations=len(before) + 6).run)
 
 
+def test_a_real_ctrl_c_ends_the_run_in_order(tmp_path):
+    process = spawn(tmp_path, 0.05, seed=3, evaluations=400)
+    run = wait_for_trials(tmp_path, 3)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=20) == 0
+    with Archive(tmp_path) as archive:
+        record = archive.run(run)
+        assert record.state is RunState.INTERRUPTED and record.best and not archive.is_held(run)
+
+
+def test_a_forked_worker_that_outlives_kerf_does_not_keep_the_run(tmp_path):
+    import os
+
+    with Archive(tmp_path) as archive:
+        run = archive.begin(ToyProblem(), "key", "random", 0, Budget(1), {})
+        child = os.fork()
+        if child == 0:
+            time.sleep(20)
+            os._exit(0)
+        archive.finish(run, RunState.INTERRUPTED, 0.0, None)
+        assert not archive.is_held(run)
+        archive.reopen(run, Budget(2))
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+
+
+def test_a_proposer_that_repeats_itself_ends(archive):
+    class Parrot:
+        name = "parrot"
+
+        def ask(self, n):
+            return [ToySpace().candidate(ToySpace().default(), parent=None, proposer=self.name)] * n
+
+        def tell(self, candidate, evaluation):
+            pass
+
+    evaluator = ToyEvaluator()
+    outcome = loop.run(ToyProblem(), Parrot(), evaluator, archive, Budget(9))
+    assert outcome.stop is Stop.EXHAUSTED and len(evaluator.calls) == 1
+
+
 def test_two_processes_share_an_archive(tmp_path):
     processes = [spawn(tmp_path, 0.0, seed, 150) for seed in (1, 2)]
     assert [p.wait(timeout=60) for p in processes] == [0, 0]

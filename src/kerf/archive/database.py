@@ -68,11 +68,11 @@ class Database:
 
     def execute(self, statement: str, values: Iterable[Any] = ()) -> sqlite3.Cursor:
         with self._lock, self.translated():
-            return self._connection.execute(statement, tuple(values))
+            return self._connection.execute(statement, _storable(values))
 
     def rows(self, statement: str, values: Iterable[Any] = ()) -> list[tuple[Any, ...]]:
         with self._lock, self.translated():
-            return self._connection.execute(statement, tuple(values)).fetchall()
+            return self._connection.execute(statement, _storable(values)).fetchall()
 
     def close(self) -> None:
         with self._lock:
@@ -124,9 +124,9 @@ def unpack(blob: bytes) -> Any:
     return json.loads(zlib.decompress(blob).decode("utf-8", "surrogatepass"))
 
 
-def storable(text: str) -> str:
+def _storable(values: Iterable[Any]) -> list[Any]:
     """Text from a candidate's output may hold half characters, which SQLite's text cannot."""
-    return text.encode("utf-8", "replace").decode()
+    return [v.encode("utf-8", "replace").decode() if isinstance(v, str) else v for v in values]
 
 
 def plain(value: Any) -> Any:

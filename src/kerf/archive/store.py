@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import secrets
@@ -10,9 +9,10 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-from kerf.archive.database import Database, pack, storable, unpack
+from kerf.archive.database import Database, pack, unpack
+from kerf.archive.holding import Holding
 from kerf.archive.memory import ArchiveMemory
 from kerf.core.records import Remembered, RunRecord, RunState, Trial
 from kerf.core.types import Budget, Candidate, Evaluation, KerfError, Metric, Problem, Status, content_hash
@@ -41,7 +41,8 @@ class Archive:
     def __init__(self, folder: Path | str | None = None) -> None:
         self.folder = Path(folder) if folder is not None else default_folder()
         self.db = Database(self.folder / "archive.sqlite")
-        self._held: dict[str, IO[str]] = {}
+        self._holding = Holding(self.folder.resolve() / "locks")
+        self._mine: set[str] = set()
 
     def __enter__(self) -> Archive:
         return self
@@ -50,7 +51,7 @@ class Archive:
         self.close()
 
     def close(self) -> None:
-        for run in list(self._held):
+        for run in tuple(self._mine):
             self._release(run)
         self.db.close()
 
@@ -131,27 +132,17 @@ class Archive:
 
     def is_held(self, run: str) -> bool:
         """Whether a living process is working on it."""
-        path = self.folder / "locks" / f"{run}.lock"
-        if run in self._held or not path.exists():
-            return run in self._held
-        with self.db.translated(), path.open() as handle:
-            return not _locked(handle)
+        with self.db.translated():
+            return self._holding.is_held(run)
 
     def _hold(self, run: str) -> None:
         with self.db.translated():
-            path = self.folder / "locks" / f"{run}.lock"
-            path.parent.mkdir(exist_ok=True)
-            handle = path.open("a+")
-        if not _locked(handle):
-            handle.close()
-            raise KerfError(
-                f"another process is working on run {run}. Wait for it or stop it, then try again."
-            )
-        self._held[run] = handle
+            self._holding.hold(run)
+        self._mine.add(run)
 
     def _release(self, run: str) -> None:
-        if handle := self._held.pop(run, None):
-            handle.close()
+        self._holding.release(run)
+        self._mine.discard(run)
 
     # Trials
 
@@ -207,7 +198,7 @@ class Archive:
                 candidate.id,
                 key,
                 evaluation.status,
-                storable(evaluation.reason),
+                evaluation.reason,
                 evaluation.score,
                 evaluation.seconds,
             )
@@ -306,21 +297,12 @@ class Archive:
 
     def add_note(self, subject: str, text: str) -> None:
         """`subject` is the id of a run, candidate or problem."""
-        self.db.execute("INSERT INTO notes VALUES (NULL, ?, ?, ?)", (subject, storable(text), time.time()))
+        self.db.execute("INSERT INTO notes VALUES (NULL, ?, ?, ?)", (subject, text, time.time()))
 
     def notes(self, subject: str) -> list[str]:
         return [
             row[0] for row in self.db.rows("SELECT text FROM notes WHERE subject = ? ORDER BY id", (subject,))
         ]
-
-
-def _locked(handle: IO[str]) -> bool:
-    """The kernel drops the lock when its holder dies, however it dies."""
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _run(row: tuple[Any, ...]) -> RunRecord:

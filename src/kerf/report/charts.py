@@ -28,7 +28,7 @@ def progress(trials: Sequence[Trial], *, over_time: bool) -> Markup:
     best = svg.path(_steps(at, scores, x, y), "best")
     unit = svg.line(x.start, y(1.0), x.end, y(1.0), "unit")
     name = "search time, s" if over_time else "evaluations"
-    frame = svg.axes(x, Scale(low, high, HIGH - BOTTOM, TOP, log=True), name, "speed-up (score), log scale")
+    frame = svg.axes(x, y, name, "speed-up (score), log scale", floor=HIGH - BOTTOM)
     return svg.drawing(WIDE, HIGH, f"best speed-up over {name}", frame, unit, *marks, best)
 
 
@@ -127,17 +127,10 @@ def _kernel(point: Mapping[str, Any], x: Scale, y: Scale) -> Markup:
     intensity, achieved = _place(point)
     roof = min(point["peak_gflops"], intensity * point["bandwidth_gbs"])
     words = f"{achieved:.3g} GFLOP/s, {roof_share(point):.0%} of the roof"
-    left = x(intensity) > (x.start + x.end) / 2
     return join(
         svg.line(x(intensity), y(achieved), x(intensity), y(roof), "gap"),
         svg.mark(x(intensity), y(achieved), 6, "winner", words),
-        svg.text(
-            x(intensity) + (-12 if left else 12),
-            y(achieved) + 16,
-            words,
-            anchor="end" if left else "start",
-            class_="value",
-        ),
+        svg.text(x.end - 6, y.start - 12, words, anchor="end", class_="value"),
     )
 
 

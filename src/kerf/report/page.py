@@ -47,9 +47,9 @@ def html(run_id: str, archive: Records) -> str:
     script and no network in any case."""
     view = _view(archive, run_id)
     sections = [
-        *_charts(view),
         _speedups(view),
         _roofline(view),
+        *_charts(view),
         _verdict(view),
         _actions(view),
         _tree(view),
@@ -346,9 +346,14 @@ def _diff(before: Candidate, after: Candidate) -> Markup:
     for name in sorted({*before.files, *after.files}):
         old, new = before.files.get(name, "").splitlines(), after.files.get(name, "").splitlines()
         lines += difflib.unified_diff(old, new, f"before/{name}", f"after/{name}", lineterm="", n=2)
-    classes = {"+": "add", "-": "del", "@": "at"}
-    shown = [tag("span", text, class_=classes.get(text[:1])) for text in lines[:MOST_LINES]]
+    shown = [tag("span", text, class_=_kind_of_line(text)) for text in lines[:MOST_LINES]]
     return tag("pre", *shown) if shown else tag("p", "The files are the same.", class_="soft")
+
+
+def _kind_of_line(text: str) -> str | None:
+    if text.startswith(("--- before/", "+++ after/")):
+        return "at"
+    return {"+": "add", "-": "del", "@": "at"}.get(text[:1])
 
 
 def _candidates(view: View) -> Markup | None:

@@ -13,8 +13,9 @@ body { margin:0; background:var(--page); color:var(--ink); font:15px/1.5 system-
 main { max-width:1240px; margin:0 auto; padding:28px 24px 60px; }
 h1 { font-size:21px; margin:0; font-weight:600; overflow-wrap:anywhere; } h2 { font-size:15px; margin:0 0 10px; font-weight:600; }
 h2 small, .soft { color:var(--soft); font-weight:400; font-size:13px; }
-header { margin-bottom:20px; } header p { margin:4px 0 0; color:var(--soft); }
-.headline { font-size:44px; line-height:1.15; font-weight:650; letter-spacing:-.02em; margin:14px 0 0; } .headline small { font-size:16px; color:var(--soft); font-weight:400; letter-spacing:0; }
+header { margin-bottom:20px; } header p { margin:4px 0 0; color:var(--soft); } header p.headline { color:var(--ink); }
+table + h2 { margin-top:16px; }
+.headline { font-size:44px; line-height:1.15; font-weight:650; letter-spacing:-.02em; } header p.headline { margin:14px 0 0; } .headline small { font-size:16px; color:var(--soft); font-weight:400; letter-spacing:0; }
 .grid { display:grid; grid-template-columns:repeat(2,minmax(0,1fr)); gap:16px; } .wide { grid-column:1/-1; }
 @media (max-width:860px) { .grid { grid-template-columns:minmax(0,1fr); } main { padding:18px 12px; } }
 section { background:var(--card); border:1px solid var(--rule); border-radius:8px; padding:16px 18px; min-width:0; }

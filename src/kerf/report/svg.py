@@ -88,8 +88,9 @@ def box(x: float, y: float, radius: float, class_: str, title: str) -> Markup:
     )
 
 
-def axes(x: Scale, y: Scale, x_label: str, y_label: str) -> Markup:
-    """Grid lines, tick labels and the names of both axes."""
+def axes(x: Scale, y: Scale, x_label: str, y_label: str, floor: float | None = None) -> Markup:
+    """Grid lines, tick labels and the names of both axes; the horizontal axis lies at `floor`, or where y begins."""
+    base = y.start if floor is None else floor
     across = [
         join(
             line(x.start, y(t), x.end, y(t), "grid"),
@@ -99,14 +100,14 @@ def axes(x: Scale, y: Scale, x_label: str, y_label: str) -> Markup:
     ]
     up = [
         join(
-            line(x(t), y.start, x(t), y.start + 4, "axis"),
-            text(x(t), y.start + 18, number(t), anchor="middle", class_="tick"),
+            line(x(t), base, x(t), base + 4, "axis"),
+            text(x(t), base + 18, number(t), anchor="middle", class_="tick"),
         )
         for t in x.ticks()
     ]
-    frame = line(x.start, y.start, x.end, y.start, "axis")
+    frame = line(x.start, base, x.end, base, "axis")
     names = [
-        text((x.start + x.end) / 2, y.start + 36, x_label, anchor="middle", class_="label"),
+        text((x.start + x.end) / 2, base + 36, x_label, anchor="middle", class_="label"),
         text(x.start - 40, y.end - 12, y_label, class_="label"),
     ]
     return join(*across, *up, frame, *names)

@@ -8,7 +8,7 @@ from kerf.core.records import Trial
 from kerf.report import svg
 from kerf.report.markup import Markup
 
-STEP_X, STEP_Y, RADIUS, WIDE = 15.0, 44.0, 5.0, 1160.0
+NARROW, BROAD, STEP_Y, RADIUS, WIDE = 5.5, 30.0, 44.0, 5.0, 1160.0
 
 
 def lineage(best: str | None, parents: Mapping[str, str | None]) -> list[str]:
@@ -34,35 +34,43 @@ def tree(trials: Sequence[Trial], best: str | None) -> Markup:
     by side, in several rows where one would be too wide."""
     by_id = {t.candidate.id: t for t in trials}
     parents = parents_of(trials)
-    places = _places(parents)
+    places, step = _places(parents)
+    radius = min(RADIUS, 0.42 * step)
     strong = set(lineage(best, parents))
-    edges = [_edge(places[p], places[c], c in strong) for c, p in parents.items() if p]
-    nodes = [_node(by_id[c], *places[c], c == best) for c in by_id]
-    width = max(x for x, _ in places.values()) + 2 * STEP_X
+    edges = [
+        _edge(places[p], places[c], c in strong)
+        for c, p in sorted(parents.items(), key=lambda e: e[0] in strong)
+        if p
+    ]
+    nodes = [_node(by_id[c], *places[c], radius, c == best) for c in by_id]
+    width = max(x for x, _ in places.values()) + NARROW
     height = max(y for _, y in places.values()) + STEP_Y / 2
     return svg.drawing(max(width, WIDE), height, "candidates as a tree", *edges, *nodes, fixed=width > WIDE)
 
 
-def _places(parents: Mapping[str, str | None]) -> dict[str, tuple[float, float]]:
-    """Each family is laid out on its own, then the families are set in rows."""
+def _places(parents: Mapping[str, str | None]) -> tuple[dict[str, tuple[float, float]], float]:
+    """Each family is laid out on its own, then the families are set in rows; with the width of a column."""
     children: dict[str | None, list[str]] = {}
     for child, parent in parents.items():
         children.setdefault(parent, []).append(child)
     places: dict[str, tuple[float, float]] = {}
-    left, top, lowest = STEP_X, STEP_Y / 2, 0.0
-    for root in children.get(None, []):
-        family, width, depth = _family(root, children)
-        if left + width > WIDE and left > STEP_X:
-            left, top, lowest = STEP_X, lowest + STEP_Y, 0.0
+    families = {root: _family(root, children) for root in children.get(None, [])}
+    broadest = max(columns for _, columns, _ in families.values())
+    leaves = sum(columns for _, columns, _ in families.values())
+    step = max(NARROW, min(BROAD, WIDE / (broadest + 1), max(15.0, WIDE / (leaves + 1))))
+    left, top, lowest = step, STEP_Y / 2, 0.0
+    for family, columns, depth in families.values():
+        if left + columns * step > WIDE + 1 and left > step:
+            left, top, lowest = step, lowest + STEP_Y, 0.0
         for name, (x, level) in family.items():
-            places[name] = (left + x * STEP_X, top + level * STEP_Y)
-        left, lowest = left + width, max(lowest, top + depth * STEP_Y)
-    return places
+            places[name] = (left + x * step, top + level * STEP_Y)
+        left, lowest = left + columns * step, max(lowest, top + depth * STEP_Y)
+    return places, step
 
 
 def _family(
     root: str, children: Mapping[str | None, list[str]]
-) -> tuple[dict[str, tuple[float, int]], float, int]:
+) -> tuple[dict[str, tuple[float, int]], int, int]:
     """Leaves get columns from left to right, a parent stands over the middle of its children. Without recursion: a search may well
     descend a thousand generations."""
     order, stack = [], [(root, 0)]
@@ -76,7 +84,7 @@ def _family(
     for name, level in reversed(order):
         below = [places[c][0] for c in children.get(name, [])]
         places[name] = ((below[0] + below[-1]) / 2 if below else column[name], level)
-    return places, len(leaves) * STEP_X, max(level for _, level in order)
+    return places, len(leaves), max(level for _, level in order)
 
 
 def _edge(parent: tuple[float, float], child: tuple[float, float], strong: bool) -> Markup:
@@ -85,10 +93,12 @@ def _edge(parent: tuple[float, float], child: tuple[float, float], strong: bool)
     return svg.path([(x1, y1), (x1, middle), (x2, middle), (x2, y2)], "edge strong" if strong else "edge")
 
 
-def _node(trial: Trial, x: float, y: float, best: bool) -> Markup:
+def _node(trial: Trial, x: float, y: float, radius: float, best: bool) -> Markup:
     evaluation, candidate = trial.evaluation, trial.candidate
     verdict = f"{evaluation.score:.3g}" if evaluation.score is not None else evaluation.reason[:200]
     title = f"{candidate.id[:8]} by {candidate.proposer or 'unknown'}: {evaluation.status} {verdict}"
     class_ = f"s-{evaluation.status}" + (" chosen" if best else "")
     draw = svg.mark if evaluation.score is not None else svg.box
-    return draw(x, y, RADIUS + 2 * best - (evaluation.score is None), class_, title)
+    return draw(
+        x, y, (RADIUS + 2 if best else radius) * (0.85 if evaluation.score is None else 1.0), class_, title
+    )
