@@ -464,3 +464,43 @@ static inline double kf_acosh_f64(double x) { return acosh(x); }
 static inline float kf_atanh(float x) { return atanhf(x); }
 
 static inline double kf_atanh_f64(double x) { return atanh(x); }
+
+// Copy computed results to memory past the caches, where they would only displace what is still needed: whole vectors without reading
+// the lines first. A barrier (the end of a parallel loop, kf_stream_end) orders them before later reads by other threads.
+static inline void kf_stream(void *to, const void *from, size_t bytes) {
+#if defined(__x86_64__) && !defined(__clang__) && defined(__AVX512F__)
+    typedef float vector __attribute__((vector_size(64)));
+#define KF_STREAM_STORE(p, v) __builtin_ia32_movntps512((float *)(p), v)
+#elif defined(__x86_64__) && !defined(__clang__) && defined(__AVX__)
+    typedef float vector __attribute__((vector_size(32)));
+#define KF_STREAM_STORE(p, v) __builtin_ia32_movntps256((float *)(p), v)
+#elif defined(__x86_64__) && !defined(__clang__)
+    typedef float vector __attribute__((vector_size(16)));
+#define KF_STREAM_STORE(p, v) __builtin_ia32_movntps((float *)(p), v)
+#elif defined(__clang__)
+    typedef float vector __attribute__((vector_size(64)));
+#define KF_STREAM_STORE(p, v) __builtin_nontemporal_store(v, (vector *)(p))
+#else
+    typedef float vector __attribute__((vector_size(16)));
+#define KF_STREAM_STORE(p, v) (*(vector *)(p) = (v))
+#endif
+    char *d = (char *)to;
+    const char *s = (const char *)from;
+    size_t head = -(uintptr_t)d % sizeof(vector), at = head < bytes ? head : bytes;
+    memcpy(d, s, at);
+    for (; at + sizeof(vector) <= bytes; at += sizeof(vector)) {
+        vector v;
+        memcpy(&v, s + at, sizeof v);
+        KF_STREAM_STORE(d + at, v);
+    }
+    memcpy(d + at, s + at, bytes - at);
+}
+
+// Streamed stores are visible to other threads from here on.
+static inline void kf_stream_end(void) {
+#if defined(__x86_64__)
+    __builtin_ia32_sfence();
+#else
+    __sync_synchronize();
+#endif
+}

@@ -1,0 +1,236 @@
+"""The nest template: any group of maps and reductions, as one C function of one or more phases."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from math import prod
+
+from kerf.kernels.codegen.expr import CTYPE, ctype
+from kerf.kernels.codegen.nest import reduction
+from kerf.kernels.codegen.nest.cnames import padded
+from kerf.kernels.codegen.nest.phase import Phase, phases
+from kerf.kernels.codegen.nest.sweep import cost, reusable, with_reciprocals
+from kerf.kernels.codegen.nest.writer import Choices, Writer
+from kerf.kernels.codegen.template import Emitted
+from kerf.kernels.ir import Buffer, Group, Map, Reduce, loads
+from kerf.kernels.schedule import Decision, Value
+from kerf.kernels.targets.cpu import Chip
+
+BLOCKS = (16, 64, 128, 256, 512, 1024, 2048, 4096, 8192)
+
+
+class NestTemplate:
+    name = "nest"
+
+    def accepts(self, group: Group) -> bool:
+        return bool(group.ops) and all(isinstance(op, Map | Reduce) for op in group.ops)
+
+    def decisions(self, group: Group, chip: Chip, threads: int) -> tuple[Decision, ...]:
+        found = _phases(group)
+        out: list[Decision] = []
+        if any(_blocked(p) for p in found):
+            out.append(Decision("block", BLOCKS, _default_block(group, found, chip, threads)))
+        if any(_blocked(p) and p.reduced for p in found):
+            out.append(Decision("unroll", (1, 2, 4, 8), 4))
+        if any(not _blocked(p) and p.axes for p in found):
+            out.append(Decision("streams", (1, 2, 4), 4))
+        if any(reusable(p, _stored(p, group)) for p in found):
+            out.append(Decision("keep", (True, False), _row_bytes(group, found, chip) <= chip.l2_bytes // 2))
+        if any(p.reduced for p in found) or len(found) > 1:
+            out.append(Decision("reciprocal", (True, False), True))
+        if _streamable(group):
+            moved = sum(b.bytes for b in (*group.inputs, *group.outputs))
+            out.append(Decision("stream", (False, True), moved > chip.l3_bytes))
+        return tuple(out)
+
+    def emit(
+        self, group: Group, choices: Mapping[str, Value], chip: Chip, threads: int, symbol: str
+    ) -> Emitted:
+        found = _phases(group)
+        scalars = {b.name: f"v_{b.name}" for b in group.internal if b.size == 1}
+        scalars |= {
+            b.name: f"v_{b.name}" for b in group.outputs if b.size == 1 and b.dtype.compute is b.dtype
+        }
+        base, memory = _temporaries(group, found)
+        lines: list[str] = []
+        need = base
+        for p in found:
+            if choices.get("reciprocal"):
+                p = with_reciprocals(p, frozenset(scalars) - p.made)
+            w = Writer(
+                p,
+                group.buffer,
+                _stored(p, group),
+                _visible(scalars, p, found),
+                _choices(p, group, choices),
+                threads,
+                base,
+            )
+            lines += w.write()
+            need = max(need, base + w.per_thread * threads)
+        streams = any("kf_stream(" in line for line in lines)
+        if streams:
+            lines.append("    kf_stream_end();")
+        code = "\n".join(
+            [
+                *_declarations(found),
+                _signature(group, symbol),
+                *memory,
+                *lines,
+                "    (void)scratch;",
+                "    (void)threads;",
+                "}",
+            ]
+        )
+        return Emitted(
+            code + "\n",
+            symbol,
+            need,
+            (),
+            _flops(group),
+            float(sum(b.bytes for b in (*group.inputs, *group.outputs))),
+        )
+
+
+@lru_cache(maxsize=256)
+def _phases(group: Group) -> tuple[Phase, ...]:
+    return phases(group)
+
+
+def _blocked(p: Phase) -> bool:
+    return bool(p.axes) and p.axes[-1].name not in p.reduced
+
+
+def _stored(p: Phase, group: Group) -> frozenset[str]:
+    """Results of the phase that go to memory: outputs, and what a later phase reads (single values stay in variables)."""
+    kept = {b.name for b in group.outputs}
+    later = {
+        load.buffer
+        for op in group.ops
+        if isinstance(op, Map | Reduce) and op.out.name not in p.made
+        for load in loads(op.value)
+    }
+    return frozenset(
+        s.out.name for s in p.steps if s.out.name in kept or (s.out.name in later and s.out.size > 1)
+    )
+
+
+def _visible(scalars: Mapping[str, str], p: Phase, found: Sequence[Phase]) -> dict[str, str]:
+    """Single values that earlier phases left in variables of the function's scope."""
+    scope = {
+        s.out.name
+        for q in found
+        for s in q.steps
+        if q is not p and (q.level[s.out.name] in ("before", "after", "global"))
+    }
+    return {name: c for name, c in scalars.items() if name in scope and name not in p.made}
+
+
+def _temporaries(group: Group, found: Sequence[Phase]) -> tuple[int, list[str]]:
+    """Internal buffers that pass from one phase to the next, at the start of the scratch space."""
+    kept = {b.name for b in group.outputs}
+    base, lines = 0, []
+    for p in found:
+        local = {s.out.name for s in p.steps if p.level[s.out.name] in ("before", "after", "global")}
+        for name in sorted(_stored(p, group) - kept) + sorted(_single_rows(p, group, found) - kept - local):
+            b = group.buffer(name)
+            lines.append(
+                f"    {CTYPE[b.dtype]} *restrict p_{name} = ({CTYPE[b.dtype]} *)(scratch + {base}L);"
+            )
+            base += padded(b.bytes)
+    return base, lines
+
+
+def _single_rows(p: Phase, group: Group, found: Sequence[Phase]) -> set[str]:
+    later = {b for q in found if q is not p for s in q.steps for b in s.reads}
+    return {
+        s.out.name
+        for s in p.steps
+        if s.out.size == 1 and p.level[s.out.name] == "row" and s.out.name in later
+    }
+
+
+def _choices(p: Phase, group: Group, choices: Mapping[str, Value]) -> Choices:
+    streamed = frozenset(b.name for b in _streamable(group)) if choices.get("stream") else frozenset()
+    if _blocked(p) and int(choices.get("block", 0)) < 64:
+        streamed = frozenset()
+    return Choices(
+        block=int(choices.get("block", 1024)),
+        streams=int(choices.get("streams", 1)),
+        unroll=int(choices.get("unroll", 1)),
+        keep=bool(choices.get("keep", False)),
+        stream=streamed,
+    )
+
+
+def _streamable(group: Group) -> tuple[Buffer, ...]:
+    """Outputs worth writing past the caches: long, and not read again by the group."""
+    read = {load.buffer for op in group.ops if isinstance(op, Map | Reduce) for load in loads(op.value)}
+    return tuple(b for b in group.outputs if b.name not in read and b.bytes >= 1 << 16)
+
+
+def _default_block(group: Group, found: Sequence[Phase], chip: Chip, threads: int) -> int:
+    """Largest block whose tile of one point of K stays in half of L2 (where sweeps read it again), or whose partial results stay in L1."""
+    again = [p for p in found if _blocked(p) and p.reduced and max(p.sweep.values(), default=0) > 0]
+    width = max(b.dtype.bytes for b in (*group.inputs, *group.outputs))
+    depth = max([p.depth for p in again] or [0])
+    limit = 1024 if not depth else max(64, chip.l2_bytes // 2 // (2 * width * depth))
+    smallest = min(p.axes[-1].extent for p in found if _blocked(p))
+    if threads > 1:
+        rows = min(p.rows for p in found if _blocked(p))
+        limit = min(limit, max(64, rows // threads))
+    legal = [b for b in BLOCKS if b <= min(limit, max(smallest, 16), 2048)] or [BLOCKS[0]]
+    return (
+        legal[-1]
+        if smallest > legal[-1]
+        else next((b for b in BLOCKS if b >= smallest and b <= limit), legal[-1])
+    )
+
+
+def _row_bytes(group: Group, found: Sequence[Phase], chip: Chip) -> int:
+    """Scratch of one point of K for the values that may be kept."""
+    out = 0
+    for p in found:
+        names = reusable(p, _stored(p, group))
+        block = min(_default_block(group, found, chip, 1), p.axes[-1].extent) if _blocked(p) else 1
+        out = max(out, sum(p.depth * block * p.step(n).out.dtype.compute.bytes for n in names))
+    return out
+
+
+def _signature(group: Group, symbol: str) -> str:
+    params = [f"const {CTYPE[b.dtype]} *restrict p_{b.name}" for b in group.inputs]
+    params += [f"{CTYPE[b.dtype]} *restrict p_{b.name}" for b in group.outputs]
+    return f"static void {symbol}({', '.join([*params, 'char *restrict scratch', 'int threads'])})\n{{"
+
+
+def _declarations(found: Iterable[Phase]) -> list[str]:
+    lines = [
+        reduction.declaration(s.kind, s.out.dtype)
+        for p in found
+        for s in p.steps
+        if s.reduces and not s.kind.startswith("arg")
+    ]
+    unique = dict.fromkeys(line for line in lines if line)
+    return [_once(line) for line in unique]
+
+
+def _once(pragma: str) -> str:
+    """One file may hold several kernels that declare the same reduction."""
+    name, kind = pragma.split("(")[1].split(":")[0].strip(), pragma.split(":")[1].strip()
+    guard = f"KF_REDUCTION_{name}_{kind}".upper()
+    return f"#ifndef {guard}\n#define {guard}\n{pragma}\n#endif"
+
+
+def _flops(group: Group) -> float:
+    total = 0.0
+    for op in group.ops:
+        if isinstance(op, Map | Reduce):
+            axes = (*op.axes, *(op.raxes if isinstance(op, Reduce) else ()))
+            total += (cost(op.value) + isinstance(op, Reduce)) * prod(a.extent for a in axes)
+    return total
+
+
+TEMPLATE = NestTemplate()
+
+__all__ = ["TEMPLATE", "NestTemplate", "ctype"]

@@ -1,0 +1,392 @@
+"""C for one phase: loops over K in parallel, and per point (or block of points) of K the sweeps over R."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from math import prod
+
+from kerf.kernels.codegen.expr import CTYPE, bound, ctype, loaded, render, stored
+from kerf.kernels.codegen.nest import reduction
+from kerf.kernels.codegen.nest.cnames import Own, affine_c, padded, simd
+from kerf.kernels.codegen.nest.domain import Step
+from kerf.kernels.codegen.nest.phase import Phase, sweeping
+from kerf.kernels.codegen.nest.sweep import Sweep, sweeps
+from kerf.kernels.ir import Affine, Axis, Buffer, Load
+
+LANES = 64  # lane arrays of argmax: a constant trip count keeps them in registers
+CHUNK = 1024  # elements computed before they are streamed to memory
+WIDE = 1024  # longest inner loop whose partial results are kept per element
+
+
+@dataclass(frozen=True)
+class Choices:
+    """block: elements of the innermost kept axis done together. streams: independent accumulators of a trailing reduction.
+    unroll: steps of the innermost reduced loop done together. keep: store costly values for later sweeps. stream: outputs past the
+    cache. tile: rows of a transposing map done together (0: no tiling)."""
+
+    block: int
+    streams: int
+    unroll: int
+    keep: bool
+    stream: frozenset[str]
+    tile: int = 0
+
+
+@dataclass
+class Writer:
+    """One phase on its way to C. `memory`: names of buffers that live in memory; `scalars`: C names of single values."""
+
+    phase: Phase
+    buffer: Callable[[str], Buffer]
+    stored: frozenset[str]
+    scalars: Mapping[str, str]
+    choices: Choices
+    threads: int
+    scratch_base: int = 0
+    lines: list[str] = field(default_factory=list)
+    scratch: list[tuple[str, str, int]] = field(default_factory=list)
+
+    # ------------------------------------------------------------ shape of the nest
+
+    @property
+    def blocked(self) -> bool:
+        """Is the innermost axis kept (then it is done in blocks), or reduced?"""
+        return bool(self.phase.axes) and self.phase.axes[-1].name not in self.phase.reduced
+
+    @property
+    def vector(self) -> Axis:
+        return self.phase.axes[-1]
+
+    @property
+    def block(self) -> int:
+        return min(self.choices.block, self.vector.extent) if self.blocked else 1
+
+    @property
+    def outer(self) -> tuple[Axis, ...]:
+        return tuple(a for a in self.phase.kept if not (self.blocked and a is self.vector))
+
+    @property
+    def splits(self) -> bool:
+        """Is there more than one block?"""
+        return self.blocked and self.block < self.vector.extent
+
+    def at(self, name: str) -> str:
+        if self.blocked:
+            return f"r_{name}[l]"
+        lanes = any(
+            s.kind.startswith("arg") and self.phase.sweep[s.out.name] == self.phase.sweep[name]
+            for s in self.phase.steps
+        )
+        return (
+            f"r_{name}[0]"
+            if lanes and self.phase.step(name).reduces and self._sweeps(self.phase.step(name))
+            else f"r_{name}"
+        )
+
+    # ------------------------------------------------------------ the phase
+
+    def write(self) -> list[str]:
+        found = sweeps(self.phase, self.stored, self.choices.keep)
+        self.scratch = [
+            (n, ctype(self.phase.step(n).out.dtype), self.phase.depth * self.block)
+            for s in found
+            for n in sorted(s.kept)
+        ]
+        for s in self._at_level("before"):
+            self._scalar(s)
+        body = self._body(found)
+        self._region(body)
+        for s in self._at_level("after"):
+            self._scalar(s)
+        return self.lines
+
+    @property
+    def globals(self) -> list[Step]:
+        return [s for s in self.phase.steps if self.phase.level[s.out.name] == "global"]
+
+    def _at_level(self, level: str) -> list[Step]:
+        return [s for s in self.phase.steps if self.phase.level[s.out.name] == level]
+
+    def _scalar(self, s: Step) -> None:
+        statements, result = bound(s.value, {}, self.load(set()), "    ", f"{s.out.name}_")
+        self.lines += [*statements, f"    const {ctype(s.out.dtype)} v_{s.out.name} = {result};"]
+        if s.out.name in self.stored:
+            self.lines.append(f"    p_{s.out.name}[0] = {stored(f'v_{s.out.name}', s.out.dtype)};")
+
+    def _region(self, body: list[str]) -> None:
+        parallel = self.threads > 1 and prod(a.extent for a in self.phase.kept) > 1
+        heads = self._heads()
+        for g in self.globals:
+            kind, dtype = g.kind, g.out.dtype
+            count = f"[{self.threads}]" if parallel else ""
+            self.lines.append(f"    {reduction.wide(kind, dtype)} g_{g.out.name}{count};")
+            if not parallel:
+                self.lines.append(f"    g_{g.out.name} = {reduction.start(kind, dtype)};")
+        if parallel:
+            self._parallel(heads, body)
+        else:
+            self.lines += self._scratch_lines("    ", "0")
+            self._loops(heads, body, "    ")
+        self._finish_globals(parallel)
+
+    def _parallel(self, heads: list[str], body: list[str]) -> None:
+        for g in self.globals:
+            self.lines.append(
+                f"    for (int t = 0; t < {self.threads}; t++) g_{g.out.name}[t] = {reduction.start(g.kind, g.out.dtype)};"
+            )
+        self.lines += [
+            "    #pragma omp parallel num_threads(threads)",
+            "    {",
+            *self._scratch_lines("        ", "omp_get_thread_num()"),
+        ]
+        mine = [(g, f"m_{g.out.name}") for g in self.globals]
+        for g, name in mine:
+            self.lines.append(
+                f"        {reduction.wide(g.kind, g.out.dtype)} {name} = {reduction.start(g.kind, g.out.dtype)};"
+            )
+        self.lines.append(
+            f"        #pragma omp for schedule(static) nowait{f' collapse({len(heads)})' if len(heads) > 1 else ''}"
+        )
+        self._loops(heads, [line.replace("g_acc_", "m_") for line in body], "        ")
+        self.lines += [f"        g_{g.out.name}[omp_get_thread_num()] = {name};" for g, name in mine]
+        self.lines.append("    }")
+
+    def _loops(self, heads: list[str], body: list[str], indent: str) -> None:
+        for head in heads:
+            self.lines.append(f"{indent}{head} {{")
+            indent += "    "
+        self.lines += [indent + line.replace("g_acc_", "g_") for line in body]
+        for _ in heads:
+            indent = indent[:-4]
+            self.lines.append(indent + "}")
+
+    def _heads(self) -> list[str]:
+        heads = [f"for (long {a.name} = 0; {a.name} < {a.extent}; {a.name}++)" for a in self.outer]
+        if self.splits:
+            v = self.vector
+            heads.append(f"for (long {v.name}_0 = 0; {v.name}_0 < {v.extent}; {v.name}_0 += {self.block})")
+        return heads
+
+    def _scratch_lines(self, indent: str, thread: str) -> list[str]:
+        out, at = [], 0
+        for name, ctype_, count in self.scratch:
+            out.append(
+                f"{indent}{ctype_} *restrict k_{name} = ({ctype_} *)(scratch + {self.scratch_base}L + {self.per_thread}L * {thread} + {at}L);"
+            )
+            at += padded(count * 8)
+        return out
+
+    @property
+    def per_thread(self) -> int:
+        return sum(padded(count * 8) for _, _, count in self.scratch)
+
+    def _finish_globals(self, parallel: bool) -> None:
+        for g in self.globals:
+            kind, dtype, name = g.kind, g.out.dtype, g.out.name
+            if parallel:
+                self.lines.append(
+                    f"    for (int t = 1; t < {self.threads}; t++) g_{name}[0] = {reduction.combine(kind, dtype, f'g_{name}[0]', f'g_{name}[t]')};"
+                )
+            whole = f"g_{name}[0]" if parallel else f"g_{name}"
+            self.lines.append(f"    const {ctype(dtype)} v_{name} = ({ctype(dtype)}){whole};")
+            if name in self.stored:
+                self.lines.append(f"    p_{name}[0] = {stored(f'v_{name}', dtype)};")
+
+    # ------------------------------------------------------------ one point, or one block of points, of K
+
+    def _body(self, found: Sequence[Sweep]) -> list[str]:
+        out: list[str] = []
+        if self.splits:
+            v = self.vector
+            whole = v.extent % self.block == 0
+            count = (
+                str(self.block)
+                if whole
+                else f"{v.extent} - {v.name}_0 < {self.block} ? {v.extent} - {v.name}_0 : {self.block}"
+            )
+            out.append(f"const long n = {count};")
+        if self.blocked:
+            out += [
+                f"{ctype_} r_{name}[{self.block}] __attribute__((aligned(64)));"
+                for name, ctype_ in self._row_arrays()
+            ]
+        last = max([len(found) - 1, *(self.phase.sweep[s.out.name] for s in self._row_steps())], default=0)
+        for number in range(last + 1):
+            if number < len(found):
+                out += self._sweep(found[number])
+            out += self._rows(number)
+        return out
+
+    def _row_steps(self) -> list[Step]:
+        """Steps done once a row: row maps, reductions over K, and the row's share of reductions over everything."""
+        return [
+            s
+            for s in self.phase.steps
+            if not self._sweeps(s) and self.phase.level[s.out.name] in ("row", "global")
+        ]
+
+    def _sweeps(self, s: Step) -> bool:
+        return sweeping(s, self.phase.level[s.out.name], self.phase.reduced)
+
+    def _row_arrays(self) -> list[tuple[str, str]]:
+        """Row values that are kept in an array over the block: reduced ones, and maps that a later loop reads."""
+        out = []
+        for s in self.phase.steps:
+            name = s.out.name
+            if self._sweeps(s) and s.reduces:
+                arg = s.kind.startswith("arg")
+                out.append(
+                    (
+                        name,
+                        reduction.position_type(s.value.dtype)
+                        if arg
+                        else reduction.accumulator(s.kind, s.out.dtype),
+                    )
+                )
+            elif self.phase.level[name] == "row" and not self._sweeps(s) and self._read_later(s):
+                out.append((name, ctype(s.out.dtype)))
+        return out
+
+    def _read_later(self, s: Step) -> bool:
+        mine = self.phase.sweep[s.out.name]
+        readers = [t for t in self.phase.steps if s.out.name in t.reads]
+        return any(self._sweeps(t) or self.phase.sweep[t.out.name] != mine for t in readers)
+
+    @property
+    def count(self) -> str:
+        return "n" if self.splits else str(self.block)
+
+    @property
+    def vector_index(self) -> str:
+        return f"{self.vector.name}_0 + l" if self.splits else "l"
+
+    def _rows(self, number: int) -> list[str]:
+        steps = [s for s in self._row_steps() if self.phase.sweep[s.out.name] == number]
+        shares = [s for s in self.globals if self._sweeps(s) and self.phase.sweep[s.out.name] == number]
+        if not steps and not shares:
+            return []
+        return self._row_block(steps, shares) if self.blocked else self._row_scalar(steps, shares)
+
+    def _row_scalar(self, steps: Sequence[Step], shares: Sequence[Step]) -> list[str]:
+        out = []
+        for s in shares:
+            out.append(
+                f"g_acc_{s.out.name} = {reduction.combine(s.kind, s.out.dtype, f'g_acc_{s.out.name}', self.at(s.out.name))};"
+            )
+        for s in steps:
+            statements, result = bound(s.value, Own(), self.load(set()), "", f"{s.out.name}_")
+            out += statements
+            if s.reduces:
+                out.append(
+                    f"g_acc_{s.out.name} = {reduction.combine(s.kind, s.out.dtype, f'g_acc_{s.out.name}', result)};"
+                )
+                continue
+            out.append(f"const {ctype(s.out.dtype)} r_{s.out.name} = {result};")
+            if s.out.name in self.stored:
+                out.append(f"p_{s.out.name}[{affine_c(s.store)}] = {stored(f'r_{s.out.name}', s.out.dtype)};")
+        return out
+
+    def _row_block(self, steps: Sequence[Step], shares: Sequence[Step]) -> list[str]:
+        """One loop over the block: row maps, their stores, and this block's part of reductions over everything."""
+        sums = [*shares, *(s for s in steps if s.reduces)]
+        out = [
+            f"{reduction.accumulator(s.kind, s.out.dtype)} b_{s.out.name} = {reduction.start(s.kind, s.out.dtype)};"
+            for s in sums
+        ]
+        streamed = [
+            s
+            for s in steps
+            if s.out.name in self.choices.stream
+            and s.out.name in self.stored
+            and s.store.of(self.vector.name) == 1
+        ]
+        out += [
+            f"{CTYPE[s.out.dtype]} q_{s.out.name}[{self.block}] __attribute__((aligned(64)));"
+            for s in streamed
+        ]
+        out += [
+            simd([(s.kind, s.out.dtype, [f"b_{s.out.name}"]) for s in sums]),
+            f"for (long l = 0; l < {self.count}; l++) {{",
+        ]
+        out.append(f"    const long {self.vector.name} = {self.vector_index};")
+        out += ["    " + line for line in self._row_point(steps, shares, {s.out.name for s in streamed})] + [
+            "}"
+        ]
+        for s in streamed:
+            first = Affine(
+                s.store.offset, {a: c for a, c in s.store.coefficients.items() if a != self.vector.name}
+            )
+            start = affine_c(first) + (f" + {self.vector.name}_0" if self.splits else "")
+            out.append(
+                f"kf_stream(p_{s.out.name} + {start}, q_{s.out.name}, {self.count} * sizeof *q_{s.out.name});"
+            )
+        out += [
+            f"g_acc_{s.out.name} = {reduction.combine(s.kind, s.out.dtype, f'g_acc_{s.out.name}', f'b_{s.out.name}')};"
+            for s in sums
+        ]
+        return ["{", *("    " + line for line in out), "}"] if sums or streamed else out
+
+    def _row_point(self, steps: Sequence[Step], shares: Sequence[Step], streamed: set[str]) -> list[str]:
+        out, arrays = [], {name for name, _ in self._row_arrays()}
+        for s in shares:
+            out.append(
+                f"b_{s.out.name} = {reduction.combine(s.kind, s.out.dtype, f'b_{s.out.name}', f'r_{s.out.name}[l]')};"
+            )
+        local: set[str] = set()
+        for s in steps:
+            name = s.out.name
+            statements, result = bound(s.value, Own(), self.load(local), "", f"{name}_")
+            out += statements
+            if s.reduces:
+                out.append(f"b_{name} = {reduction.combine(s.kind, s.out.dtype, f'b_{name}', result)};")
+                continue
+            out.append(f"const {ctype(s.out.dtype)} v_{name} = {result};")
+            local.add(name)
+            if name in arrays:
+                out.append(f"r_{name}[l] = v_{name};")
+            if name in self.stored:
+                target = f"q_{name}[l]" if name in streamed else f"p_{name}[{affine_c(s.store)}]"
+                out.append(f"{target} = {stored(f'v_{name}', s.out.dtype)};")
+        return out
+
+    # ------------------------------------------------------------ loads
+
+    def load(self, local: Iterable[str], sweep: Sweep | None = None) -> Callable[[Load], str]:
+        """Render a load: a value at hand, a row value, a kept value, or memory."""
+
+        def one(load: Load) -> str:
+            name = load.buffer
+            if name in local:
+                return f"v_{name}"
+            level = self.phase.level.get(name)
+            if level in ("before", "after", "global"):
+                return f"v_{name}"
+            if level == "row":
+                return self.at(name)
+            if level == "full":
+                assert sweep is not None
+                if sweep.taken[name] == "scratch":
+                    return f"k_{name}[{self.kept_index(sweep)}]"
+                step = sweep.taken_steps[name]
+                return loaded(f"p_{name}[{affine_c(step.store)}]", step.out.dtype)
+            if name in self.scalars:
+                return self.scalars[name]
+            index = render(load.index[0], Own(), one)
+            return loaded(f"p_{name}[{index}]", self.buffer(name).dtype)
+
+        return one
+
+    def kept_index(self, sweep: Sweep) -> str:
+        step, total = self.block, Affine(0, {})
+        for axis in reversed(sweep.axes):
+            total = Affine(0, {**total.coefficients, axis.name: step})
+            step *= axis.extent
+        return affine_c(total) + (" + l" if self.blocked else "")
+
+    # ------------------------------------------------------------ sweeps
+
+    def _sweep(self, sweep: Sweep) -> list[str]:
+        from kerf.kernels.codegen.nest.loops import sweep_lines
+
+        return sweep_lines(self, sweep)
