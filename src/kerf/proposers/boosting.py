@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 Matrix = NDArray[np.float64]
 Bins = NDArray[np.int64]
 MOST_BINS = 32
+COLUMNS_A_TREE = 64
 
 
 @dataclass(frozen=True)
@@ -49,8 +50,9 @@ class Boosting:
         binned, self.trees = self._bin(x), []
         self.base = float(np.average(y, weights=weight))
         residual = y - self.base
+        rng = np.random.default_rng(0)
         for _ in range(self.count if len(self._columns) else 0):
-            tree = self._grow(binned, residual, weight)
+            tree = self._grow(binned, _some(rng, binned.shape[1]), residual, weight)
             if not tree.features:
                 break
             self.trees.append(tree)
@@ -65,14 +67,15 @@ class Boosting:
         binned = [np.searchsorted(cuts, x[:, c]) for c, cuts in zip(self._columns, self._cuts)]
         return np.stack(binned, axis=1) if binned else np.zeros((len(x), 0), dtype=np.int64)
 
-    def _grow(self, binned: Bins, residual: Matrix, weight: Matrix) -> Tree:
+    def _grow(self, binned: Bins, columns: Bins, residual: Matrix, weight: Matrix) -> Tree:
         features: list[int] = []
         bins: list[int] = []
         leaf = np.zeros(len(binned), dtype=np.int64)
         for level in range(self.depth):
-            feature, cut, gain = self._split(binned, leaf, 1 << level, residual, weight)
+            place, cut, gain = self._split(binned[:, columns], leaf, 1 << level, residual, weight)
             if gain <= 1e-9:
                 break
+            feature = int(columns[place])
             features.append(feature)
             bins.append(cut)
             leaf |= (binned[:, feature] > cut).astype(np.int64) << level
@@ -94,6 +97,15 @@ class Boosting:
         gain = (gain - all_total**2 / (all_mass + self.ridge)).sum(axis=0)
         best = int(gain.argmax())
         return best // MOST_BINS, best % MOST_BINS, float(gain.flat[best])
+
+
+def _some(rng: np.random.Generator, count: int) -> Bins:
+    """The columns one tree may split on; a wide table's trees each see a part of it, which is quicker and generalises better."""
+    return (
+        np.arange(count)
+        if count <= COLUMNS_A_TREE
+        else np.sort(rng.choice(count, COLUMNS_A_TREE, replace=False))
+    )
 
 
 def _cuts(column: Matrix) -> Matrix:
