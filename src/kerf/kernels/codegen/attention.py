@@ -33,10 +33,10 @@ class AttentionTemplate:
     def decisions(self, group: Group, chip: Chip, threads: int) -> tuple[Decision, ...]:
         tiles = register_tiles(chip.registers)
         q, k = (group.buffer(n) for n in (_attention(group).q, _attention(group).k))
-        rows = tuple(n for n in (16, 32, 64, 96, 128, 192) if n < 2 * max(q.shape[2], 16))
+        rows = tuple(n for n in (16, 32, 64, 96, 192, 384) if n < 2 * max(q.shape[2], 16))
         keys = tuple(n for n in (64, 128, 256, 512) if n < 2 * max(k.shape[2], 64))
-        block_q = max(n for n in rows if n <= 96)
-        fits = [n for n in keys if 4 * n * (block_q + k.shape[3]) <= chip.l2_bytes // 4]
+        block_q = max(n for n in rows if n <= (96 if _attention(group).causal else 192))  # panels of keys are read seldom
+        fits = [n for n in keys if 4 * n * (block_q + k.shape[3]) <= chip.l2_bytes // 2]
         shared = threads > 1 and k.shape[0] * k.shape[1] < 2 * threads
         return (
             Decision("tile", tiles, tiles[0]),
@@ -188,10 +188,14 @@ class _Writer:
                  "    for (long i = 0; i < nq; i++) { tops[i] = -INFINITY; sums[i] = 0; }",
                  f"    for (long j0 = 0; j0 < limit; j0 += {z.block_k}) {{",
                  f"        const long n = KF_MIN_L(limit - j0, {z.block_k});",
-                 f"        for (long c = 0; c < n; c += {z.width})", f"            for (long r = 0; r < mq; r += {z.rows})",
+                 f"        for (long c = 0; c < n; c += {z.width})", f"            for (long r = {self._first_row('c')}; r < mq; r += {z.rows})",
                  f"                {s}_tile{z.rows}x{self.vectors}({z.E}, queries + r * {z.E}, {z.E}, keys + (j0 + c) * {z.E}, {z.width}, scores + r * {z.block_k} + c, {z.block_k}, 0);",
                  *self._rows(), *self._product(), "    }", *self._store(), "}", ""]  # fmt: skip
         return "\n".join(lines)
+
+    def _first_row(self, column: str) -> str:
+        """C of the first register tile whose queries may see key j0 + column."""
+        return f"KF_MAX_L(0L, (j0 + {column} - q0) / {self.z.rows} * {self.z.rows})" if self.op.causal else "0"
 
     def _own_arrays(self) -> list[str]:
         lines, at = [], 0
@@ -236,9 +240,10 @@ class _Writer:
         z, lines = self.z, []
         stride = z.Ev_pad
         whole, extra = divmod(z.Ev_pad // self.lanes, self.vectors)
-        call = "{s}_tile{r}x{n}(n, scores + r * {bk}, {bk}, v + j0 * {ld} + {e}, {ld}, out + r * {ld} + {e}, {ld}, 1);"
-        rows = f"for (long r = 0; r < mq; r += {z.rows})"
-        common = {"s": self.symbol, "r": z.rows, "bk": z.block_k, "ld": stride}
+        call = "{s}_tile{r}x{n}({k}, scores + r * {bk}, {bk}, v + j0 * {ld} + {e}, {ld}, out + r * {ld} + {e}, {ld}, 1);"
+        rows = f"for (long r = {self._first_row('0')}; r < mq; r += {z.rows})"
+        count = f"KF_MIN_L(n, q0 + r + {z.rows} - j0)" if self.op.causal else "n"
+        common = {"k": count, "s": self.symbol, "r": z.rows, "bk": z.block_k, "ld": stride}
         if whole:
             lines += [f"        for (long e = 0; e < {whole * z.width}; e += {z.width})", f"            {rows}",
                       "                " + call.format(n=self.vectors, e="e", **common)]  # fmt: skip
