@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from math import prod
 
 from kerf.kernels.codegen.nest.index import Extents, added, expression, flat, form, scaled
@@ -94,9 +95,9 @@ def _digits(load: Load, axes: Sequence[Axis], buffers: Buffers) -> dict[str, int
 def refined(layouts: Sequence[Mapping[str, int]], total: int) -> tuple[tuple[Axis, int], ...] | None:
     """The common refinement: (axis, stride), outermost first; None where the cuts do not divide one another."""
     cuts = sorted({s for strides in layouts for s in strides.values()} | {1, total})
-    if any(b % a for a, b in zip(cuts, cuts[1:], strict=False)):
+    if any(b % a for a, b in pairwise(cuts)):
         return None
-    pairs = [(b // a, a) for a, b in zip(cuts, cuts[1:], strict=False)]
+    pairs = [(b // a, a) for a, b in pairwise(cuts)]
     return tuple((Axis(f"i{n}", extent), stride) for n, (extent, stride) in enumerate(reversed(pairs)))
 
 

@@ -148,7 +148,7 @@ def with_reciprocals(phase: Phase, scalars: frozenset[str]) -> Phase:
         if level[s.out.name] != "full" and not (s.over & phase.reduced) and phase.reduced:
             steps.append(s)
             continue
-        value = transform(s.value, lambda e, s=s: _inverted(e, phase, made, steps, level, sweep, scalars))
+        value = transform(s.value, lambda e: _inverted(e, phase, made, steps, level, sweep, scalars))
         steps.append(replace(s, value=value))
     return replace(phase, steps=tuple(steps), level=level, sweep=sweep)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from math import prod
 
-from kerf.kernels.codegen.expr import CTYPE, ctype
+from kerf.kernels.codegen.expr import CTYPE
 from kerf.kernels.codegen.nest import reduction
 from kerf.kernels.codegen.nest.cnames import padded
 from kerf.kernels.codegen.nest.phase import Phase, phases
@@ -57,7 +57,7 @@ class NestTemplate:
         need = base
         for p in found:
             if choices.get("reciprocal"):
-                p = with_reciprocals(p, frozenset(scalars) - p.made)
+                p = with_reciprocals(p, _single(group) - p.made)
             w = Writer(
                 p,
                 group.buffer,
@@ -114,6 +114,10 @@ def _stored(p: Phase, group: Group) -> frozenset[str]:
     return frozenset(
         s.out.name for s in p.steps if s.out.name in kept or (s.out.name in later and s.out.size > 1)
     )
+
+
+def _single(group: Group) -> frozenset[str]:
+    return frozenset(b.name for b in (*group.inputs, *group.outputs, *group.internal) if b.size == 1)
 
 
 def _visible(scalars: Mapping[str, str], p: Phase, found: Sequence[Phase]) -> dict[str, str]:
@@ -232,5 +236,3 @@ def _flops(group: Group) -> float:
 
 
 TEMPLATE = NestTemplate()
-
-__all__ = ["TEMPLATE", "NestTemplate", "ctype"]
