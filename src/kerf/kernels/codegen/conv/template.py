@@ -8,6 +8,7 @@ from dataclasses import replace
 from kerf.kernels.codegen.conv import depthwise, direct, winograd
 from kerf.kernels.codegen.conv.blocking import choose
 from kerf.kernels.codegen.conv.epilogue import Epilogue, accepts
+from kerf.kernels.codegen.conv.estimate import default_algorithm
 from kerf.kernels.codegen.conv.geometry import Geometry, geometry
 from kerf.kernels.codegen.conv.micro import default_tile, even_rows, fits, lanes_of
 from kerf.kernels.codegen.conv.tiles import Plan
@@ -30,11 +31,11 @@ class ConvTemplate:
         g, element = geometry(group), _conv(group).out.dtype.compute.bytes
         rows, vectors = default_tile(g.group_filters, chip)
         budget = max(chip.l2_bytes // 2 >> 10, 64)
-        algorithm, outputs = _algorithm(g)
-        tiled = winograd.tile_geometry(g, outputs) if algorithm == "winograd" else g
+        algorithm, points = default_algorithm(g, chip, element)
+        tiled = winograd.tile_geometry(g, points) if algorithm == "winograd" else g
         return (
             Decision("algorithm", _algorithms(g), algorithm),
-            Decision("outputs", (2, 4) if winograd.legal(g) else (outputs,), outputs),
+            Decision("points", winograd.sizes(g) or (points,), points),
             Decision("tiling", ("rows", "linear", "panel"), _tiling(tiled, lanes_of(chip, element))),
             Decision(
                 "rows", tuple(sorted({rows, *(even_rows(g.group_filters, r) for r in range(1, 17))})), rows
@@ -52,8 +53,8 @@ class ConvTemplate:
     ) -> Emitted:
         g = geometry(group)
         if choices["algorithm"] == "winograd":
-            outputs = int(choices["outputs"])
-            plan = _plan(group, winograd.tile_geometry(g, outputs), False, choices, chip, threads)
+            points = int(choices["points"])
+            plan = _plan(group, winograd.tile_geometry(g, points), False, choices, chip, threads)
             return winograd.emit(group, winograd.make(g, plan), threads, symbol)
         if choices["algorithm"] == "depthwise":
             return depthwise.emit(group, _sliding(group, g, choices, chip, threads), threads, symbol)
@@ -107,7 +108,7 @@ def _slide(g: Geometry, chip: Chip) -> int:
 def _algorithms(g: Geometry) -> tuple[str, ...]:
     return (
         "direct",
-        *(("winograd",) if winograd.legal(g) else ()),
+        *(("winograd",) if winograd.sizes(g) else ()),
         *(("depthwise",) if depthwise.legal(g) else ()),
     )
 
@@ -116,15 +117,6 @@ def _collapsed(g: Geometry) -> Geometry:
     """A pointwise convolution over the plane as one long row."""
     row = (1, 1, g.in_plane)
     return replace(g, inside=row, outside=row)
-
-
-def _algorithm(g: Geometry) -> tuple[str, int]:
-    """Winograd where the products it saves outweigh the transforms: with enough channels on both sides."""
-    outputs = 4 if min(g.outside[1:]) >= 4 or 1 in g.kernel[1:] else 2
-    if depthwise.legal(g):
-        return "depthwise", outputs
-    worth = winograd.legal(g) and g.group_channels * g.kernel[0] >= 16 and g.group_filters >= 16
-    return ("winograd" if worth else "direct"), outputs
 
 
 def _tiling(g: Geometry, lanes: int) -> str:

@@ -1,4 +1,4 @@
-"""Winograd's minimal filtering for kernels of stride and dilation one in height and width.
+"""Winograd's minimal filtering for small kernels of stride and dilation one in height and width.
 
 Tiles of outputs are the vector dimension: the input is read through a band split by tile phase, so that the same element of
 neighbouring tiles is contiguous, and the products over channels are the register tile's matrix products, one per point.
@@ -24,17 +24,15 @@ from kerf.kernels.codegen.template import Emitted
 from kerf.kernels.ir import Conv, Group
 
 
-def legal(g: Geometry) -> bool:
-    """Stride 1, dilation 1 and a kernel of 3 (or 1) in height and width, of which one is not 1."""
+def sizes(g: Geometry) -> tuple[int, ...]:
+    """The numbers of points per dimension that suit: stride 1, dilation 1 and kernels of 2 to 5 in height and width (or 1 in
+    one of them), at least two outputs a tile. More than six points would cost too much accuracy in float32."""
     plain = g.stride[1:] == (1, 1) and all(
         d == 1 or k == 1 for d, k in zip(g.dilation[1:], g.kernel[1:], strict=True)
     )
-    return (
-        plain
-        and set(g.kernel[1:]) <= {1, 3}
-        and 3 in g.kernel[1:]
-        and not (g.transposed and g.stride[0] != 1)
-    )
+    if not plain or (g.transposed and g.stride[0] != 1) or g.kernel[1:] == (1, 1):
+        return ()
+    return tuple(p for p in (4, 6) if all(k == 1 or p - k >= 1 for k in g.kernel[1:]))
 
 
 def forward(g: Geometry) -> Geometry:
@@ -45,10 +43,10 @@ def forward(g: Geometry) -> Geometry:
     return replace(g, transposed=False, padding=(d, h, w))
 
 
-def tile_geometry(g: Geometry, outputs: int) -> Geometry:
-    """Tiles as the outputs of a convolution that reads all inputs of a tile, `outputs` apart."""
+def tile_geometry(g: Geometry, points: int) -> Geometry:
+    """Tiles as the outputs of a convolution that reads all inputs of a tile."""
     g = forward(g)
-    mh, mw = (outputs if k > 1 else 1 for k in g.kernel[1:])
+    mh, mw = (points - k + 1 if k > 1 else 1 for k in g.kernel[1:])
     return replace(
         g,
         kernel=(g.kernel[0], mh + g.kernel[1] - 1, mw + g.kernel[2] - 1),
