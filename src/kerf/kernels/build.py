@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from operator import attrgetter
 
 import torch
 from torch.utils._pytree import tree_leaves
@@ -45,7 +46,7 @@ class Builder:
     def _signature(self) -> Signature:
         args = self.problem.inputs()
         with torch.no_grad():
-            result = self.problem.module(*args)
+            result = self.problem.fresh_module()(*args)
         return Signature(
             title=self.problem.name,
             state=_state(self.problem.module),
@@ -59,8 +60,15 @@ def builder(problem: KernelProblem, threads: int, chip: Chip | None = None) -> B
     """Capture and lower the problem's module. KerfError where torch.export cannot follow it."""
     from kerf.kernels.lower import lower_module
 
-    program, constants = lower_module(problem.module, problem.inputs())
-    return Builder(problem, program, constants, chip or native(), threads)
+    program = lower_module(problem.fresh_module(), problem.inputs())
+    return Builder(problem, program, _constants(program, problem.module), chip or native(), threads)
+
+
+def _constants(program: Program, module: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """Tensors of the module that its state dict does not hold (plain attributes, non-persistent buffers), by attribute path."""
+    held = module.state_dict()
+    sources = [b.source for b in program.buffers.values() if b.role is Role.PARAM and b.source not in held]
+    return {path: attrgetter(path)(module).detach() for path in sources}
 
 
 def _state(module: torch.nn.Module) -> tuple[tuple[str, tuple[int, ...], torch.dtype, bool], ...]:
@@ -70,14 +78,11 @@ def _state(module: torch.nn.Module) -> tuple[tuple[str, tuple[int, ...], torch.d
 
 def library_candidate(problem: KernelProblem) -> Candidate | None:
     """The reference itself as a candidate: PyTorch's library, as the user wrote it. None where there is no source file."""
-    if problem.source is None:
+    if problem.file is None:
         return None
     text = (
-        problem.source_text
+        problem.source
         + "\n\n# The library as it is: no generated kernel was faster.\nModelNew = Model\n"
     )
     return Candidate({"kernel.py": text}, proposer="library", notes={"point": None})
 
-
-def parameters_of(program: Program) -> list[str]:
-    return [b.source for b in program.buffers.values() if b.role is Role.PARAM]

@@ -1,0 +1,159 @@
+"""The file a user keeps: what it computes, what it refuses, and what it does when weights change."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+from torch import nn
+
+from kerf.kernels.build import builder
+from kerf.kernels.problem import from_module
+
+
+class Affine(nn.Module):
+    """A linear layer, an activation and a row statistic: several kernels, packed weights, two outputs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = nn.Linear(37, 29)
+        self.register_buffer("shift", torch.randn(29))
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        y = torch.tanh(self.fc(x) + self.shift)
+        return y, y.amax(dim=1)
+
+
+class Library(nn.Module):
+    """Something no generator covers in the middle: it stays a library call."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        values, _ = torch.sort(torch.sin(x), dim=1)
+        return values * 2.0
+
+
+class Norm(nn.Module):
+    """Batch statistics: running averages are part of what the module does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm1d(19)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.relu(self.norm(x))
+
+
+def load(module: nn.Module, inputs: list[torch.Tensor], folder: Path, custom_op: str = "") -> ModuleType:
+    build = builder(from_module(module, inputs), threads=2)
+    for name, text in build.files(build.space.default(), custom_op).items():
+        (folder / name).write_text(text)
+    spec = importlib.util.spec_from_file_location(f"dropin_{folder.name}", folder / "kernel.py")
+    assert spec and spec.loader
+    made = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = made
+    spec.loader.exec_module(made)
+    return made
+
+
+def same(a: torch.Tensor, b: torch.Tensor) -> None:
+    torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-5)
+
+
+@torch.no_grad()
+def test_it_computes_what_the_module_does(tmp_path: Path) -> None:
+    module, x = Affine(), torch.randn(23, 37)
+    fast = load(module, [x], tmp_path).ModelNew.from_module(module)
+    for got, want in zip(fast(x), module(x), strict=True):
+        same(got, want)
+
+
+@torch.no_grad()
+def test_non_contiguous_and_misaligned_inputs(tmp_path: Path) -> None:
+    module, x = Affine(), torch.randn(23, 37)
+    fast = load(module, [x], tmp_path).ModelNew.from_module(module)
+    turned = torch.randn(37, 23).T
+    shifted = torch.randn(23 * 37 + 1)[1:].view(23, 37)
+    for odd in (turned, shifted):
+        same(fast(odd)[0], module(odd)[0])
+
+
+@torch.no_grad()
+def test_changed_weights_are_packed_again(tmp_path: Path) -> None:
+    module, x = Affine(), torch.randn(23, 37)
+    fast = load(module, [x], tmp_path).ModelNew.from_module(module)
+    fast(x)
+    module.fc.weight.mul_(3.0)
+    same(fast(x)[0], module(x)[0])
+    other = Affine()
+    fast.load_state_dict(other.state_dict())
+    same(fast(x)[0], other(x)[0])
+
+
+def test_what_it_was_not_built_for_is_refused_or_sent_to_the_original(tmp_path: Path) -> None:
+    module, x = Affine(), torch.randn(23, 37)
+    made = load(module, [x], tmp_path)
+    refusing = made.ModelNew()
+    refusing.load_state_dict(module.state_dict())
+    with torch.no_grad(), pytest.raises(ValueError, match=r"built for .* got .*\[7, 37\]"):
+        refusing(torch.randn(7, 37))
+    with torch.no_grad(), pytest.raises(ValueError, match="float64"):
+        refusing(x.double())
+    with pytest.raises(ValueError, match="gradient"):
+        refusing(x.clone().requires_grad_())
+    sending = made.ModelNew.from_module(module)
+    leaf = x.clone().requires_grad_()
+    sending(leaf)[0].sum().backward()
+    assert leaf.grad is not None
+    same(sending(torch.ones(7, 37))[0], module(torch.ones(7, 37))[0])
+
+
+@torch.no_grad()
+def test_library_calls_stay_inside_the_drop_in(tmp_path: Path) -> None:
+    module, x = Library(), torch.randn(11, 53)
+    made = load(module, [x], tmp_path)
+    same(made.ModelNew.from_module(module)(x), module(x))
+    assert "torch.ops.aten.sort" in (tmp_path / "kernel.py").read_text()
+
+
+@torch.no_grad()
+def test_running_statistics_are_updated(tmp_path: Path) -> None:
+    module, x = Norm(), torch.randn(31, 19) * 3 + 1
+    made = load(module, [x], tmp_path)
+    fast = made.ModelNew()
+    fast.load_state_dict(module.state_dict())
+    same(fast(x), module(x))
+    same(fast._state("norm.running_mean"), module.norm.running_mean)
+    same(fast._state("norm.running_var"), module.norm.running_var)
+    assert int(fast._state("norm.num_batches_tracked")) == int(module.norm.num_batches_tracked)
+
+
+@torch.no_grad()
+def test_destination_passing_and_the_custom_operator(tmp_path: Path) -> None:
+    module, x = Affine(), torch.randn(23, 37)
+    made = load(module, [x], tmp_path, "kerftest::affine")
+    fast = made.ModelNew.from_module(module)
+    out = (torch.empty(23, 29), torch.empty(23))
+    fast.run(x, out)
+    same(out[1], module(x)[1])
+    operator = made.register(fast)
+    same(operator([x])[0], module(x)[0])
+
+
+def test_it_imports_no_kerf_and_obeys_the_thread_count(tmp_path: Path) -> None:
+    module, x = Affine(), torch.randn(23, 37)
+    made = load(module, [x], tmp_path)
+    assert "import kerf" not in (tmp_path / "kernel.py").read_text()
+    before = torch.get_num_threads()
+    try:
+        results = []
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            with torch.no_grad():
+                results.append(made.ModelNew.from_module(module)(x)[0])
+        same(*results)
+    finally:
+        torch.set_num_threads(before)
