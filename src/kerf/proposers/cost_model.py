@@ -31,11 +31,10 @@ class CostModel(PointProposer):
     def points(self, n: int) -> Iterator[tuple[Point, str | None]]:
         if not self.told and self._prior is None:
             yield self.space.default(), None
-        while True:
-            yield from self._ranked()
+        while pool := [(point, parent) for point, parent in self._pool() if self.fresh(point)]:
+            yield from self._ranked(pool)
 
-    def _ranked(self) -> Sequence[tuple[Point, str | None]]:
-        pool = list(self._pool())
+    def _ranked(self, pool: Sequence[tuple[Point, str | None]]) -> Sequence[tuple[Point, str | None]]:
         if self._prior is None and len(self.told) < ENOUGH:
             return pool
         predicted = self._predict(np.array([self._row(point) for point, _ in pool], dtype=float))

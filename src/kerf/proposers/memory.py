@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import cached_property
 
 from kerf.proposers.searching import Point, PointProposer, remembered
@@ -17,12 +17,13 @@ class MemorySearch(PointProposer):
     name = "memory"
 
     def points(self, n: int) -> Iterator[tuple[Point, str | None]]:
-        for point in self._recalled or [self.space.default()]:
+        for point in self._recalled:
             yield point, None
         while leaders := self.leaders(4):
             parent = self.rng.choice(leaders)
             yield self.space.mutate(parent.point, self.rng), parent.id
 
     @cached_property
-    def _recalled(self) -> Sequence[Point]:
-        return remembered(self.space, self.memory, PROBLEMS, PER_PROBLEM)
+    def _recalled(self) -> Iterator[Point]:
+        """Each is handed out once."""
+        return iter(remembered(self.space, self.memory, PROBLEMS, PER_PROBLEM) or [self.space.default()])

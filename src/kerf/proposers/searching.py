@@ -64,6 +64,10 @@ class PointProposer:
         self._ids.add(candidate.id)
         return replace(candidate, notes={**candidate.notes, **self._lesson(candidate.notes["point"])})
 
+    def fresh(self, point: Point) -> bool:
+        """Not proposed and not told before."""
+        return content_hash(point) not in self._points
+
     def _lesson(self, point: Point) -> dict[str, Any]:
         """What the archive keeps so that searches of other problems can learn from this one."""
         signature = {"kind": self.space.signature["kind"], "vector": list(self.space.signature["vector"])}
