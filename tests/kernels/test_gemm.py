@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 import torch
@@ -79,7 +80,7 @@ def check(group: Group, expected: torch.Tensor, inputs: list[torch.Tensor], k: i
     got = standalone(group, template=TEMPLATE, **how).call(inputs)[0]  # type: ignore[arg-type]
     unit = {torch.float64: 1e-15, torch.float32: 6e-8, torch.bfloat16: 4e-3, torch.float16: 5e-4}[got.dtype]
     atol = unit * (8 + 4 * k)
-    torch.testing.assert_close(got.double(), expected, rtol=unit * 4, atol=atol)
+    torch.testing.assert_close(got.double(), expected, rtol=unit * 4, atol=atol, equal_nan=True)
 
 
 def expect(
@@ -125,3 +126,90 @@ def test_any_choice_is_right(seed: int) -> None:
     chosen = {d.name: rng.choice(d.choices) for d in decisions} | {"kc": 128 if k > 128 else 16384}
     inputs = draw(group, seed)
     check(group, expect(group, inputs, ta, tb, epilogue), inputs, k, choices=chosen, threads=threads)
+
+
+def test_infinities_and_nans_come_through() -> None:
+    group = matmul(19, 45, 23, epilogue="")
+    x, y = draw(group)
+    x[3, 4], x[5, 6], y[7, 8] = float("nan"), float("inf"), float("-inf")
+    y[6, 9] = 0.0
+    expected = x.double() @ y.double()
+    check(group, expected, [x, y], 23)
+
+
+@pytest.mark.parametrize("dtype", [DType.I64, DType.I32], ids=str)
+def test_integers_are_exact(dtype: DType) -> None:
+    group = matmul(9, 11, 13, dtype=dtype)
+    x, y = draw(group)
+    assert torch.equal(standalone(group, template=TEMPLATE).call([x, y])[0], x @ y)
+
+
+@pytest.mark.parametrize("bits", [128, 256])
+def test_narrower_vectors_give_the_same_sums(bits: int) -> None:
+    chip = replace(native(), vector_bits=bits)
+    group = matmul(43, 77, 59, tb=True, epilogue="bias")
+    inputs = draw(group)
+    check(group, expect(group, inputs, tb=True, epilogue="bias"), inputs, 59, chip=chip)
+
+
+def test_several_row_and_column_axes_are_one() -> None:
+    """b l d, d h e -> b l h e, and the transposed b h l e, which attention projections ask for."""
+    extents = {"b": 3, "l": 5, "h": 2, "e": 19, "d": 33}
+    x, w = Buffer("x", (3, 5, 33), DType.F32), Buffer("w", (33, 2, 19), DType.F32, Role.PARAM, "w")
+    lhs, rhs = (load(x, *map(Index, "bld")), load(w, *map(Index, "dhe")))
+    for order in ("blhe", "bhle", "hebl"):
+        axes = tuple(Axis(a, extents[a]) for a in order)
+        out = Buffer("s", tuple(a.extent for a in axes), DType.F32)
+        group = Group("g", (Contract(out, axes, (Axis("d", 33),), lhs, rhs),), (x, w), (out,))
+        inputs = draw(group)
+        expected = torch.einsum(f"bld,dhe->{order}", *(t.double() for t in inputs))
+        check(group, expected, inputs, 33)
+
+
+def test_prologue_and_masked_operand() -> None:
+    """tril(x) scaled, times a gathered and exponentiated row: whatever the operands are, packing evaluates them."""
+    x, y = Buffer("x", (21, 21), DType.F32), Buffer("y", (40, 37), DType.F32)
+    rows = Buffer("rows", (21,), DType.I64)
+    masked = apply("select", apply("le", K, I), load(x, I, K), Const(0.0, DType.F32))
+    lhs = apply("mul", masked, Const(0.5, DType.F32))
+    rhs = apply("exp", load(y, load(rows, K), J))
+    out = Buffer("s", (21, 37), DType.F32)
+    group = Group(
+        "g",
+        (Contract(out, (Axis("i", 21), Axis("j", 37)), (Axis("k", 21),), lhs, rhs),),
+        (x, rows, y),
+        (out,),
+    )
+    a, b = torch.randn(21, 21), torch.randn(40, 37)
+    index = torch.randint(0, 40, (21,))
+    expected = (torch.tril(a.double()) * 0.5) @ torch.exp(b.double())[index]
+    check(group, expected, [a, index, b], 200)
+
+
+def test_epilogue_reads_and_writes_several_buffers() -> None:
+    """A residual and both the sum and the activation kept; the second map reads the first."""
+    group = matmul(26, 50, 300, epilogue="")
+    contract = group.ops[0]
+    assert isinstance(contract, Contract)
+    sums, res = contract.out, Buffer("res", (26, 50), DType.BF16)
+    mid, top = Buffer("mid", (26, 50), DType.F32), Buffer("top", (26, 50), DType.BF16)
+    p, q = Axis("p", 26), Axis("q", 50)
+    at = (Index("p"), Index("q"))
+    first = Map(mid, (p, q), apply("add", load(sums, *at), load(res, *at)))
+    second = Map(top, (p, q), apply("max", load(mid, *at), load(sums, *at)))
+    group = Group("g", (contract, first, second), (*group.inputs, res), (sums, top))
+    x, y = torch.randn(26, 300), torch.randn(300, 50)
+    r = torch.randn(26, 50).bfloat16()
+    got = standalone(group, {"kc": 128}, template=TEMPLATE).call([x, y, r])
+    want = x.double() @ y.double()
+    torch.testing.assert_close(got[0].double(), want, rtol=1e-5, atol=1e-3)
+    torch.testing.assert_close(got[1].double(), torch.maximum(want, want + r.double()), rtol=1e-2, atol=1e-2)
+
+
+def test_neighbours_of_the_result_are_left_to_others() -> None:
+    """A map that reads the sums anywhere but at its own element is not this kernel's."""
+    group = matmul(8, 8, 8)
+    contract = group.ops[0]
+    assert isinstance(contract, Contract)
+    turned = Map(Buffer("o", (8, 8), DType.F32), contract.axes, load(contract.out, J, I))
+    assert not TEMPLATE.accepts(Group("g", (contract, turned), group.inputs, (turned.out,)))

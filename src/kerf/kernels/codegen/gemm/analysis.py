@@ -6,7 +6,7 @@ k. The axes of one part are flattened into a single C variable, and every addres
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
@@ -160,7 +160,8 @@ class Problem:
 
     def memory(self) -> Callable[[Load], str]:
         """How to render a load from memory, in terms of z, m, n, k."""
-        indirect = memory_loads(self.group.buffer, self.codes, _Pointers())
+        names = {b.name: pointer(b.name) for b in (*self.group.inputs, *self.group.outputs)}
+        indirect = memory_loads(self.group.buffer, self.codes, names)
 
         def one(load: Load) -> str:
             buffer = self.group.buffer(load.buffer)
@@ -174,11 +175,6 @@ class Problem:
     def value(self, operand: Operand) -> str:
         """C for one element of an operand, at z, m or n, and k."""
         return render(operand.expr, self.codes, self.memory())
-
-
-class _Pointers(dict[str, str]):
-    def get(self, key: str, default: object = None) -> str:  # type: ignore[override]
-        return pointer(key)
 
 
 def pointer(name: str) -> str:
@@ -306,6 +302,3 @@ def result_mask(problem: Problem) -> Apply | None:
     ):
         return condition
     return None
-
-
-Codes = Mapping[str, str]

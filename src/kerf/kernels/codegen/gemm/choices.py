@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from math import ceil
 
 from kerf.kernels.codegen.gemm import stream
@@ -29,7 +30,7 @@ def decisions(p: Problem, chip: Chip, threads: int) -> tuple[Decision, ...]:
         Decision("nc", WIDTHS, _width(p, chip)),
         Decision("unroll", (1, 2, 4, 8), 4 if mr * nv <= 8 else 1),
         Decision("prefetch", (0, 4, 8, 16, 32), 8),
-        Decision("order", ("columns", "rows"), "columns"),
+        Decision("order", ("columns", "rows"), "rows" if p.k.extent < 16 else "columns"),
     ]
     if can_be_direct(p, p.left, columns=False):
         found.append(Decision("pack_a", (True, False), _pack_a(p, chip, mr)))
@@ -39,7 +40,7 @@ def decisions(p: Problem, chip: Chip, threads: int) -> tuple[Decision, ...]:
         found.append(Decision("pack_weights", (True, False), True))
     if can_stream(p, lanes):
         found.append(
-            Decision("stream", (True, False), p.stored[0].bytes > 2 * chip.l3_bytes and p.k.extent <= 512)
+            Decision("stream", (True, False), p.stored[0].bytes > 2 * chip.l3_bytes and p.k.extent <= 8)
         )
     found.append(_parallel(p, mr, nv * lanes, threads))
     return (*_algorithm(p, chip), *found)
@@ -48,7 +49,7 @@ def decisions(p: Problem, chip: Chip, threads: int) -> tuple[Decision, ...]:
 def _algorithm(p: Problem, chip: Chip) -> tuple[Decision, ...]:
     others = stream.algorithms(p, chip)
     resident = can_be_weights(p, p.left) or can_be_weights(p, p.right)
-    chosen = Decision("algorithm", ("panel", *others), stream.default(p, others, resident))
+    chosen = Decision("algorithm", ("panel", *others), stream.default(p, others, chip, resident))
     return (chosen, *(stream.decisions(p, chip) if others else ()))
 
 
@@ -56,14 +57,10 @@ def tile(p: Problem, chip: Chip, lanes: int) -> tuple[int, int]:
     """The register tile with the least work for this result: operations of the tiles that cover it, charged for loads
     where a tile has too few sums to keep the multipliers busy."""
     best = (float("inf"), 1, 1)
-    for nv in VECTORS:
-        for mr in ROWS:
-            if (
-                mr * nv + nv + 1 > chip.registers
-                or (nv - 1) * lanes >= p.n.extent
-                or (mr > p.m.extent and mr > 1)
-            ):
-                continue
+    for nv, mr in product(VECTORS, ROWS):
+        # Wide tiles of few rows leave compilers no register to broadcast into.
+        fits = mr * nv + nv + 1 <= chip.registers and (nv <= 4 or mr <= 2)
+        if fits and (nv - 1) * lanes < p.n.extent and (mr <= p.m.extent or mr == 1):
             best = min(best, (_tile_cost(p.m.extent, ceil(p.n.extent / lanes), mr, nv), mr, nv))
     return best[1], best[2]
 
@@ -77,7 +74,7 @@ def _tile_cost(m: int, vectors: int, mr: int, nv: int) -> float:
     def row(rows: int) -> float:
         return (vectors // nv) * strip(rows, nv) + (strip(rows, vectors % nv) if vectors % nv else 0)
 
-    spill = 0.02 * m * vectors * (1 / mr + 1 / nv) / 2
+    spill = 0.02 * m * vectors * ((1 / mr + 1 / nv) / 2 + (mr > 8))
     return (m // mr) * row(mr) + (row(m % mr) if m % mr else 0) + spill
 
 
@@ -106,7 +103,16 @@ def _pack_a(p: Problem, chip: Chip, mr: int) -> bool:
 
 def _pack_b(p: Problem, chip: Chip, mr: int) -> bool:
     """Copying B costs about as much as one pass of row tiles over it."""
-    return p.m.extent >= 4 * mr and p.n.extent * p.k.extent * p.acc.bytes > chip.l1_bytes
+    return (
+        p.m.extent >= 4 * mr
+        and p.n.extent * p.acc.bytes > 512
+        and p.n.extent * p.k.extent * p.acc.bytes > chip.l1_bytes
+    )
+
+
+def _balance(tiles: int, threads: int) -> float:
+    """The share of the threads' time that is work, to the nearest 5 %, when tiles are dealt out evenly."""
+    return round(20 * tiles / (threads * ceil(tiles / threads)))
 
 
 def _parallel(p: Problem, mr: int, nr: int, threads: int) -> Decision:
@@ -114,7 +120,8 @@ def _parallel(p: Problem, mr: int, nr: int, threads: int) -> Decision:
         return Decision("parallel", ("none",), "none")
     options: list[Value] = ["m", "n", "grid", "k", *(["batch"] if p.z.extent > 1 else [])]
     rows, columns = ceil(p.m.extent / mr), ceil(p.n.extent / nr)
-    best = "n" if columns >= 2 * threads and columns >= rows else "m" if rows >= 2 * threads else "grid"
+    # Parts of n share nothing but A, which is rarely copied; parts of m would each copy B.
+    best = max(("n", "m"), key=lambda axis: _balance(columns if axis == "n" else rows, threads))
     if p.z.extent >= threads and (p.z.extent % threads == 0 or p.z.extent >= 4 * threads):
         best = "batch"
     elif rows * columns < 2 * threads and p.k.extent >= 1024:

@@ -45,30 +45,53 @@ def pack_a(p: Problem, plan: Plan, parameters: str, symbol: str) -> str:
 
 
 def pack_b(p: Problem, plan: Plan, parameters: str, symbol: str) -> str:
-    acc, nr = CTYPE[p.acc], plan.nr
+    body = _panels(p, plan, _turned(p, symbol)) if needs_transpose(p) else _streamed(p, plan)
+    if not needs_transpose(p) and p.right.stride(p.k) == 1 and p.k.extent > 1:
+        body = _panels(p, plan, _gathered(p))
+    return "\n".join([*_head(f"{symbol}_pack_b", parameters, CTYPE[p.acc], "n"), *body, "}"]) + "\n"
+
+
+def _panel_head(p: Problem, plan: Plan, pad: str) -> list[str]:
+    nr = plan.nr
     tail = plan.tail_vectors(p.n.extent) * plan.lanes or nr
-    along_k = p.right.stride(p.k) == 1 and p.k.extent > 1
-    turn = along_k and needs_transpose(p)
-    copy = _turned(p, symbol) if turn else _copied(p, along_k)
-    body = [
-        f"    for (long q = n0; q < n1; q += {nr}) {{",
-        f"        const long width = n1 - q < {nr} ? n1 - q : {nr}, wide = width < {nr} ? {tail} : {nr};",
-        f"        {acc} *restrict panel = dst + (q - n0) * {plan.kc};",
+    return [
+        f"{pad}const long width = n1 - q < {nr} ? n1 - q : {nr}, wide = width < {nr} ? {tail} : {nr};",
+        f"{pad}{CTYPE[p.acc]} *restrict panel = dst + (q - n0) * {plan.kc};",
+    ]
+
+
+def _streamed(p: Problem, plan: Plan) -> list[str]:
+    """Memory runs along n: whole rows are read in order, and dealt out to the panels."""
+    return [
+        "    for (long k = k0; k < k1; ++k)",
+        f"        for (long q = n0; q < n1; q += {plan.nr}) {{",
+        *_panel_head(p, plan, " " * 12),
+        "            for (long n = q; n < q + width; ++n)",
+        f"                panel[(k - k0) * wide + n - q] = {p.value(p.right)};",
+        "            for (long j = width; j < wide; ++j)",
+        "                panel[(k - k0) * wide + j] = 0;",
+        "        }",
+    ]
+
+
+def _panels(p: Problem, plan: Plan, copy: list[str]) -> list[str]:
+    return [
+        f"    for (long q = n0; q < n1; q += {plan.nr}) {{",
+        *_panel_head(p, plan, " " * 8),
         *copy,
         "        for (long k = 0; k < k1 - k0; ++k)",
         "            for (long j = width; j < wide; ++j)",
         "                panel[k * wide + j] = 0;",
         "    }",
     ]
-    return "\n".join([*_head(f"{symbol}_pack_b", parameters, acc, "n"), *body, "}"]) + "\n"
 
 
-def _copied(p: Problem, along_k: bool) -> list[str]:
-    value = p.value(p.right)
-    store = f"                panel[(k - k0) * wide + n - q] = {value};"
-    loops = ["for (long k = k0; k < k1; ++k)", "for (long n = q; n < q + width; ++n)"]
-    outer, inner = reversed(loops) if along_k else loops
-    return [f"        {outer}", f"            {inner}", store]
+def _gathered(p: Problem) -> list[str]:
+    return [
+        "        for (long n = q; n < q + width; ++n)",
+        "            for (long k = k0; k < k1; ++k)",
+        f"                panel[(k - k0) * wide + n - q] = {p.value(p.right)};",
+    ]
 
 
 def _turned(p: Problem, symbol: str) -> list[str]:

@@ -81,10 +81,11 @@ def make(p: Problem, choices: Mapping[str, Value], chip: Chip, threads: int) -> 
     lanes = lanes_of(p, chip)
     nv = min(int(choices["nv"]), ceil(p.n.extent / lanes))
     mr = min(int(choices["mr"]), p.m.extent, max(1, (chip.registers - 1 - nv) // nv))
-    kc = balanced(p.k.extent, int(choices["kc"]), 1)
+    parallel = str(choices["parallel"]) if threads > 1 else "none"
+    most = ceil(p.k.extent / threads) if parallel == "k" else p.k.extent
+    kc = balanced(p.k.extent, min(int(choices["kc"]), most), 1)
     mc = balanced(p.m.extent, max(mr, int(choices["mc"])), mr)
     nc = balanced(p.n.extent, max(nv * lanes, int(choices["nc"])), nv * lanes)
-    parallel = str(choices["parallel"]) if threads > 1 else "none"
     blocks = p.k.extent > kc
     partial = (
         "scratch" if parallel == "k" else "none" if not blocks else "out" if out_holds_sums(p) else "scratch"

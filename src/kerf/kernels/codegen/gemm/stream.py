@@ -16,7 +16,7 @@ from kerf.kernels.codegen.template import Emitted
 from kerf.kernels.schedule import Decision, Value
 from kerf.kernels.targets.cpu import Chip
 
-ROWS, COLUMNS, STEPS, BLOCKS = (1, 2, 4), (1, 2, 4, 6, 8), (1, 2, 4, 8, 16), (256, 512, 1024, 2048, 4096)
+ROWS, COLUMNS, STEPS, BLOCKS = (1, 2, 4), (1, 2, 4, 6, 8), (1, 2, 4, 8), (256, 512, 1024, 2048, 4096)
 
 
 def algorithms(p: Problem, chip: Chip) -> tuple[str, ...]:
@@ -28,7 +28,7 @@ def algorithms(p: Problem, chip: Chip) -> tuple[str, ...]:
         and min(p.m.extent, p.n.extent) <= 64
     ):
         found.append("dot")
-    if p.right.stride(p.n) == 1 and p.m.extent <= 16:
+    if p.right.stride(p.n) == 1 and p.m.extent <= 32:
         found.append("axpy")
     return tuple(found)
 
@@ -226,12 +226,13 @@ class _Axpy(_Stream):
         ]
 
 
-def default(p: Problem, options: tuple[str, ...], resident: bool) -> str:
-    """Which algorithm suits: with few rows each element of the matrix is used too little to pay for a copy of it.
-    `resident` says that a packed copy is made once, not in each call."""
+def default(p: Problem, options: tuple[str, ...], chip: Chip, resident: bool) -> str:
+    """Which algorithm suits: with few rows each element of the matrix is used too little to pay for a copy of it, and out
+    of memory it is better read row by row. `resident` says that a packed copy is made once, not in each call."""
     few = 1 if resident else 4
+    far = p.n.extent * p.k.extent * p.acc.bytes > chip.l2_bytes
     if "dot" in options and (p.m.extent <= few or p.n.extent <= 4):
         return "dot"
-    if "axpy" in options and p.m.extent <= few:
+    if "axpy" in options and (p.m.extent <= few or (far and not resident and p.m.extent <= 16)):
         return "axpy"
     return "panel"
