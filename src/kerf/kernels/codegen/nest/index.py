@@ -55,6 +55,8 @@ def _combined(op: str, parts: list[Affine], extents: Extents) -> Affine | None:
 def _divided(value: Affine, by: int, op: str, extents: Extents) -> Affine | None:
     whole = Affine(value.offset // by, {a: c // by for a, c in value.coefficients.items() if c % by == 0})
     rest = Affine(value.offset % by, {a: c for a, c in value.coefficients.items() if c % by})
+    if not rest.coefficients.keys() <= extents.keys():
+        return None
     low, high = span(rest, extents)
     if low < 0 or high >= by:
         return None

@@ -115,8 +115,8 @@ class Writer:
             self.lines.append(f"    p_{s.out.name}[0] = {stored(f'v_{s.out.name}', s.out.dtype)};")
 
     def _region(self, body: list[str]) -> None:
-        parallel = self.threads > 1 and prod(a.extent for a in self.phase.kept) > 1
         heads = self._heads()
+        parallel = self.threads > 1 and bool(heads)
         for g in self.globals:
             kind, dtype = g.kind, g.out.dtype
             count = f"[{self.threads}]" if parallel else ""
@@ -264,12 +264,31 @@ class Writer:
     def _rows(self, number: int) -> list[str]:
         steps = [s for s in self._row_steps() if self.phase.sweep[s.out.name] == number]
         shares = [s for s in self.globals if self._sweeps(s) and self.phase.sweep[s.out.name] == number]
-        if not steps and not shares:
+        results = [s for s in self.phase.steps if self._result(s) and self.phase.sweep[s.out.name] == number]
+        if not steps and not shares and not results:
             return []
-        return self._row_block(steps, shares) if self.blocked else self._row_scalar(steps, shares)
+        return (
+            self._row_block(steps, shares, results)
+            if self.blocked
+            else self._row_scalar(steps, shares, results)
+        )
 
-    def _row_scalar(self, steps: Sequence[Step], shares: Sequence[Step]) -> list[str]:
-        out = []
+    def _result(self, s: Step) -> bool:
+        """Is it a reduction's result that goes to memory?"""
+        return (
+            s.reduces
+            and self._sweeps(s)
+            and self.phase.level[s.out.name] == "row"
+            and s.out.name in self.stored
+        )
+
+    def _store_result(self, s: Step) -> str:
+        return f"p_{s.out.name}[{affine_c(s.store)}] = {stored(self.at(s.out.name), s.out.dtype)};"
+
+    def _row_scalar(
+        self, steps: Sequence[Step], shares: Sequence[Step], results: Sequence[Step]
+    ) -> list[str]:
+        out = [self._store_result(s) for s in results]
         for s in shares:
             out.append(
                 f"g_acc_{s.out.name} = {reduction.combine(s.kind, s.out.dtype, f'g_acc_{s.out.name}', self.at(s.out.name))};"
@@ -287,7 +306,7 @@ class Writer:
                 out.append(f"p_{s.out.name}[{affine_c(s.store)}] = {stored(f'r_{s.out.name}', s.out.dtype)};")
         return out
 
-    def _row_block(self, steps: Sequence[Step], shares: Sequence[Step]) -> list[str]:
+    def _row_block(self, steps: Sequence[Step], shares: Sequence[Step], results: Sequence[Step]) -> list[str]:
         """One loop over the block: row maps, their stores, and this block's part of reductions over everything."""
         sums = [*shares, *(s for s in steps if s.reduces)]
         out = [
@@ -310,6 +329,7 @@ class Writer:
             f"for (long l = 0; l < {self.count}; l++) {{",
         ]
         out.append(f"    const long {self.vector.name} = {self.vector_index};")
+        out += ["    " + self._store_result(s) for s in results]
         out += ["    " + line for line in self._row_point(steps, shares, {s.out.name for s in streamed})] + [
             "}"
         ]
