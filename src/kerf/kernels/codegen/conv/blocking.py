@@ -63,7 +63,7 @@ def choose(g: Geometry, budget: int, element: int, tile: int, threads: int, batc
         block[axis] = max(1, min(extent[axis], _within(budget // each, reach, axis, block)))
         if block[axis] < extent[axis]:
             break
-    return _balanced(Blocking(extent, (block[0], block[1], block[2], block[3]), reach), g.groups, threads)
+    return _balanced(Blocking(extent, (block[0], block[1], block[2], block[3]), reach), g.groups, threads, 4 * tile)
 
 
 def _within(elements: int, reach: Quad, axis: int, block: list[int]) -> int:
@@ -72,17 +72,19 @@ def _within(elements: int, reach: Quad, axis: int, block: list[int]) -> int:
     return elements // max(others, 1) - reach[axis]
 
 
-def _balanced(b: Blocking, groups: int, threads: int) -> Blocking:
-    """Equal blocks, and with several threads at least four tasks each where rows and images allow."""
-    block = [-(-e // n) for e, n in zip(b.extent, b.counts, strict=True)]
-    block[3] = b.block[3]
+def _balanced(b: Blocking, groups: int, threads: int, least: int) -> Blocking:
+    """Equal blocks; with several threads at least four tasks each, by smaller blocks (not below `least` positions), then by
+    parts of the filters."""
+    d, h = (-(-e // n) for e, n in zip(b.extent[1:3], b.counts[1:3], strict=True))
+    block = [-(-b.extent[0] // b.counts[0]), d, h, b.block[3]]
     wanted = 1 if threads == 1 else 4 * threads
     for axis in (0, 1, 2):
-        tasks = groups * prod(-(-e // s) for e, s in zip(b.extent, block, strict=True))
-        if tasks >= wanted:
-            break
-        pieces = min(-(-wanted // tasks) * -(-b.extent[axis] // block[axis]), b.extent[axis])
-        block[axis] = -(-b.extent[axis] // pieces)
-    tasks = groups * prod(-(-e // s) for e, s in zip(b.extent, block, strict=True))
-    parts = 1 if tasks >= 2 * threads or threads == 1 else -(-2 * threads // tasks)
+        pieces = min(-(-wanted // _tasks(b.extent, block, groups)), block[axis], max(prod(block) // least, 1))
+        block[axis] = -(-block[axis] // pieces)
+    tasks = _tasks(b.extent, block, groups)
+    parts = 1 if threads == 1 or tasks >= 2 * threads else -(-2 * threads // tasks)
     return Blocking(b.extent, (block[0], block[1], block[2], block[3]), b.reach, parts)
+
+
+def _tasks(extent: Quad, block: list[int], groups: int) -> int:
+    return groups * prod(-(-e // s) for e, s in zip(extent, block, strict=True))

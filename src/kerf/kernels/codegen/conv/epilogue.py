@@ -22,13 +22,17 @@ class Epilogue:
         return op
 
     @property
+    def ops(self) -> tuple[Conv | Map, ...]:
+        return (self.conv, *self.maps)
+
+    @property
     def maps(self) -> tuple[Map, ...]:
         return tuple(op for op in self.group.ops[1:] if isinstance(op, Map))
 
     @property
     def buffers(self) -> tuple[Buffer, ...]:
         """What the epilogue reads from memory and what it writes."""
-        made = {op.out.name for op in (self.conv, *self.maps)}
+        made = {op.out.name for op in self.ops}
         read = {ld.buffer for m in self.maps for ld in loads(m.value)} - made
         read |= {self.conv.bias} if self.conv.bias else set()
         return (*(b for b in self.group.inputs if b.name in read), *self.group.outputs)
@@ -75,7 +79,7 @@ class Epilogue:
         return "\n".join([*lines, "    }", "    (void)d; (void)h; (void)at;", "}", ""])
 
     def _map(self, op: Map, number: int) -> list[str]:
-        made = {m.out.name for m in (self.conv, *self.maps)}
+        made = {m.out.name for m in self.ops}
         memory = memory_loads(
             self.group.buffer, self._axes(op), {b.name: pointer(b.name) for b in self.buffers}
         )
