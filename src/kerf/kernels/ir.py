@@ -107,7 +107,11 @@ class Index:
 
 @dataclass(frozen=True)
 class Load:
-    """buffer[index...]; `dtype` is the compute dtype of the buffer's storage. One I64 expression a dimension."""
+    """buffer[index...]; `dtype` is the compute dtype of the buffer's storage. One I64 expression a dimension.
+
+    What counts is the element offset: an index may run past its dimension as long as the offset stays in the buffer,
+    which is how a contiguous buffer is seen in another shape for nothing. So before substituting a load's indices for
+    a producer's axes, ask `within`."""
 
     buffer: str
     index: tuple[Expr, ...]
@@ -266,6 +270,18 @@ def linear(load: Load, buffer: Buffer) -> Affine | None:
         for axis, c in form.coefficients.items():
             merged[axis] = merged.get(axis, 0) + c * stride
     return Affine(offset, {a: c for a, c in merged.items() if c})
+
+
+def within(load: Load, buffer: Buffer, extents: Mapping[str, int]) -> bool:
+    """Is every index provably inside its own dimension, for loop variables below `extents`?"""
+    for index, n in zip(load.index, buffer.shape, strict=True):
+        form = affine(index)
+        if form is None or not form.coefficients.keys() <= extents.keys():
+            return False
+        ends = [c * (extents[a] - 1) for a, c in form.coefficients.items()]
+        if form.offset + sum(e for e in ends if e < 0) < 0 or form.offset + sum(e for e in ends if e > 0) >= n:
+            return False
+    return True
 
 
 # ---------------------------------------------------------------- ops
