@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
 
@@ -110,3 +111,12 @@ def test_memory_begins_with_the_best_point_of_the_nearest_problem(experience):
     first = make("memory", landscape.space, experience, 0).ask(1)[0]
     best = experience.nearest("toy", [1.6], 1, per_problem=1)[0]
     assert best.vector == (1.5,) and first.notes["point"] == best.point
+
+
+def test_the_guide_to_writing_a_proposer_runs():
+    guide = (Path(__file__).parents[2] / "docs" / "proposers.md").read_text()
+    blocks = re.findall(r"```python\n(.*?)```", guide, flags=re.DOTALL)
+    scope: dict = {}
+    for block in blocks:
+        exec(block, scope)
+    assert len(blocks) == 2 and scope["HillClimb"](ToySpace(), None, 0).ask(1)

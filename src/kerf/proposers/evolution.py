@@ -24,7 +24,8 @@ class Evolution(PointProposer):
         yield self.space.default(), None
         while True:
             population = self._population()
-            if len(population) < FOUNDERS or self.rng.random() < IMMIGRANT:
+            stranger = 0.5 if len(population) < FOUNDERS else IMMIGRANT
+            if not population or self.rng.random() < stranger:
                 yield self.space.sample(self.rng), None
             else:
                 yield self._child(population)

@@ -334,7 +334,7 @@ def _source(view: View) -> Markup | None:
         shown.append(
             tag(
                 "details",
-                tag("summary", f"{name} ({len(lines)} lines)"),
+                tag("summary", f"{name}, lines: {len(lines)}"),
                 tag("pre", "\n".join(lines[:MOST_LINES]) + more),
             )
         )
