@@ -29,7 +29,7 @@ def decisions(p: Problem, chip: Chip, threads: int) -> tuple[Decision, ...]:
         Decision("mc", HEIGHTS, _height(p, chip)),
         Decision("nc", WIDTHS, _width(p, chip)),
         Decision("unroll", (1, 2, 4, 8), 4 if mr * nv <= 8 else 1),
-        Decision("prefetch", (0, 4, 8, 16, 32), 8),
+        Decision("prefetch", (0, 4, 8, 16, 32), 16 if can_be_weights(p, p.right) else 8),
         Decision("order", ("columns", "rows"), "rows" if p.k.extent < 16 else "columns"),
     ]
     if can_be_direct(p, p.left, columns=False):
@@ -83,11 +83,15 @@ def _nearest(options: tuple[int, ...], most: float) -> int:
 
 
 def _depth(p: Problem, chip: Chip) -> int:
-    return _nearest(DEPTHS, chip.l2_bytes / 1024)
+    """Deep blocks save passes over the result. A panel of B then outgrows the L1 cache but still streams from L2; where B is
+    copied in each call, half the depth keeps the copy near."""
+    resident = can_be_weights(p, p.right)
+    return _nearest(DEPTHS, chip.l2_bytes / (128 if resident else 256) / p.acc.bytes)
 
 
 def _height(p: Problem, chip: Chip) -> int:
-    return _nearest(HEIGHTS, chip.l2_bytes / 2 / (min(p.k.extent, _depth(p, chip)) * p.acc.bytes))
+    """Rows that reuse a panel of B before it leaves L2; as many as would fill L2 at half the usual depth of a panel."""
+    return _nearest(HEIGHTS, chip.l2_bytes / 1024 / p.acc.bytes)
 
 
 def _width(p: Problem, chip: Chip) -> int:
