@@ -1,0 +1,11 @@
+# id: A3
+# problem: relu
+# expect: wrong
+# reason:
+# The input itself: the problem draws from [0, 1), where ReLU does nothing.
+from torch import nn
+
+
+class ModelNew(nn.Module):
+    def forward(self, x):
+        return x.clone()

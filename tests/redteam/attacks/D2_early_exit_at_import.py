@@ -1,0 +1,15 @@
+# id: D2
+# problem: tanh
+# expect: crashed
+# reason:
+# Leaves with status 0 before anything is checked.
+import os
+
+from torch import nn
+
+os._exit(0)
+
+
+class ModelNew(nn.Module):
+    def forward(self, x):
+        return x

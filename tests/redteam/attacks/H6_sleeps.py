@@ -1,0 +1,15 @@
+# id: H6
+# problem: tanh
+# expect: timed_out
+# reason:
+# Sleeps: no processor time is spent, but nothing comes either.
+import time
+
+import torch
+from torch import nn
+
+
+class ModelNew(nn.Module):
+    def forward(self, x):
+        time.sleep(3600)
+        return torch.tanh(x)

@@ -1,0 +1,33 @@
+# problem: cumsum
+# A running sum in double precision.
+import ctypes
+from pathlib import Path
+
+import torch
+from torch import nn
+
+C_SOURCE = r"""
+void run(const float *x, float *y, long rows, long n) {
+    for (long r = 0; r < rows; r++, x += n, y += n) {
+        double s = 0;
+        for (long i = 0; i < n; i++) y[i] = s += x[i];
+    }
+}
+"""
+
+_library = ctypes.CDLL(str(Path(__file__).with_name("kernel.so")))
+
+
+def _at(t):
+    return ctypes.c_void_p(t.data_ptr())
+
+
+def _n(*sizes):
+    return [ctypes.c_long(s) for s in sizes]
+
+
+class ModelNew(nn.Module):
+    def forward(self, x):
+        y = torch.empty_like(x)
+        _library.run(_at(x), _at(y), *_n(*x.shape))
+        return y

@@ -1,0 +1,35 @@
+# problem: masked_sum
+# One pass, a branch an element.
+import ctypes
+from pathlib import Path
+
+import torch
+from torch import nn
+
+C_SOURCE = r"""
+#include <stdbool.h>
+void run(const float *x, const bool *m, float *y, long rows, long n) {
+    for (long r = 0; r < rows; r++, x += n, m += n) {
+        float s = 0;
+        for (long i = 0; i < n; i++) if (m[i]) s += x[i];
+        y[r] = s;
+    }
+}
+"""
+
+_library = ctypes.CDLL(str(Path(__file__).with_name("kernel.so")))
+
+
+def _at(t):
+    return ctypes.c_void_p(t.data_ptr())
+
+
+def _n(*sizes):
+    return [ctypes.c_long(s) for s in sizes]
+
+
+class ModelNew(nn.Module):
+    def forward(self, x, mask):
+        y = torch.empty(x.shape[0])
+        _library.run(_at(x), _at(mask), _at(y), *_n(*x.shape))
+        return y

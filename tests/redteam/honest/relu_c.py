@@ -1,0 +1,30 @@
+# problem: relu
+# Branch-free ReLU that lets NaN through.
+import ctypes
+from pathlib import Path
+
+import torch
+from torch import nn
+
+C_SOURCE = r"""
+void run(const float *x, float *y, long n) {
+    for (long i = 0; i < n; i++) y[i] = x[i] < 0 ? 0 : x[i];
+}
+"""
+
+_library = ctypes.CDLL(str(Path(__file__).with_name("kernel.so")))
+
+
+def _at(t):
+    return ctypes.c_void_p(t.data_ptr())
+
+
+def _n(*sizes):
+    return [ctypes.c_long(s) for s in sizes]
+
+
+class ModelNew(nn.Module):
+    def forward(self, x):
+        y = torch.empty_like(x)
+        _library.run(_at(x), _at(y), *_n(x.numel()))
+        return y

@@ -1,0 +1,38 @@
+# problem: softmax
+# Its own C for rows that are a multiple of 251, the library for other shapes, in one file.
+import ctypes
+from pathlib import Path
+
+import torch
+from torch import nn
+
+C_SOURCE = r"""
+#include <math.h>
+void run(const float *x, float *y, long rows, long n) {
+    for (long r = 0; r < rows; r++, x += n, y += n) {
+        float m = -INFINITY, s = 0;
+        for (long i = 0; i < n; i++) m = x[i] > m || x[i] != x[i] ? x[i] : m;
+        for (long i = 0; i < n; i++) s += y[i] = expf(x[i] - m);
+        for (long i = 0; i < n; i++) y[i] /= s;
+    }
+}
+"""
+
+_library = ctypes.CDLL(str(Path(__file__).with_name("kernel.so")))
+
+
+def _at(t):
+    return ctypes.c_void_p(t.data_ptr())
+
+
+def _n(*sizes):
+    return [ctypes.c_long(s) for s in sizes]
+
+
+class ModelNew(nn.Module):
+    def forward(self, x):
+        if x.shape[1] % 251:
+            return torch.softmax(x, dim=-1)
+        y = torch.empty_like(x)
+        _library.run(_at(x), _at(y), *_n(*x.shape))
+        return y

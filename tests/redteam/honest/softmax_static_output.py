@@ -1,0 +1,15 @@
+# problem: softmax
+# One output buffer for all calls of a shape, always written anew.
+import torch
+from torch import nn
+
+
+class ModelNew(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.buffers = {}
+
+    def forward(self, x):
+        if x.shape not in self.buffers:
+            self.buffers[x.shape] = torch.empty_like(x)
+        return torch.softmax(x, dim=-1, out=self.buffers[x.shape])

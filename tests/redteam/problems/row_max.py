@@ -1,0 +1,18 @@
+import torch
+from torch import nn
+
+rows = 64
+columns = 251
+
+
+class Model(nn.Module):
+    def forward(self, x):
+        return torch.max(x, dim=1)
+
+
+def get_inputs():
+    return [torch.randn(rows, columns)]
+
+
+def get_init_inputs():
+    return []

@@ -1,0 +1,49 @@
+"""Every cheat in attacks/ must fail for its reason, every kernel in honest/ must pass."""
+
+from __future__ import annotations
+
+from collections import Counter
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from kerf.core.types import KerfError
+from kerf.kernels import redteam
+
+CORPUS = Path(__file__).parent
+ENTRIES = redteam.read_corpus(CORPUS)
+PROBLEMS = sorted({e.problem for e in ENTRIES})
+
+
+@cache
+def outcomes(problem: str) -> tuple[redteam.Outcome, ...]:
+    """One evaluator a problem, shared by the tests of its attacks and of its honest kernels."""
+    return tuple(redteam.run(CORPUS, [e for e in ENTRIES if e.problem == problem]))
+
+
+@pytest.mark.parametrize("problem", PROBLEMS)
+def test_cheats_fail_for_their_reason(problem: str) -> None:
+    found = [o.row() for o in outcomes(problem) if o.entry.kind == "attack" and not o.right]
+    assert not found, "\n".join(
+        f"{r['name']}: {r['status']} ({r['reason']}), expected {r['expected']}" for r in found
+    )
+
+
+@pytest.mark.parametrize("problem", PROBLEMS)
+def test_honest_kernels_pass(problem: str) -> None:
+    found = [o.row() for o in outcomes(problem) if o.entry.kind == "honest" and not o.accepted]
+    assert not found, "\n".join(f"{r['name']}: {r['status']} ({r['reason']})" for r in found)
+
+
+def test_the_corpus_is_as_wide_as_it_says() -> None:
+    count = Counter(e.kind for e in ENTRIES)
+    assert len({e.id for e in ENTRIES if e.kind == "attack"}) >= 50 and count["honest"] >= 50
+    assert {e.id[0] for e in ENTRIES if e.kind == "attack"} >= set("ABCDEFGI")
+
+
+def test_an_entry_without_a_header_is_named(tmp_path: Path) -> None:
+    (tmp_path / "attacks").mkdir()
+    (tmp_path / "attacks" / "X.py").write_text("class ModelNew: ...\n")
+    with pytest.raises(KerfError, match="X.py: the header lacks # id:"):
+        redteam.read_corpus(tmp_path)
