@@ -16,6 +16,7 @@ from kerf.kernels.codegen.nest.sweep import cost
 from kerf.kernels.codegen.template import template_for
 from kerf.kernels.ir import (
     Buffer,
+    Const,
     Contract,
     Expr,
     Group,
@@ -26,11 +27,13 @@ from kerf.kernels.ir import (
     Program,
     Reduce,
     apply,
+    exprs_of,
     loads,
     outputs_of,
     reads_of,
     rename_axes,
     transform,
+    within,
 )
 
 LEVELS = ("full", "none")
@@ -72,7 +75,7 @@ def _inlined(ops: Sequence[Op], program: Program) -> list[Op]:
     for op in [o for o in current if isinstance(o, Map) and o.out.name not in kept]:
         here = next(o for o in current if outputs_of(o)[0].name == op.out.name)
         readers = [o for o in current if op.out.name in reads_of(o)]
-        if not isinstance(here, Map) or len(readers) != 1:
+        if not isinstance(here, Map) or len(readers) != 1 or _merged(here.out, readers[0]):
             continue
         new = _substituted(here, readers[0], program)
         if new is not None:
@@ -80,7 +83,29 @@ def _inlined(ops: Sequence[Op], program: Program) -> list[Op]:
     return current
 
 
+def _merged(made: Buffer, reader: Op) -> bool:
+    """Does `reader` address two dimensions of the buffer by one index? Memory allows that (row-major, one index runs past its
+    dimension while the one before it stays 0); a definition by dimensions does not."""
+    extents = {a.name: a.extent for a in (*getattr(reader, "axes", ()), *getattr(reader, "raxes", ()))}
+    found = [ld for e in exprs_of(reader) for ld in loads(e) if ld.buffer == made.name]
+    return any(_runs_past(ld, made, extents) for ld in found)
+
+
+def _runs_past(load: Load, made: Buffer, extents: Mapping[str, int]) -> bool:
+    for d, index in enumerate(load.index):
+        form = affine(index)
+        fixed_before = any(isinstance(i, Const) and made.shape[e] > 1 for e, i in enumerate(load.index[:d]))
+        if form is None or not fixed_before:
+            continue
+        last = form.offset + sum(max(0, c) * (extents.get(a, 1) - 1) for a, c in form.coefficients.items())
+        if last >= made.shape[d]:
+            return True
+    return False
+
+
 def _substituted(producer: Map, consumer: Op, program: Program) -> Op | None:
+    if not _inside(producer, consumer):
+        return None
     if isinstance(consumer, Contract):
         return _prologue(producer, consumer, program)
     if not isinstance(consumer, Map | Reduce):
@@ -89,6 +114,14 @@ def _substituted(producer: Map, consumer: Op, program: Program) -> Op | None:
     if not _pays(producer, consumer, uses):
         return None
     return replace(consumer, value=_with(consumer.value, producer))
+
+
+def _inside(producer: Map, consumer: Op) -> bool:
+    """A load that runs past a dimension sees the buffer in another shape: its indices are not the producer's axes."""
+    axes = (*getattr(consumer, "axes", ()), *getattr(consumer, "raxes", ()))
+    extents = {a.name: a.extent for a in axes}
+    uses = (ld for e in exprs_of(consumer) for ld in loads(e) if ld.buffer == producer.out.name)
+    return all(within(ld, producer.out, extents) for ld in uses)
 
 
 def _pays(producer: Map, consumer: Map | Reduce, uses: Sequence[Load]) -> bool:
