@@ -26,6 +26,7 @@ from kerf.kernels.ir import (
     Op,
     Program,
     Reduce,
+    affine,
     apply,
     exprs_of,
     loads,
