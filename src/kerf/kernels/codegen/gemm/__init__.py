@@ -29,7 +29,7 @@ class GemmTemplate:
         problem = _problem(group)
         if not _blocked(problem):
             return plain.emit(problem, threads, symbol)
-        if choices["algorithm"] != "panel":
+        if choices.get("algorithm", "panel") != "panel":
             return stream.emit(problem, choices, chip, threads, symbol)
         return panel.emit(problem, choices, chip, threads, symbol)
 

@@ -23,11 +23,11 @@ def decisions(p: Problem, chip: Chip, threads: int) -> tuple[Decision, ...]:
     lanes = lanes_of(p, chip)
     mr, nv = tile(p, chip, lanes)
     found = [
-        Decision("mr", tuple(sorted({*ROWS, mr}))[:9], mr),
-        Decision("nv", VECTORS, nv),
-        Decision("kc", DEPTHS, _depth(p, chip)),
-        Decision("mc", HEIGHTS, _height(p, chip)),
-        Decision("nc", WIDTHS, _width(p, chip)),
+        *sizes("mr", ROWS, mr, p.m.extent),
+        *sizes("nv", VECTORS, nv, ceil(p.n.extent / lanes)),
+        *sizes("kc", DEPTHS, _depth(p, chip), p.k.extent),
+        *sizes("mc", HEIGHTS, _height(p, chip), p.m.extent),
+        *sizes("nc", WIDTHS, _width(p, chip), p.n.extent),
         Decision("unroll", (1, 2, 4, 8), 4 if mr * nv <= 8 else 1),
         Decision("prefetch", (0, 4, 8, 16, 32), 16 if can_be_weights(p, p.right) else 8),
         Decision("order", ("columns", "rows"), "rows" if p.k.extent < 16 else "columns"),
@@ -42,15 +42,24 @@ def decisions(p: Problem, chip: Chip, threads: int) -> tuple[Decision, ...]:
         found.append(
             Decision("stream", (True, False), p.stored[0].bytes > 2 * chip.l3_bytes and p.k.extent <= 8)
         )
-    found.append(_parallel(p, mr, nv * lanes, threads))
+    found += _parallel(p, mr, nv * lanes, threads)
     return (*_algorithm(p, chip), *found)
+
+
+def sizes(name: str, options: tuple[int, ...], default: int, extent: int) -> tuple[Decision, ...]:
+    """A size from `options`, less those that mean the same because the extent is smaller; no decision where one is left."""
+    enough = next((o for o in options if o >= extent), options[-1])
+    kept = tuple(o for o in options if o <= enough)
+    return (Decision(name, kept, min(default, enough)),) if len(kept) > 1 else ()
 
 
 def _algorithm(p: Problem, chip: Chip) -> tuple[Decision, ...]:
     others = stream.algorithms(p, chip)
     resident = can_be_weights(p, p.left) or can_be_weights(p, p.right)
+    if not others:
+        return ()
     chosen = Decision("algorithm", ("panel", *others), stream.default(p, others, chip, resident))
-    return (chosen, *(stream.decisions(p, chip) if others else ()))
+    return (chosen, *stream.decisions(p, chip, others))
 
 
 def tile(p: Problem, chip: Chip, lanes: int) -> tuple[int, int]:
@@ -119,9 +128,9 @@ def _balance(tiles: int, threads: int) -> float:
     return round(20 * tiles / (threads * ceil(tiles / threads)))
 
 
-def _parallel(p: Problem, mr: int, nr: int, threads: int) -> Decision:
+def _parallel(p: Problem, mr: int, nr: int, threads: int) -> tuple[Decision, ...]:
     if threads == 1:
-        return Decision("parallel", ("none",), "none")
+        return ()
     options: list[Value] = ["m", "n", "grid", "k", *(["batch"] if p.z.extent > 1 else [])]
     rows, columns = ceil(p.m.extent / mr), ceil(p.n.extent / nr)
     # Parts of n share nothing but A, which is rarely copied; parts of m would each copy B.
@@ -130,4 +139,4 @@ def _parallel(p: Problem, mr: int, nr: int, threads: int) -> Decision:
         best = "batch"
     elif rows * columns < 2 * threads and p.k.extent >= 1024:
         best = "k"
-    return Decision("parallel", tuple(options), best)
+    return (Decision("parallel", tuple(options), best),)

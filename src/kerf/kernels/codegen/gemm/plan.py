@@ -13,6 +13,9 @@ from kerf.kernels.schedule import Value
 from kerf.kernels.targets.cpu import Chip
 
 LINE = 64
+EVERYTHING = (
+    1 << 30
+)  # a size that was left undecided because the problem is smaller than every choice but one
 
 
 def lanes_of(p: Problem, chip: Chip) -> int:
@@ -79,13 +82,13 @@ class Plan:
 def make(p: Problem, choices: Mapping[str, Value], chip: Chip, threads: int) -> Plan:
     """The plan these choices stand for. Sizes are clamped to the problem and balanced, so every combination is legal."""
     lanes = lanes_of(p, chip)
-    nv = min(int(choices["nv"]), ceil(p.n.extent / lanes))
-    mr = min(int(choices["mr"]), p.m.extent, max(1, (chip.registers - 1 - nv) // nv))
-    parallel = str(choices["parallel"]) if threads > 1 else "none"
+    nv = min(int(choices.get("nv", EVERYTHING)), ceil(p.n.extent / lanes))
+    mr = min(int(choices.get("mr", EVERYTHING)), p.m.extent, max(1, (chip.registers - 1 - nv) // nv))
+    parallel = str(choices.get("parallel", "none")) if threads > 1 else "none"
     most = ceil(p.k.extent / threads) if parallel == "k" else p.k.extent
-    kc = balanced(p.k.extent, min(int(choices["kc"]), most), 1)
-    mc = balanced(p.m.extent, max(mr, int(choices["mc"])), mr)
-    nc = balanced(p.n.extent, max(nv * lanes, int(choices["nc"])), nv * lanes)
+    kc = balanced(p.k.extent, min(int(choices.get("kc", EVERYTHING)), most), 1)
+    mc = balanced(p.m.extent, max(mr, int(choices.get("mc", EVERYTHING))), mr)
+    nc = balanced(p.n.extent, max(nv * lanes, int(choices.get("nc", EVERYTHING))), nv * lanes)
     blocks = p.k.extent > kc
     partial = (
         "scratch" if parallel == "k" else "none" if not blocks else "out" if out_holds_sums(p) else "scratch"

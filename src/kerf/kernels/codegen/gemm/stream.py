@@ -17,6 +17,7 @@ from kerf.kernels.schedule import Decision, Value
 from kerf.kernels.targets.cpu import Chip
 
 ROWS, COLUMNS, STEPS, BLOCKS = (1, 2, 4), (1, 2, 4, 6, 8), (1, 2, 4, 8), (256, 512, 1024, 2048, 4096)
+STACK = 256 << 10
 
 
 def algorithms(p: Problem, chip: Chip) -> tuple[str, ...]:
@@ -40,16 +41,14 @@ def _small(p: Problem, chip: Chip) -> bool:
     )
 
 
-def decisions(p: Problem, chip: Chip) -> tuple[Decision, ...]:
+def decisions(p: Problem, chip: Chip, among: tuple[str, ...]) -> tuple[Decision, ...]:
+    """What may vary in those of dot and axpy that are `among` the algorithms."""
     rows = max(r for r in ROWS if r <= max(1, p.m.extent))
     columns = max(c for c in COLUMNS if c <= max(1, p.n.extent) and rows * c <= 16)
     block = max([b for b in BLOCKS if b * p.m.extent * p.acc.bytes <= chip.l1_bytes // 2], default=BLOCKS[0])
-    return (
-        Decision("dot_rows", ROWS, rows),
-        Decision("dot_columns", COLUMNS, columns),
-        Decision("axpy_rows", STEPS, 8 if p.m.extent == 1 else 4),
-        Decision("axpy_block", BLOCKS, block),
-    )
+    dot = (Decision("dot_rows", ROWS, rows), Decision("dot_columns", COLUMNS, columns))
+    axpy = (Decision("axpy_rows", STEPS, 8), Decision("axpy_block", BLOCKS, block))
+    return (*(dot if "dot" in among else ()), *(axpy if "axpy" in among else ()))
 
 
 def emit(p: Problem, choices: Mapping[str, Value], chip: Chip, threads: int, symbol: str) -> Emitted:
