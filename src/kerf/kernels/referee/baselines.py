@@ -1,0 +1,75 @@
+"""What a candidate is compared with: the reference eager, compiled by torch.compile, and on oneDNN. Each in a trusted worker of its own
+that calls it through the same loop as the candidate."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from kerf.core.types import KerfError
+from kerf.kernels.problem import KernelProblem
+from kerf.kernels.referee.onednn import onednn_module
+
+NAMES = ("eager", "compile", "onednn")
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """`make` gives the module inside the worker; `first_s`: how long its first call may take (compilers are slow)."""
+
+    name: str
+    make: Callable[[], Any]
+    first_s: float
+
+
+def baselines_of(problem: KernelProblem, names: Sequence[str], time_limit_s: float) -> list[Baseline]:
+    """The wanted ones that apply, eager first. KerfError for an unknown name."""
+    unknown = set(names) - set(NAMES)
+    if unknown:
+        raise KerfError(f"no baseline named {', '.join(sorted(unknown))}; there are {', '.join(NAMES)}")
+    found = [Baseline("eager", lambda: copy.deepcopy(problem.module), time_limit_s)]
+    if "compile" in names:
+        found.append(Baseline("compile", lambda: _compiled(problem.module), max(300.0, time_limit_s)))
+    if "onednn" in names:
+        made = _onednn(problem)
+        if made is not None:
+            found.append(Baseline("onednn", lambda: made, time_limit_s))
+    return found
+
+
+def _onednn(problem: KernelProblem) -> Any:
+    try:
+        return onednn_module(problem.module, problem.inputs())
+    except (RuntimeError, NotImplementedError, TypeError, AttributeError):
+        return None  # oneDNN has no kernel for these shapes or this processor
+
+
+def _compiled(module: Any) -> Any:
+    import torch._inductor.config as config
+
+    config.compile_threads = 1  # a pool of compiler processes would outlive the worker
+    return torch.compile(copy.deepcopy(module))
+
+
+class Empty(torch.nn.Module):
+    """Returns tensors that are there already: what is left is the cost of the call itself and of copying the result out."""
+
+    def __init__(self, like: Sequence[torch.Tensor]) -> None:
+        super().__init__()
+        self.results = tuple(torch.zeros(t.shape, dtype=t.dtype) for t in like)
+
+    def forward(self, *args: Any) -> Any:
+        return self.results
+
+
+class Nothing(torch.nn.Module):
+    """The same for candidates that write into their outputs themselves."""
+
+    writes_its_outputs = True
+
+    def run(self, *args: Any) -> None:
+        return None

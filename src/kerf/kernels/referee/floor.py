@@ -1,0 +1,39 @@
+"""The physical floor: no call can take less time than its bytes and its operations need on this machine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kerf.core.types import KerfError
+from kerf.kernels.problem import KernelProblem
+from kerf.kernels.roofline import Roofline, roofline
+
+BANDWIDTH_MARGIN = 0.5  # inputs may still lie in a nearer cache than the working set suggests: twice the measured bandwidth is impossible
+
+
+@dataclass(frozen=True)
+class Floor:
+    """`floor_s`: below it a time is not believed. `bound_s`: the roofline's bound, which a good kernel comes near."""
+
+    floor_s: float
+    bound_s: float
+    bound: str
+
+    def share(self, seconds: float) -> float:
+        return self.bound_s / seconds if seconds > 0 else 0.0
+
+
+def floor_of(problem: KernelProblem, written_bytes: int, threads: int) -> Floor | None:
+    """From the bytes of inputs and outputs, the FLOPs, and the measured roofline; None where no roofline can be had (no compiler).
+    The floor counts only outputs as bytes that must move: parts of the inputs may be multiplied by zero or not selected."""
+    try:
+        roof: Roofline = roofline(threads)
+    except KerfError:
+        return None
+    flops, moved = problem.flops_bytes()
+    floor = BANDWIDTH_MARGIN * written_bytes / (_fastest(roof, written_bytes) * 1e9)
+    return Floor(floor, roof.bound(flops, moved), roof.limit(flops, moved))
+
+
+def _fastest(roof: Roofline, size: int) -> float:
+    return max(roof.bandwidth_at(size), 1e-3)

@@ -1,0 +1,106 @@
+"""Shared memory that the evaluator owns: values go in at unpredictable places, outputs are poisoned and fenced."""
+
+from __future__ import annotations
+
+import fcntl
+import mmap
+import os
+import random
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from kerf.kernels.referee.protocol import Spec, span_bytes, spec, tensor_at
+
+ALIGN, PAGE = 64, 4096
+FENCE = 4096  # bytes on either side of an output that must stay as they were
+F_ADD_SEALS, F_SEAL_SHRINK, F_SEAL_GROW, F_SEAL_FUTURE_WRITE = 1033, 2, 4, 16
+
+
+class Pool:
+    """A memfd. `sealed`: whoever maps it after this cannot write to it, whatever they try."""
+
+    def __init__(self, size: int, *, sealed: bool) -> None:
+        self.size = -(-max(size, PAGE) // PAGE) * PAGE
+        self.fd = os.memfd_create("pool", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        os.ftruncate(self.fd, self.size)
+        self.memory = mmap.mmap(self.fd, self.size, flags=mmap.MAP_SHARED | getattr(mmap, "MAP_POPULATE", 0))
+        self.bytes = torch.frombuffer(self.memory, dtype=torch.uint8)
+        self.sealed = sealed and self._seal()
+
+    def _seal(self) -> bool:
+        fcntl.fcntl(self.fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW)
+        try:
+            fcntl.fcntl(self.fd, F_ADD_SEALS, F_SEAL_FUTURE_WRITE)
+        except OSError:
+            return False
+        return True
+
+    def tensor(self, place: Spec) -> torch.Tensor:
+        return tensor_at(self.memory, place)
+
+    def close(self) -> None:
+        os.close(self.fd)
+
+
+def room(tensors: Sequence[torch.Tensor]) -> int:
+    """Bytes for one set of tensors with fences and alignment."""
+    return sum(-(-span_bytes(t) // ALIGN) * ALIGN + 2 * FENCE for t in tensors) + FENCE
+
+
+def slack(size: int) -> int:
+    """How much larger than one set a pool is, so that places vary."""
+    return min(max(size, 1 << 16), 16 << 20)
+
+
+def scatter(tensors: Sequence[torch.Tensor], start: int, stop: int, rng: random.Random) -> list[int]:
+    """Offsets in [start, stop), 64-byte aligned, in random order with random gaps, each with a fence's distance from the next."""
+    order = list(range(len(tensors)))
+    rng.shuffle(order)
+    free = (stop - start - room(tensors)) // ALIGN
+    cuts = sorted(rng.randint(0, max(free, 0)) for _ in order)
+    offsets, here, used = [0] * len(order), start + FENCE, 0
+    for i, cut in zip(order, cuts):
+        here += (cut - used) * ALIGN
+        used, offsets[i] = cut, here
+        here += -(-span_bytes(tensors[i]) // ALIGN) * ALIGN + 2 * FENCE
+    return offsets
+
+
+def write_arguments(pool: Pool, args: Sequence[Any], offsets: Sequence[int]) -> list[Spec]:
+    """Copy the tensors among `args` to their places; the specs of all of them."""
+    places, left = [], iter(offsets)
+    for value in args:
+        place = spec(value, next(left) if isinstance(value, torch.Tensor) else 0)
+        if place[0] == "t" and value.numel():
+            pool.tensor(place).copy_(value)
+        places.append(place)
+    return places
+
+
+class Outputs:
+    """The outputs of one call in a pool: poisoned, with fences of a pattern that differs from call to call."""
+
+    def __init__(
+        self, pool: Pool, like: Sequence[torch.Tensor], offsets: Sequence[int], rng: random.Random
+    ) -> None:
+        self.pool, self.like = pool, like
+        self.places = [spec(t, o) for t, o in zip(like, offsets)]
+        self.pattern = rng.randrange(1, 255)
+        self.spans = [(o, o + span_bytes(t)) for t, o in zip(like, offsets)]
+        for t, (a, b) in zip(like, self.spans):
+            pool.bytes[a - FENCE : b + FENCE].fill_(self.pattern)
+            pool.bytes[a:b].fill_(
+                0xFF if t.is_floating_point() or t.is_complex() else rng.choice((0x77, 0x91, 0xB3, 0x5D))
+            )
+
+    def fences_intact(self) -> bool:
+        return all(
+            bool((self.pool.bytes[a - FENCE : a] == self.pattern).all())
+            and bool((self.pool.bytes[b : b + FENCE] == self.pattern).all())
+            for a, b in self.spans
+        )
+
+    def read(self) -> list[torch.Tensor]:
+        return [self.pool.tensor(p).clone() for p in self.places]

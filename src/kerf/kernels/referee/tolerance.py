@@ -1,0 +1,402 @@
+"""How far from the reference an answer may be, and why.
+
+The error model: run the reference in float64, and in its own precision in several honest ways (as it is, without oneDNN, with every
+intermediate result perturbed by the rounding that another order of summation could give). The largest error seen among elements of
+one magnitude, times a stated multiple, is what any element of that magnitude may be off. Nothing in it depends on the candidate, a
+zero or a constant never fits in it where the reference is not one, and it follows the output's own scale."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from kerf.kernels.referee.worker import tensors_of
+
+MULTIPLE, MULTIPLE_NARROW = 16.0, 4.0  # for 32- and 64-bit floats; for 16-bit ones, whose rounding dominates
+NEAR = 4  # a magnitude with few elements also looks this many powers of two upwards
+FEW = 64
+SOURCE = (
+    "float64 reference; largest error of honest variants (native, without oneDNN, perturbed rounding and summation order) among elements "
+    "of the same magnitude, times {multiple:g}"
+)
+
+
+@dataclass(frozen=True)
+class Expected:
+    """One output of the reference. `value`: float64 rounded to float32 (float64 outputs keep it); `table`: tolerance by float32
+    exponent; `free`: where honest variants themselves disagree on NaN, infinity or the integer; `options`: integers the variants gave;
+    `scores`: for argmax and the like, the float64 values that were compared, along `dim`."""
+
+    value: torch.Tensor
+    dtype: torch.dtype
+    table: torch.Tensor | None = None
+    free: torch.Tensor | None = None
+    options: tuple[torch.Tensor, ...] = ()
+    scores: torch.Tensor | None = None
+    dim: int | None = None
+    multiple: float = MULTIPLE
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """`error` and `tolerance` are of the element nearest to (or furthest beyond) its tolerance."""
+
+    passed: bool
+    error: float
+    tolerance: float
+    text: str = ""
+
+
+def reference_outputs(module: Any, args: Sequence[Any], *, seed: int = 0) -> list[Expected]:
+    """What the module should return for `args`, with tolerances. The module is copied: its state does not change."""
+    native = run(module, args)
+    variants = [native, *_variants(module, args, seed)]
+    picks = _Picks()
+    exact = _double(module, args, picks) or native
+    return [_expected(exact[i], [v[i] for v in variants], picks) for i in range(len(native))]
+
+
+def run(module: Any, args: Sequence[Any]) -> list[torch.Tensor]:
+    """The reference as it is, on copies."""
+    own = copy.deepcopy(module)
+    with torch.no_grad():
+        return [t.detach().clone() for t in tensors_of(own(*(_copied(a) for a in args)))]
+
+
+def _copied(value: Any) -> Any:
+    return value.clone(memory_format=torch.preserve_format) if isinstance(value, torch.Tensor) else value
+
+
+def _double(module: Any, args: Sequence[Any], picks: _Picks) -> list[torch.Tensor] | None:
+    """The outputs in float64; None where the module cannot run so."""
+    wide = [a.double() if isinstance(a, torch.Tensor) and a.is_floating_point() else a for a in args]
+    before = torch.get_default_dtype()
+    try:
+        own = copy.deepcopy(module).double()
+        torch.set_default_dtype(torch.float64)
+        with torch.no_grad(), picks:
+            return [t.detach() for t in tensors_of(own(*wide))]
+    except (RuntimeError, TypeError, ValueError, NotImplementedError):
+        return None
+    finally:
+        torch.set_default_dtype(before)
+
+
+def _variants(module: Any, args: Sequence[Any], seed: int) -> list[list[torch.Tensor]]:
+    ways: list[Callable[[], Any]] = [_without_onednn, lambda: _Perturbed(seed), lambda: _Perturbed(seed + 1)]
+    found = []
+    for way in ways:
+        try:
+            with way():
+                found.append(run(module, args))
+        except (RuntimeError, NotImplementedError, TypeError):
+            continue  # this way of running it does not exist for this module
+    return found
+
+
+@contextmanager
+def _without_onednn() -> Iterator[None]:
+    before = torch._C._get_mkldnn_enabled()
+    torch._C._set_mkldnn_enabled(False)
+    try:
+        yield
+    finally:
+        torch._C._set_mkldnn_enabled(before)
+
+
+class _Perturbed(TorchDispatchMode):
+    """Multiply what each operator makes by 1 + the rounding error that an honest implementation could add: one unit in the last
+    place, and for a reduction the random walk of n additions in eight partial sums."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__()
+        self.generator = torch.Generator().manual_seed(seed)
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        if func.is_view or "copy" in str(func) or "empty" in str(func):
+            return out
+        if isinstance(out, torch.Tensor):
+            return self._noisy(func, args, out)
+        if isinstance(out, tuple):
+            return (
+                type(out)(self._noisy(func, args, o) if isinstance(o, torch.Tensor) else o for o in out)
+                if type(out) is tuple
+                else out
+            )
+        return out
+
+    def _noisy(self, func: Any, args: Any, out: torch.Tensor) -> torch.Tensor:
+        if out.dtype not in (torch.float32, torch.float64) or out.numel() == 0 or _exact(str(func)):
+            return out
+        eps = torch.finfo(out.dtype).eps / 2
+        sign = (
+            torch.randint(0, 2, out.shape, generator=self.generator, dtype=torch.int8)
+            .to(out.dtype)
+            .mul_(2)
+            .sub_(1)
+        )
+        with torch.utils._python_dispatch._disable_current_modes():
+            noisy = out * (1 + sign * (eps * _walk(str(func), args, out)))
+            extra = _cancelled(str(func), args, out, eps)
+            if extra is not None:
+                noisy = noisy + sign * extra
+            return out.copy_(noisy) if func._schema.is_mutable else noisy.to(out.dtype)
+
+
+_EXACT = ("relu", "max", "min", "where", "gather", "index", "neg", "abs", "fill", "zeros", "ones", "full", "arange", "sort", "masked", "cat",
+          "threshold", "sign", "clamp", "tril", "triu", "_to", "scatter", "constant_pad", "hardtanh", "flip", "roll", "stack", "repeat")  # fmt: skip
+
+
+def _exact(name: str) -> bool:
+    """Operators that round nothing."""
+    return any(name.startswith(f"aten.{e}") for e in _EXACT)
+
+
+def _reduced(name: str, args: Any, out: torch.Tensor) -> int:
+    """How many elements go into one, for reductions, scans and norms; 1 for the rest (matrix products have their own variants)."""
+    source = next((a for a in args if isinstance(a, torch.Tensor)), None)
+    if source is None or source.numel() == 0:
+        return 1
+    if "cum" in name:
+        dim = next((a for a in args[1:] if isinstance(a, int)), 0)
+        return max(1, source.shape[dim] if source.dim() else 1) * 8
+    if "norm" in name or "softmax" in name:
+        return max(
+            1,
+            source.numel()
+            // max(1, min(source.shape[0] if source.dim() else 1, source.shape[-1] if source.dim() else 1)),
+        )
+    if any(k in name for k in ("mm", "conv", "linear", "dot", "mv", "attention")):
+        return 1
+    return max(1, source.numel() // max(1, out.numel()))
+
+
+def _walk(name: str, args: Any, out: torch.Tensor) -> float:
+    """Relative error, in half units of the last place, of n additions in eight partial sums (about 0.02 sqrt n, at least 1)."""
+    return max(1.0, 0.022 * math.sqrt(_reduced(name, args, out)))
+
+
+def _cancelled(name: str, args: Any, out: torch.Tensor, eps: float) -> torch.Tensor | None:
+    """What cancellation adds in sums and means: the error is that of the terms, not of the small result."""
+    if not (
+        name.startswith("aten.sum") or name.startswith("aten.mean") or "cumsum" in name
+    ) or not isinstance(args[0], torch.Tensor):
+        return None
+    x = args[0]
+    if not x.is_floating_point() or x.numel() == 0:
+        return None
+    n = _reduced(name, args, out)
+    spread = (
+        float(x.double().square().mean().sqrt())
+        * math.sqrt(n)
+        * eps
+        * max(1.0, 0.1 * math.sqrt(math.log2(n + 1)))
+    )
+    return (
+        torch.full_like(out, spread / (n if name.startswith("aten.mean") else 1))
+        if math.isfinite(spread)
+        else None
+    )
+
+
+_PICKING = ("aten.argmax", "aten.argmin", "aten.max.dim", "aten.min.dim", "aten.topk", "aten.sort")
+
+
+class _Picks(TorchDispatchMode):
+    """Remember what argmax and its like compared, so that a near tie is judged by value."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.made: list[tuple[torch.Tensor, torch.Tensor, int | None]] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        out = func(*args, **kwargs)
+        if str(func).startswith(_PICKING[:4]):
+            indices = out if isinstance(out, torch.Tensor) else out[1]
+            dim = args[1] if len(args) > 1 else kwargs.get("dim")
+            self.made.append((indices, args[0], dim))
+        return out
+
+    def of(self, output: torch.Tensor) -> tuple[torch.Tensor, int | None] | None:
+        """The values behind an output that is what one of them returned."""
+        for indices, values, dim in self.made:
+            if (
+                indices.data_ptr() == output.data_ptr()
+                and indices.numel() == output.numel()
+                and values.is_floating_point()
+            ):
+                return values, dim
+        return None
+
+
+def _expected(exact: torch.Tensor, variants: list[torch.Tensor], picks: _Picks) -> Expected:
+    native = variants[0]
+    if not (native.is_floating_point() or native.is_complex()):
+        return _expected_integer(exact, variants, picks)
+    if native.is_complex():
+        exact, variants, native = (
+            torch.view_as_real(exact),
+            [torch.view_as_real(v) for v in variants],
+            torch.view_as_real(native),
+        )
+    multiple = MULTIPLE if native.dtype in (torch.float32, torch.float64) else MULTIPLE_NARROW
+    kept = exact.to(torch.float64 if native.dtype == torch.float64 else torch.float32)
+    rounded = exact.to(native.dtype)
+    free = torch.zeros(native.shape, dtype=torch.bool)
+    for variant in variants:
+        free |= _category(variant) != _category(rounded)
+    table = error_table(exact.double(), [v.double() for v in variants], native.dtype, free, multiple)
+    return Expected(kept, native.dtype, table, free if bool(free.any()) else None, multiple=multiple)
+
+
+def _expected_integer(exact: torch.Tensor, variants: list[torch.Tensor], picks: _Picks) -> Expected:
+    native, exact = variants[0], exact.to(variants[0].dtype)
+    options = tuple(v for v in variants if not torch.equal(v, exact))
+    found = picks.of(exact) if native.dtype in (torch.int64, torch.int32) else None
+    scores, dim = found if found else (None, None)
+    return Expected(exact, native.dtype, options=options, scores=scores, dim=dim)
+
+
+def _category(x: torch.Tensor) -> torch.Tensor:
+    """0 finite, 1 NaN, 2 infinity, 3 minus infinity."""
+    return (
+        torch.isnan(x).to(torch.int8)
+        + torch.isposinf(x).to(torch.int8) * 2
+        + torch.isneginf(x).to(torch.int8) * 3
+    )
+
+
+def exponent(x: torch.Tensor) -> torch.Tensor:
+    """The biased float32 exponent of each element, 0 (zero, denormal) to 255."""
+    return (x.float().contiguous().view(torch.int32) >> 23) & 0xFF
+
+
+def error_table(
+    exact: torch.Tensor,
+    variants: Sequence[torch.Tensor],
+    dtype: torch.dtype,
+    free: torch.Tensor,
+    multiple: float,
+) -> torch.Tensor:
+    """256 tolerances, by exponent. Non-decreasing: what a small element may be off, a larger one may too."""
+    index = exponent(exact).flatten().long()
+    usable = torch.isfinite(exact).flatten() & ~free.flatten()
+    index = index[usable]
+    worst = torch.zeros(256, dtype=torch.float64)
+    for variant in variants:
+        error = (variant - exact).abs().flatten()[usable].nan_to_num()
+        worst.scatter_reduce_(0, index, error, "amax")
+    counts = torch.bincount(index, minlength=256)
+    return _smoothed(worst, counts, dtype, multiple)
+
+
+def _smoothed(worst: torch.Tensor, counts: torch.Tensor, dtype: torch.dtype, multiple: float) -> torch.Tensor:
+    info = torch.finfo(dtype)
+    size = torch.ldexp(
+        torch.ones(256, dtype=torch.float64), torch.arange(256) - 127
+    )  # the lower end of each binade
+    scale = worst.clone()
+    for e in range(256):
+        if counts[e] < FEW:
+            scale[e] = worst[e : e + NEAR + 1].max()
+    scale = torch.cummax(scale, 0).values
+    seen = torch.nonzero(counts)
+    if len(seen):
+        scale[: int(seen[0])] = scale[int(seen[0])]
+    floor = size * 2 * info.eps + info.tiny
+    return torch.maximum(scale * multiple, floor * (2 if multiple == MULTIPLE else 1))
+
+
+def compare(answer: torch.Tensor, expected: Expected, slack: float = 1.0) -> Verdict:
+    """Judge one output. NaN and infinities must be where the reference has them."""
+    if answer.shape != expected.value.shape and not answer.is_complex():
+        return Verdict(
+            False, math.inf, 0.0, f"shape {list(answer.shape)} instead of {list(expected.value.shape)}"
+        )
+    if expected.table is None:
+        return _compare_integer(answer, expected)
+    if answer.is_complex():
+        answer = torch.view_as_real(answer)
+    wide = answer if answer.dtype in (torch.float32, torch.float64) else answer.float()
+    tolerance = expected.table.to(expected.value.dtype)[exponent(expected.value).long()] * slack
+    error = (wide - expected.value).abs()
+    bad_kind = _category(wide) != _category(expected.value.to(expected.dtype).to(wide.dtype))
+    excess = torch.where(torch.isfinite(error), error / tolerance, torch.zeros((), dtype=error.dtype))
+    if expected.free is not None:
+        bad_kind &= ~expected.free
+        excess = torch.where(expected.free, torch.zeros((), dtype=excess.dtype), excess)
+    if bool(bad_kind.any()):
+        at = int(torch.nonzero(bad_kind.flatten())[0])
+        return Verdict(
+            False,
+            math.inf,
+            0.0,
+            f"element {at} is {float(wide.flatten()[at])}, expected {float(expected.value.flatten()[at])} ({_share(bad_kind)})",
+        )
+    return _worst(wide, expected, error, tolerance, excess)
+
+
+def _worst(
+    wide: torch.Tensor, expected: Expected, error: torch.Tensor, tolerance: torch.Tensor, excess: torch.Tensor
+) -> Verdict:
+    if excess.numel() == 0:
+        return Verdict(True, 0.0, 0.0)
+    at = int(excess.argmax())
+    off, allowed = float(error.flatten()[at]), float(tolerance.flatten()[at])
+    if float(excess.flatten()[at]) <= 1.0:
+        return Verdict(True, off, allowed)
+    text = f"element {at} is {float(wide.flatten()[at]):.8g}, expected {float(expected.value.flatten()[at]):.8g}: off by {off:.3g}, tolerance {allowed:.3g} ({_share(excess > 1)})"
+    return Verdict(False, off, allowed, text)
+
+
+def _share(bad: torch.Tensor) -> str:
+    return f"{int(bad.sum())} of {bad.numel()} elements"
+
+
+def _compare_integer(answer: torch.Tensor, expected: Expected) -> Verdict:
+    if answer.dtype == torch.bool and bool((answer.view(torch.uint8) > 1).any()):
+        return Verdict(False, 1.0, 0.0, "a bool that is neither 0 nor 1: not written")
+    good = answer == expected.value
+    for option in expected.options:
+        good |= answer == option
+    if expected.scores is not None and not bool(good.all()):
+        good |= _near_ties(answer, expected)
+    if bool(good.all()):
+        return Verdict(True, 0.0, 0.0)
+    at = int(torch.nonzero(~good.flatten())[0]) if good.dim() else 0
+    return Verdict(
+        False,
+        1.0,
+        0.0,
+        f"element {at} is {answer.flatten()[at].item()}, expected {expected.value.flatten()[at].item()} ({_share(~good)})",
+    )
+
+
+def _near_ties(answer: torch.Tensor, expected: Expected) -> torch.Tensor:
+    """An index whose value is within float32 rounding of the best one's is as right as the best."""
+    scores, dim = expected.scores, expected.dim
+    assert scores is not None
+    flat = scores.flatten() if dim is None else scores
+    along = 0 if dim is None else dim
+    length = flat.shape[along]
+    inside = (answer >= 0) & (answer < length)
+    chosen, best = (
+        torch.gather(flat, along, _at(i, flat, along)).reshape(answer.shape)
+        for i in (answer.clamp(0, length - 1), expected.value)
+    )
+    return inside & ((chosen - best).abs() <= 16 * 1.2e-7 * best.abs() + 1e-38)
+
+
+def _at(index: torch.Tensor, flat: torch.Tensor, along: int) -> torch.Tensor:
+    if flat.dim() == 1:
+        return index.reshape(-1).long()
+    return (index if index.dim() == flat.dim() else index.unsqueeze(along)).long()

@@ -1,0 +1,344 @@
+"""One candidate on trial: built, loaded, checked and timed, in that order until something is wrong."""
+
+from __future__ import annotations
+
+import errno
+import random
+import signal
+import statistics
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from kerf.core.types import Status
+from kerf.kernels.referee import clock
+from kerf.kernels.referee.build import build
+from kerf.kernels.referee.candidate import Malformed, Package, package
+from kerf.kernels.referee.case import Case, Check
+from kerf.kernels.referee.pool import Pool
+from kerf.kernels.referee.process import Ended, Timing, Worker, zygote
+from kerf.kernels.referee.rounds import CONTENDED, Bench, Failed, Overrun
+from kerf.kernels.referee.stats import Interval, median_interval, ratio
+from kerf.kernels.referee.tolerance import Expected, Verdict, compare, reference_outputs
+from kerf.sandbox import SYSTEM, Policy, python_folders
+
+EARLY_PAIRS, HOPELESS = (
+    5,
+    0.7,
+)  # after so many pairs, a candidate surely slower than this is measured no further
+TIMED_SLACK = 1.0 + 2.0 / 16.0  # against a float32 baseline, which is itself a variant's error away
+SAMPLE_ELEMENTS, SAMPLE_BLOCKS = 1 << 22, 8
+
+
+class Stop(Exception):
+    """The verdict is reached."""
+
+    def __init__(self, status: Status, reason: str) -> None:
+        super().__init__(reason)
+        self.status, self.reason = status, reason
+
+
+@dataclass
+class Trial:
+    """`run()` returns when the candidate passed, and raises Stop otherwise. `detail` is filled on the way."""
+
+    case: Case
+    bench: Bench
+    files: dict[str, str]
+    threads: int
+    pairs: int
+    precise: bool
+    trust: bool
+    compile_limit_s: float
+    time_limit_s: float
+    rng: random.Random
+    detail: dict[str, Any] = field(default_factory=dict)
+    seconds: dict[str, list[float]] = field(default_factory=dict)
+    prepare_s: float = 0.0
+    worker: Worker | None = None
+    version: int = 0
+
+    def run(self) -> None:
+        try:
+            found = package(self.files)
+        except Malformed as error:
+            raise Stop(Status.REJECTED, str(error)) from None
+        self.package = found
+        with tempfile.TemporaryDirectory(prefix="kerf-candidate-") as folder:
+            self.folder = Path(folder)
+            self._build(found)
+            try:
+                self._start(self.case)
+                self._judge()
+            finally:
+                if self.worker is not None:
+                    self.worker.kill()
+
+    def _build(self, found: Package) -> None:
+        made = build(found, self.folder, timeout_s=self.compile_limit_s, trust=self.trust)
+        self.detail["compile_s"] = made.seconds
+        if made.problem:
+            raise Stop(Status.BUILD_FAILED, made.problem)
+
+    # ------------------------------------------------------------ the worker
+
+    def _start(self, case: Case, *, writable: bool = False) -> None:
+        outputs = Pool(case.output_bytes, sealed=False)
+        read = (*SYSTEM, *python_folders(), str(self.folder))
+        memory = (4 << 30) + 6 * (case.inputs.size + case.output_bytes + case.params.size)
+        policy = Policy(read=read, memory_bytes=memory, threads=self.threads, trust=self.trust)
+        entry = str(self.folder / self.package.entry)
+        try:
+            self.worker = zygote(self.threads).fork(
+                outputs, case.inputs, case.params, policy, entry, writable=writable
+            )
+        except Ended as ended:
+            raise Stop(Status.CRASHED, f"its worker did not start (exit status {ended.status})") from None
+        self.detail["isolation"] = self.worker.force
+        self.version = 0
+        message = {"op": "load", "init": case.problem.init_inputs, "interface": "native" if self.package.native else "module",
+                   "training": case.module.training, "threads": self.threads, "weights": case.weights[0]}  # fmt: skip
+        self._ask(message, max(30.0, self.time_limit_s), "loading it")
+
+    def _ask(self, message: dict[str, Any], limit_s: float, doing: str) -> Timing:
+        assert self.worker is not None
+        try:
+            reply, timing = self.worker.ask(message, limit_s)
+        except Ended as ended:
+            raise self._died(ended, message, limit_s, doing) from None
+        if not reply.get("ok"):
+            raise _failed(reply, doing)
+        return timing
+
+    def _died(self, ended: Ended, message: dict[str, Any], limit_s: float, doing: str) -> Stop:
+        status = ended.status
+        if status is None:
+            return Stop(Status.TIMED_OUT, f"{doing} took longer than {limit_s:.0f} s")
+        if status == -signal.SIGSYS:
+            return Stop(
+                Status.REJECTED,
+                f"{doing}, it made a system call that the sandbox forbids (a process, a thread beyond the allowed ones, the network, another process's memory)",
+            )
+        if status >= 0:
+            return Stop(
+                Status.REJECTED,
+                f"{doing}, it ended its own process (exit status {status}) instead of returning",
+            )
+        if (
+            status in (-signal.SIGSEGV, -signal.SIGBUS)
+            and message["op"] == "call"
+            and self._wrote_inputs(message, limit_s)
+        ):
+            return Stop(Status.REJECTED, f"{doing}, it wrote to its inputs, which are read-only")
+        name = signal.Signals(-status).name
+        return Stop(
+            Status.CRASHED,
+            f"{doing}, it was ended by {name}" + (" (out of memory?)" if name == "SIGKILL" else ""),
+        )
+
+    def _wrote_inputs(self, message: dict[str, Any], limit_s: float) -> bool:
+        """Repeat the call that crashed with inputs in a private copy: if it survives, writing to them was the cause."""
+        self.worker = None
+        try:
+            self._start(self.current, writable=True)
+            assert self.worker is not None
+            self.worker.ask(message, limit_s)
+        except (Stop, Ended):
+            return False
+        return True
+
+    # ------------------------------------------------------------ the verdict
+
+    def _judge(self) -> None:
+        """Checks of every class and timed rounds in one random order (a worker cannot tell them apart), then new weights, then
+        other sizes."""
+        self.current = self.case
+        names = [n for n in self.case.names() if n != "weights"]
+        timing = self._check(self.case.check("given"))
+        agenda: list[str | int] = [n for n in names if n != "given"]
+        self.rng.shuffle(agenda)
+        head = self.rng.randint(1, max(1, len(agenda) - 2)) if len(agenda) > 1 else len(agenda)
+        for name in agenda[:head]:
+            self._check(self.case.check(str(name)))
+        self._rounds(agenda[head:])
+        self.prepare_s = max(0.0, self.bench.seconds(timing) - statistics.median(self.seconds["candidate"]))
+        if self.case.has_weights:
+            self._check(self.case.check("weights"))
+            self._check(self.case.check("given"))
+
+    def _check(self, check: Check) -> Timing:
+        """One call on a class of values, compared with the float64 reference, element by element."""
+        assert self.worker is not None
+        if check.new_weights != bool(self.version):
+            self.version = int(check.new_weights)
+            self._ask(
+                {"op": "weights", "weights": self.current.weights[self.version]},
+                self.time_limit_s,
+                "loading new weights",
+            )
+        message, held = self.current.place([check.args], self.worker.outputs, self.rng)
+        keep = self.rng.random() < 0.5
+        timing = self._ask({**message, "keep": keep}, self.time_limit_s, f"called on {_described(check)}")
+        if not held[0].fences_intact():
+            raise Stop(
+                Status.REJECTED, "it wrote outside its outputs (the guard bytes around them have changed)"
+            )
+        answers = held[0].read()
+        self._compare(answers, check.expected, _described(check))
+        if keep and not self.package.native:
+            self._earlier_output(answers)
+        return timing
+
+    def _compare(self, answers: Sequence[torch.Tensor], expected: Sequence[Expected], what: str) -> None:
+        for i, (answer, wanted) in enumerate(zip(answers, expected)):
+            verdict = compare(answer, wanted)
+            self._note_error(verdict, wanted, what)
+            if not verdict.passed:
+                which = f"output {i}: " if len(expected) > 1 else ""
+                raise Stop(Status.WRONG, f"on {what}: {which}{verdict.text}")
+
+    def _note_error(self, verdict: Verdict, wanted: Expected, what: str) -> None:
+        worst = self.detail.get("error")
+        closeness = verdict.error / verdict.tolerance if verdict.tolerance else 0.0
+        if worst is None or closeness > worst["share"]:
+            self.detail["error"] = {
+                "max": verdict.error,
+                "tolerance": verdict.tolerance,
+                "share": closeness,
+                "class": what,
+                "multiple": wanted.multiple,
+            }
+
+    def _earlier_output(self, answers: list[torch.Tensor]) -> None:
+        """What it returned must still be there after another call: a module that returns the same buffer again overwrites it."""
+        assert self.worker is not None
+        args = self.current.fresh(self.rng)
+        message, _ = self.current.place([args], self.worker.outputs, self.rng)
+        self._ask(message, self.time_limit_s, "called on fresh values")
+        message, held = self.current.place([args], self.worker.outputs, self.rng)
+        self._ask({"op": "recopy", "outputs": held[0].places}, self.time_limit_s, "reading an earlier result")
+        if not all(same_bits(a, b) for a, b in zip(answers, held[0].read())):
+            raise Stop(
+                Status.REJECTED,
+                "an output it returned earlier changed when it was called again (it hands out the same memory twice)",
+            )
+
+    # ------------------------------------------------------------ timing
+
+    def _rounds(self, between: list[str | int]) -> None:
+        """Pairs under the machine's lock, with the remaining checks at random places among them."""
+        assert self.worker is not None
+        names = list(self.bench.workers) if self.precise else [self.bench.best]
+        self.seconds = {n: [] for n in ("candidate", *names)}
+        self.delays: list[float] = []
+        places = {self.rng.randrange(self.pairs): n for n in between}
+        late = [n for n in between if n not in places.values()]
+        for k in range(self.pairs + 1):
+            with clock.alone():
+                self._pair(k, names)
+            if k in places:
+                self._check(self.case.check(str(places[k])))
+            if k == EARLY_PAIRS and not self.precise and self._hopeless():
+                break
+        for name in (*late, *(n for at, n in places.items() if at > k)):
+            self._check(self.case.check(str(name)))
+
+    def _pair(self, k: int, names: list[str]) -> None:
+        assert self.worker is not None
+        extra = {"candidate": (self.worker, self.package.native)}
+        try:
+            answers = self.bench.round(k, extra, keep=("candidate", self.bench.best), only=names)
+        except Ended as ended:
+            if self.worker.alive:
+                raise RuntimeError("a baseline's worker died") from ended
+            raise self._died(
+                ended, {"op": "timed"}, self.time_limit_s * self.bench.calls, "called on fresh values"
+            ) from None
+        except Overrun:
+            raise Stop(
+                Status.REJECTED, "it wrote outside its outputs (the guard bytes around them have changed)"
+            ) from None
+        except Failed as failed:
+            if failed.name != "candidate":
+                raise RuntimeError(f"the {failed.name} baseline failed: {failed.reply}") from failed
+            raise _failed(failed.reply, "called on fresh values") from None
+        self._verify_timed(answers["candidate"].outputs, answers[self.bench.best].outputs)
+        if k == 0:
+            return  # warms the caches of every worker alike
+        for name in self.seconds:
+            self.seconds[name].append(answers[name].seconds)
+        self.delays.append(max(a.timing.waited / max(a.timing.wall, 1e-9) for a in answers.values()))
+
+    def _verify_timed(self, answers: list[list[torch.Tensor]], baseline: list[list[torch.Tensor]]) -> None:
+        """Timed outputs are checked like any other: against the baseline's own answer to the same arguments, and where that looks
+        wrong, against the float64 reference. Of large outputs a secret sample."""
+        expected = self.case.check("given").expected
+        for args, mine, theirs in zip(self.bench.sets, answers, baseline):
+            if all(self._close(a, b, e) for a, b, e in zip(mine, theirs, expected)):
+                continue
+            self._compare(mine, reference_outputs(self.case.module, args), "fresh values of a timed call")
+
+    def _close(self, answer: torch.Tensor, baseline: torch.Tensor, like: Expected) -> bool:
+        if like.table is None or answer.is_complex():
+            return torch.equal(answer, baseline)
+        if answer.numel() > SAMPLE_ELEMENTS:
+            answer, baseline = self._sample(answer, baseline)
+        wide = torch.float64 if answer.dtype == torch.float64 else torch.float32
+        return compare(answer, Expected(baseline.to(wide), like.dtype, like.table), TIMED_SLACK).passed
+
+    def _sample(self, a: torch.Tensor, b: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        block = SAMPLE_ELEMENTS // SAMPLE_BLOCKS
+        starts = [self.rng.randrange(a.numel() - block + 1) for _ in range(SAMPLE_BLOCKS)]
+        x, y = a.reshape(-1), b.reshape(-1)
+        return torch.cat([x[s : s + block] for s in starts]), torch.cat([y[s : s + block] for s in starts])
+
+    def _hopeless(self) -> bool:
+        found = ratio(self.seconds[self.bench.best], self.seconds["candidate"])
+        return found.high < HOPELESS
+
+    def remeasure(self) -> None:
+        """The same rounds again: a time below the physical floor is not believed at once."""
+        self._rounds([])
+
+    # ------------------------------------------------------------ what was measured
+
+    def speedups(self) -> dict[str, Interval]:
+        """Over each baseline: measured in this trial, or for baselines that were not in it, through their ratio to the best."""
+        mine = self.seconds["candidate"]
+        found = {n: ratio(v, mine) for n, v in self.seconds.items() if n != "candidate"}
+        for name, relative in self.bench.relative.items():
+            if name not in found:
+                found[name] = found[self.bench.best].times(relative)
+        return found
+
+    def time(self) -> Interval:
+        return median_interval(self.seconds["candidate"])
+
+    def contended(self) -> bool:
+        return bool(self.delays) and statistics.median(self.delays) > CONTENDED
+
+
+def _failed(reply: dict[str, Any], doing: str) -> Stop:
+    """What an exception inside the worker means. Its words are the candidate's own: they can only harm itself."""
+    kind, text = str(reply.get("kind"))[:100], str(reply.get("text"))[:1000]
+    if reply.get("errno") in (errno.EPERM, errno.EACCES, errno.EROFS):
+        return Stop(Status.REJECTED, f"{doing}, it tried what the sandbox forbids: {kind}: {text}")
+    if kind == "Refused":
+        return Stop(Status.WRONG, f"{doing}: {text}")
+    if kind == "RuntimeError" and "state_dict" in text:
+        return Stop(Status.WRONG, f"its state dict differs from the reference's: {text}")
+    if kind in ("SystemExit", "KeyboardInterrupt"):
+        return Stop(Status.REJECTED, f"{doing}, it raised {kind} instead of returning")
+    return Stop(Status.CRASHED, f"{doing}, it raised {kind}: {text}")
+
+
+def _described(check: Check) -> str:
+    return "new weights" if check.new_weights else f"{check.name} values"
+
+
+def same_bits(a: torch.Tensor, b: torch.Tensor) -> bool:
+    return torch.equal(a.reshape(-1).view(torch.uint8), b.reshape(-1).view(torch.uint8))

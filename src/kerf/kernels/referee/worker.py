@@ -1,0 +1,169 @@
+"""What runs in a worker: load one module, then call it on whatever lies in the shared pools, until told to stop.
+
+The same loop serves candidates (forked from the zygote, sandboxed) and baselines (forked from the evaluator, trusted), so that both
+carry the same overhead; an empty module measures it."""
+
+from __future__ import annotations
+
+import importlib.util
+import mmap
+import os
+import socket
+import sys
+import traceback
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+
+from kerf.kernels.referee.protocol import Fds, Spec, answer, receive, tensor_at
+
+Call = Callable[[list[Any], list[torch.Tensor]], Any]
+M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4
+
+
+class Refused(Exception):
+    """The module answers with something that is not what the reference returns."""
+
+
+def serve(
+    channel: socket.socket, fds: Fds, model: Any = None, writable: bool = False, entry: str = ""
+) -> None:
+    """Answer messages until the other side closes. `model`: a module that is already here (baselines)."""
+    warnings.filterwarnings("ignore")
+    torch.set_grad_enabled(False)
+    state = _State(channel, fds, model, writable, entry)
+    while True:
+        message, _ = receive(channel)
+        if message is None or message["op"] == "quit":
+            return
+        try:
+            reply = state.handle(message)
+        except BaseException as error:
+            reply = _failure(error)
+        answer(channel, reply)
+
+
+def _failure(error: BaseException) -> dict[str, Any]:
+    where = "".join(traceback.format_exception(error)[-3:])[-1500:]
+    number = error.errno if isinstance(error, OSError) else None
+    return {
+        "ok": False,
+        "kind": type(error).__name__,
+        "text": str(error)[:1500],
+        "where": where,
+        "errno": number,
+    }
+
+
+class _State:
+    def __init__(self, channel: socket.socket, fds: Fds, model: Any, writable: bool, entry: str) -> None:
+        shared, populate = mmap.MAP_SHARED, getattr(mmap, "MAP_POPULATE", 0)
+        private = mmap.MAP_PRIVATE
+        size = os.fstat(fds.inputs).st_size
+        prot = mmap.PROT_READ | (mmap.PROT_WRITE if writable else 0)
+        self.inputs = mmap.mmap(
+            fds.inputs, size, flags=(private if writable else shared) | populate, prot=prot
+        )
+        self.outputs = mmap.mmap(fds.outputs, os.fstat(fds.outputs).st_size, flags=shared | populate)
+        self.params = mmap.mmap(fds.params, os.fstat(fds.params).st_size, flags=private, prot=mmap.PROT_READ)
+        for fd in (fds.inputs, fds.outputs, fds.params):
+            os.close(fd)
+        self.model, self.entry = model, entry
+        writes = getattr(model, "writes_its_outputs", False)
+        self.call: Call = self._unloaded if model is None else self._native if writes else self._module
+        self.kept: list[torch.Tensor] = []
+
+    def handle(self, message: dict[str, Any]) -> dict[str, Any]:
+        operation = {
+            "load": self._load,
+            "weights": self._weights,
+            "call": self._calls,
+            "recopy": self._recopy,
+        }
+        return operation[message["op"]](message) or {"ok": True}
+
+    def _load(self, message: dict[str, Any]) -> None:
+        torch.set_num_threads(message["threads"])
+        found = _import(self.entry)
+        if not hasattr(found, "ModelNew"):
+            raise Refused("the entry file defines no class ModelNew")
+        init = message["init"]
+        self.model = found.ModelNew(**init) if isinstance(init, dict) else found.ModelNew(*init)
+        self.model.train(message["training"])
+        self.call = self._native if message["interface"] == "native" else self._module
+        self._weights(message)
+
+    def _weights(self, message: dict[str, Any]) -> None:
+        state = {key: tensor_at(self.params, place) for key, place in message["weights"]}
+        self.model.load_state_dict(state)
+
+    def _calls(self, message: dict[str, Any]) -> None:
+        prepared = [
+            ([self._argument(a) for a in ins], [tensor_at(self.outputs, o) for o in outs])
+            for ins, outs in message["calls"]
+        ]
+        call, last = self.call, None
+        for inputs, outputs in prepared:
+            last = call(inputs, outputs)
+        if message.get("keep") and last is not None:
+            self.kept = last
+
+    def _argument(self, place: Spec) -> Any:
+        return place[1] if place[0] == "v" else tensor_at(self.inputs, place)
+
+    def _recopy(self, message: dict[str, Any]) -> None:
+        for source, place in zip(self.kept, message["outputs"]):
+            tensor_at(self.outputs, place).copy_(source)
+
+    def _native(self, inputs: list[Any], outputs: list[torch.Tensor]) -> None:
+        self.model.run(*inputs, tuple(outputs))
+
+    def _module(self, inputs: list[Any], outputs: list[torch.Tensor]) -> list[torch.Tensor]:
+        results = list(tensors_of(self.model(*inputs)))
+        if len(results) != len(outputs):
+            raise Refused(f"it returns {len(results)} tensors, the reference {len(outputs)}")
+        for result, out in zip(results, outputs):
+            if result.shape != out.shape or result.dtype != out.dtype:
+                raise Refused(
+                    f"it returns {result.dtype} {list(result.shape)}, the reference {out.dtype} {list(out.shape)}"
+                )
+            out.copy_(result)
+        return results
+
+    def _unloaded(self, inputs: list[Any], outputs: list[torch.Tensor]) -> None:
+        raise Refused("nothing is loaded")
+
+
+def tensors_of(value: Any) -> Iterator[torch.Tensor]:
+    """The tensors of a nest of tuples, lists and dicts, in order."""
+    if isinstance(value, torch.Tensor):
+        yield value
+    elif isinstance(value, tuple | list):
+        for item in value:
+            yield from tensors_of(item)
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from tensors_of(item)
+
+
+def _import(entry: str) -> Any:
+    sys.path.insert(0, os.path.dirname(entry))
+    location = importlib.util.spec_from_file_location("candidate_entry", entry)
+    if location is None or location.loader is None:
+        raise Refused(f"{os.path.basename(entry)} is not a Python file")
+    module = importlib.util.module_from_spec(location)
+    sys.modules["candidate_entry"] = module
+    location.loader.exec_module(module)
+    return module
+
+
+def steady_allocator() -> None:
+    """Keep freed memory instead of giving it back to the kernel at every call: page faults would be charged to whoever allocates
+    its outputs, which is eager PyTorch."""
+    from kerf.sandbox.linux import libc
+
+    if hasattr(libc(), "mallopt"):
+        libc().mallopt(M_MMAP_MAX, 0)
+        libc().mallopt(M_TRIM_THRESHOLD, (1 << 31) - 1)
