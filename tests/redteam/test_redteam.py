@@ -45,5 +45,5 @@ def test_the_corpus_is_as_wide_as_it_says() -> None:
 def test_an_entry_without_a_header_is_named(tmp_path: Path) -> None:
     (tmp_path / "attacks").mkdir()
     (tmp_path / "attacks" / "X.py").write_text("class ModelNew: ...\n")
-    with pytest.raises(KerfError, match="X.py: the header lacks # id:"):
+    with pytest.raises(KerfError, match=r"X\.py: the header lacks # id:"):
         redteam.read_corpus(tmp_path)

@@ -270,7 +270,7 @@ def fake_cost(namespace: Any) -> Cost | None:
 def _check_memory(file: ProblemFile, namespace: Any) -> None:
     have = available_memory()
     if (
-        _static_bytes(namespace) < have // 64
+        static_bytes(namespace) < have // 64
     ):  # temporaries are not 64 times larger; a fake pass over a network takes seconds
         return
     found = fake_cost(namespace)
@@ -282,7 +282,7 @@ def _check_memory(file: ProblemFile, namespace: Any) -> None:
         )
 
 
-def _static_bytes(namespace: Any) -> int:
+def static_bytes(namespace: Any) -> int:
     """Bytes of inputs and parameters; 0 where they cannot be made without real values."""
     try:
         with seeded(0):

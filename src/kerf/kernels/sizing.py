@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from kerf.core.types import KerfError
 from kerf.kernels import problem_file
 from kerf.kernels.cost import Cost, flat_tensors
-from kerf.kernels.problem import fake_cost
+from kerf.kernels.problem import fake_cost, static_bytes
 
 if TYPE_CHECKING:
     from kerf.kernels.problem import KernelProblem
@@ -91,6 +91,8 @@ def _shrunk(
     chosen: dict[str, int] = {}
     now = _cost_at(file, fixed)
     if now is None:
+        if 0 < static_bytes(problem_file.execute(file, fixed)) <= max_bytes:
+            return {}  # small, and only a real run shows its cost, or why it does not run
         raise KerfError(
             f"{file.where}: its cost cannot be found without running it, so it cannot be shrunk automatically. Use --set."
         )
