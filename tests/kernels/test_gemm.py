@@ -213,3 +213,13 @@ def test_neighbours_of_the_result_are_left_to_others() -> None:
     assert isinstance(contract, Contract)
     turned = Map(Buffer("o", (8, 8), DType.F32), contract.axes, load(contract.out, J, I))
     assert not TEMPLATE.accepts(Group("g", (contract, turned), group.inputs, (turned.out,)))
+
+
+@pytest.mark.parametrize("dtype", [DType.F32, DType.F64], ids=str)
+@pytest.mark.parametrize("parallel", ["m", "n", "grid", "k", "batch"])
+def test_threads_share_the_work_not_the_scratch(dtype: DType, parallel: str) -> None:
+    group = matmul(37, 41, 150, batch=2, ta=True, dtype=dtype, epilogue="bias")
+    inputs = draw(group)
+    choices = {"parallel": parallel, "algorithm": "panel", "mr": 4, "nv": 1, "pack_a": True, "pack_b": True}
+    want = expect(group, inputs, ta=True, epilogue="bias")
+    check(group, want, inputs, 150, choices=choices, threads=3)

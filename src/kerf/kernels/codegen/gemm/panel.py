@@ -18,6 +18,10 @@ from kerf.kernels.codegen.template import Emitted, Packed
 from kerf.kernels.schedule import Value
 from kerf.kernels.targets.cpu import Chip
 
+WHOLE = (
+    16  # regions of scratch begin at multiples of this many elements: whole cache lines in either precision
+)
+
 
 def emit(p: Problem, choices: Mapping[str, Value], chip: Chip, threads: int, symbol: str) -> Emitted:
     plan = make(p, choices, chip, threads)
@@ -61,8 +65,7 @@ class _Writer:
 
     @property
     def part_room(self) -> int:
-        per_line = LINE // self.p.acc.bytes
-        return sum(rounded(room, per_line) for room in (self.a_room, self.b_room, self.sums_room))
+        return sum(rounded(room, WHOLE) for room in (self.a_room, self.b_room, self.sums_room))
 
     # ---------------------------------------------------------------- the whole
 
@@ -189,7 +192,7 @@ class _Writer:
             "/* One thread's part of the result. */",
             f"static void {self.s}_part({self.sig.parameters}, {self.acc} *restrict room,",
             "        long z0, long z1, long m0, long m1, long n0, long n1, long k0, long k1) {",
-            f"    {self.acc} *pa = room, *pb = pa + {rounded(self.a_room, 16)}, *sums = pb + {rounded(self.b_room, 16)};",
+            f"    {self.acc} *pa = room, *pb = pa + {rounded(self.a_room, WHOLE)}, *sums = pb + {rounded(self.b_room, WHOLE)};",
             "    (void)pa; (void)pb; (void)sums;",
             "    for (long z = z0; z < z1; ++z)",
             f"    for (long jc = n0; jc < n1; jc += {plan.nc}) {{",
@@ -302,7 +305,7 @@ class _Writer:
             lines.append(f"    {self._run(['0', 'Z', '0', 'M', '0', 'N', '0', 'K'], '0')}")
         else:
             lines += [
-                f"#pragma omp parallel for schedule(static, 1) num_threads({plan.parts})",
+                "#pragma omp parallel for schedule(static, 1) num_threads(threads)",
                 f"    for (long part = 0; part < {plan.parts}; ++part) {{",
                 *self._ranges(),
                 f"        {self._run(self._bounds(), 'part')}",
@@ -362,7 +365,7 @@ class _Writer:
     def _add_up(self) -> list[str]:
         """Parts of k: their sums are added and stored, row by row."""
         p, plan, step = self.p, self.plan, self.sums_step
-        layers = rounded(self.a_room, 16) + rounded(self.b_room, 16)
+        layers = rounded(self.a_room, WHOLE) + rounded(self.b_room, WHOLE)
         rows = p.z.extent * p.m.extent
         busy = min(plan.parts, ceil(p.k.extent / plan.kc))
         used = [i for i in range(plan.parts) if _has_work(i, plan.parts, ceil(p.k.extent / plan.kc))]
@@ -370,7 +373,7 @@ class _Writer:
         add = " + ".join(f"other[{(i - first) * self.part_room}L + n]" for i in rest)
         return [
             f"    /* {busy} parts of the sum over k, added up. */",
-            f"#pragma omp parallel for schedule(static) num_threads({plan.parts})",
+            "#pragma omp parallel for schedule(static) num_threads(threads)",
             f"    for (long row = 0; row < {rows}; ++row) {{",
             f"        {self.acc} *sum = ({self.acc} *)scratch + {layers + first * self.part_room}L + row * {step};",
             *(

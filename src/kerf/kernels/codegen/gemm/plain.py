@@ -10,7 +10,7 @@ from kerf.kernels.codegen.template import Emitted
 
 def emit(p: Problem, threads: int, symbol: str) -> Emitted:
     sig, acc = Signature(p), CTYPE[p.acc]
-    team = [f"#pragma omp parallel for schedule(static) num_threads({threads})"] if threads > 1 else []
+    team = ["#pragma omp parallel for schedule(static) num_threads(threads)"] if threads > 1 else []
     rows = p.z.extent * p.m.extent
     code = [
         f"static void {symbol}({sig.parameters}, char *restrict scratch, int threads) {{",

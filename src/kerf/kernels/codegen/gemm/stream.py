@@ -69,11 +69,7 @@ class _Stream:
         return CTYPE[self.p.acc]
 
     def _team(self) -> list[str]:
-        return (
-            [f"#pragma omp parallel for schedule(static) num_threads({self.threads})"]
-            if self.threads > 1
-            else []
-        )
+        return ["#pragma omp parallel for schedule(static) num_threads(threads)"] if self.threads > 1 else []
 
     def _open(self) -> list[str]:
         return [
