@@ -274,14 +274,35 @@ def linear(load: Load, buffer: Buffer) -> Affine | None:
 
 def within(load: Load, buffer: Buffer, extents: Mapping[str, int]) -> bool:
     """Is every index provably inside its own dimension, for loop variables below `extents`?"""
-    for index, n in zip(load.index, buffer.shape, strict=True):
-        form = affine(index)
-        if form is None or not form.coefficients.keys() <= extents.keys():
-            return False
-        ends = [c * (extents[a] - 1) for a, c in form.coefficients.items()]
-        if form.offset + sum(e for e in ends if e < 0) < 0 or form.offset + sum(e for e in ends if e > 0) >= n:
-            return False
-    return True
+    ranges = (index_range(index, extents) for index in load.index)
+    return all(r is not None and r[0] >= 0 and r[1] < n for r, n in zip(ranges, buffer.shape, strict=True))
+
+
+def index_range(e: Expr, extents: Mapping[str, int]) -> tuple[int, int] | None:
+    """The least and greatest value that an index expression can take (perhaps not tight), or None if unknown."""
+    if isinstance(e, Const):
+        return int(e.value), int(e.value)
+    if isinstance(e, Index):
+        return (0, extents[e.axis] - 1) if e.axis in extents else None
+    if not isinstance(e, Apply) or e.op not in ("add", "sub", "mul", "neg", "floordiv", "mod", "min", "max"):
+        return None
+    parts = [index_range(a, extents) for a in e.args]
+    if any(p is None for p in parts):
+        return None
+    (a, b), (c, d) = parts[0] or (0, 0), parts[-1] or (0, 0)
+    if e.op in ("floordiv", "mod"):
+        return (
+            None
+            if c != d or c <= 0
+            else (a // c, b // c)
+            if e.op == "floordiv"
+            else (0, min(b, c - 1) if a >= 0 else c - 1)
+        )
+    corners = {
+        "add": (a + c, b + d), "sub": (a - d, b - c), "mul": (a * c, a * d, b * c, b * d), "neg": (-b, -a),
+        "min": (min(a, c), min(b, d)), "max": (max(a, c), max(b, d)),
+    }[e.op]  # fmt: skip
+    return min(corners), max(corners)
 
 
 # ---------------------------------------------------------------- ops

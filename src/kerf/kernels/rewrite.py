@@ -28,12 +28,10 @@ from kerf.kernels.ir import (
     Reduce,
     Role,
     Scan,
-    affine,
     apply,
     const_index,
     exprs_of,
     linear,
-    outputs_of,
     reads_of,
     rename_axes,
     transform,
@@ -333,7 +331,9 @@ def _without_product(program: Program, k: int, made: tuple[Op, ...], op: Reduce)
 def _summed_early(program: Program, op: Reduce) -> tuple[Op, ...] | None:
     for load in dict.fromkeys(e for e in walk(op.value) if isinstance(e, Load)):
         product = program.producer(load.buffer)
-        if not isinstance(product, Contract) or len(program.consumers(load.buffer)) != 1:
+        if not isinstance(product, Contract) or product.out.role is not Role.TEMP:
+            continue
+        if len(program.consumers(load.buffer)) != 1:
             continue
         split = _split_linear(op.value, load)
         if split is not None and _plain_index(load, op):
@@ -509,5 +509,3 @@ RULES: tuple[Rule, ...] = (
     sum_before_contracting,
     reshape_into_producer,
 )
-
-__all__ = ["RULES", "affine", "bounds", "folded", "outputs_of", "simplify"]
