@@ -151,7 +151,7 @@ class _Writer:
                  "    long r = 0;"]  # fmt: skip
         for size in self._tiles():
             step = f"for (; r + {size} <= n; r += {size})" if size == self.rows else f"if (n - r == {size})"
-            lines.append(f"    {step} {s}_tile{size}x{self.vectors}(k, a + r * lda, lda, panel, {self.width}, c + r * {self.row}, {self.row}, add);")
+            lines.append(f"    {step} {s}_tile{size}x{self.vectors}(k, a + r * lda, lda, panel, {self.width}, c + r * {self.width}, {self.width}, add);")
         return "\n".join([*lines, "}", ""])
 
     def _gates(self) -> str:
@@ -225,15 +225,15 @@ class _Writer:
         source, k, along, across = self._source(layer)
         time = f"{self.T - 1} - s" if d else "s"
         bias, apart = (f"{pointer(b_ih)} + p * {self.width}", f"{pointer(b_ih)} + {self.row} + p * {self.wide}") if b_ih else ("0", "0")
-        own = "own" if self.cell.apart else "inner"
-        target = f"own + b0 * {self.row} + p * {self.width}" if self.cell.apart else f"x + b0 * {self.row} + p * {self.width}"
+        place = f"p * {self.B * self.width}L"  # rows of one panel lie together: a stride of all gates would collide in the cache
+        target = f"{'own' if self.cell.apart else 'x'} + {place} + b0 * {self.width}"
         cells = f"cells + b * {self.H_pad} + p * {self.wide}" if self.cell.memory else "0"
-        y = f"{own} + b * {self.row} + p * {self.width}" if self.cell.apart else "0"
+        y = f"own + {place} + b * {self.width}" if self.cell.apart else "0"
         lines = [f"    {{ /* layer {layer}, {'backwards' if d else 'forwards'} */", *self._load_state(number),
                  f"        for (long s0 = 0; s0 < {self.T}; s0 += {self.block}) {{",
                  f"            const long steps = KF_MIN_L({self.T} - s0, {self.block});",
                  "            for (long p = p0; p < p1; p++) for (long s = s0; s < s0 + steps; s++)",
-                 f"                {self.symbol}_product(b1 - b0, {k}, {source} + ({time}) * {along}L + b0 * {across}, {across}, {pointer(w_ih)} + p * {k * self.width}L, inner + ((s - s0) * {self.B} + b0) * {self.row}L + p * {self.width}, 0);",
+                 f"                {self.symbol}_product(b1 - b0, {k}, {source} + ({time}) * {along}L + b0 * {across}, {across}, {pointer(w_ih)} + p * {k * self.width}L, inner + (s - s0) * {self.B * self.row}L + {place} + b0 * {self.width}, 0);",
                  "            for (long s = s0; s < s0 + steps; s++) {",
                  f"                const float *const h = states + (s % 2) * {self.B * self.H_pad}L;",
                  f"                float *const next = states + ((s + 1) % 2) * {self.B * self.H_pad}L, *const x = inner + (s - s0) * {self.B * self.row}L;",
@@ -241,7 +241,7 @@ class _Writer:
                  "                for (long p = p0; p < p1; p++) {",
                  f"                    {self.symbol}_product(b1 - b0, {self.H}, h + b0 * {self.H_pad}, {self.H_pad}, {pointer(w_hh)} + p * {self.H * self.width}L, {target}, {0 if self.cell.apart else 1});",
                  "                    for (long b = b0; b < b1; b++) {",
-                 f"                        {self.symbol}_gates(x + b * {self.row} + p * {self.width}, {y}, {bias}, {apart}, h + b * {self.H_pad} + p * {self.wide}, {cells}, next + b * {self.H_pad} + p * {self.wide});",
+                 f"                        {self.symbol}_gates(x + {place} + b * {self.width}, {y}, {bias}, {apart}, h + b * {self.H_pad} + p * {self.wide}, {cells}, next + b * {self.H_pad} + p * {self.wide});",
                  *self._store(layer, d), "                    }", "                }", *self._sync(" " * 16), "            }", "        }",
                  *self._store_states(number), *self._sync("        "), "    }"]  # fmt: skip
         return lines
