@@ -13,6 +13,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -113,10 +114,8 @@ class Worker:
         if not self.alive:
             return 0
         self.alive = False
-        try:
+        with suppress(ProcessLookupError):  # already gone: the status says how
             os.kill(self.pid, signal.SIGKILL)
-        except OSError:
-            pass  # already gone: the status below says how
         status = self.reap(self.pid)
         self.channel.close()
         self.outputs.close()

@@ -8,16 +8,22 @@ zero or a constant never fits in it where the reference is not one, and it follo
 from __future__ import annotations
 
 import copy
+import ctypes
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
 from typing import Any
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from kerf.core.types import KerfError
 from kerf.kernels.referee.worker import tensors_of
+from kerf.kernels.targets.cpu import native
+from kerf.toolchain.compilers import compile_library, native_flags
 
 MULTIPLE, MULTIPLE_NARROW = 16.0, 4.0  # for 32- and 64-bit floats; for 16-bit ones, whose rounding dominates
 NEAR = 4  # a magnitude with few elements also looks this many powers of two upwards
@@ -318,44 +324,90 @@ def _smoothed(worst: torch.Tensor, counts: torch.Tensor, dtype: torch.dtype, mul
 
 def compare(answer: torch.Tensor, expected: Expected, slack: float = 1.0) -> Verdict:
     """Judge one output. NaN and infinities must be where the reference has them."""
-    if answer.shape != expected.value.shape and not answer.is_complex():
-        return Verdict(
-            False, math.inf, 0.0, f"shape {list(answer.shape)} instead of {list(expected.value.shape)}"
-        )
     if expected.table is None:
         return _compare_integer(answer, expected)
     if answer.is_complex():
         answer = torch.view_as_real(answer)
-    wide = answer if answer.dtype in (torch.float32, torch.float64) else answer.float()
-    tolerance = expected.table.to(expected.value.dtype)[exponent(expected.value).long()] * slack
-    error = (wide - expected.value).abs()
-    bad_kind = _category(wide) != _category(expected.value.to(expected.dtype).to(wide.dtype))
-    excess = torch.where(torch.isfinite(error), error / tolerance, torch.zeros((), dtype=error.dtype))
-    if expected.free is not None:
-        bad_kind &= ~expected.free
-        excess = torch.where(expected.free, torch.zeros((), dtype=excess.dtype), excess)
-    if bool(bad_kind.any()):
-        at = int(torch.nonzero(bad_kind.flatten())[0])
+    if answer.shape != expected.value.shape:
         return Verdict(
-            False,
-            math.inf,
-            0.0,
-            f"element {at} is {float(wide.flatten()[at])}, expected {float(expected.value.flatten()[at])} ({_share(bad_kind)})",
+            False, math.inf, 0.0, f"shape {list(answer.shape)} instead of {list(expected.value.shape)}"
         )
-    return _worst(wide, expected, error, tolerance, excess)
+    wide = answer if answer.dtype in (torch.float32, torch.float64) else answer.float()
+    found = _fast(wide, expected, slack) or _careful(wide, expected, slack)
+    return found.verdict(wide, expected.value)
 
 
-def _worst(
-    wide: torch.Tensor, expected: Expected, error: torch.Tensor, tolerance: torch.Tensor, excess: torch.Tensor
-) -> Verdict:
-    if excess.numel() == 0:
-        return Verdict(True, 0.0, 0.0)
-    at = int(excess.argmax())
-    off, allowed = float(error.flatten()[at]), float(tolerance.flatten()[at])
-    if float(excess.flatten()[at]) <= 1.0:
-        return Verdict(True, off, allowed)
-    text = f"element {at} is {float(wide.flatten()[at]):.8g}, expected {float(expected.value.flatten()[at]):.8g}: off by {off:.3g}, tolerance {allowed:.3g} ({_share(excess > 1)})"
-    return Verdict(False, off, allowed, text)
+@dataclass(frozen=True)
+class _Found:
+    """The worst element, in units of its tolerance, and how many are beyond theirs or not finite where they should be."""
+
+    share: float
+    at: int
+    error: float
+    tolerance: float
+    beyond: int
+    odd: int
+    first_odd: int
+
+    def verdict(self, answer: torch.Tensor, value: torch.Tensor) -> Verdict:
+        n, at = answer.numel(), self.first_odd if self.odd else self.at
+        if not self.odd and not self.beyond:
+            return Verdict(True, self.error, self.tolerance)
+        said = f"element {at} is {float(answer.flatten()[at]):.8g}, expected {float(value.flatten()[at]):.8g}"
+        if self.odd:
+            return Verdict(False, math.inf, 0.0, f"{said} ({self.odd} of {n} elements)")
+        text = (
+            f"{said}: off by {self.error:.3g}, tolerance {self.tolerance:.3g} ({self.beyond} of {n} elements)"
+        )
+        return Verdict(False, self.error, self.tolerance, text)
+
+
+@cache
+def _library() -> ctypes.CDLL | None:
+    """compare.c, compiled once a machine; None without a compiler (then torch does the same in ten passes)."""
+    chip = native()
+    try:
+        build = compile_library(
+            (files(__package__) / "compare.c").read_text(), native_flags(chip.machine, chip.vector_bits)
+        )
+    except KerfError:
+        return None
+    return ctypes.CDLL(str(build.library)) if build.library else None
+
+
+def _fast(answer: torch.Tensor, expected: Expected, slack: float) -> _Found | None:
+    library, value, free = _library(), expected.value, expected.free
+    if (
+        library is None
+        or answer.dtype != torch.float32
+        or value.dtype != torch.float32
+        or expected.table is None
+    ):
+        return None
+    answer, value, table = answer.contiguous(), value.contiguous(), expected.table.float()
+    result = (ctypes.c_double * 7)()
+    at = [ctypes.c_void_p(t.data_ptr()) for t in (answer, value, table)]
+    mask = ctypes.c_void_p(free.contiguous().data_ptr() if free is not None else None)
+    limit = ctypes.c_double(torch.finfo(expected.dtype).max)
+    library.compare_f32(*at, mask, ctypes.c_long(answer.numel()), ctypes.c_double(slack), limit, result)
+    share, index, error, tolerance, beyond, odd, first = result
+    return _Found(share, int(index), error, tolerance, int(beyond), int(odd), int(first))
+
+
+def _careful(answer: torch.Tensor, expected: Expected, slack: float) -> _Found:
+    """The same in torch, for float64."""
+    value, free = expected.value.to(answer.dtype), expected.free
+    assert expected.table is not None
+    tolerance = expected.table.to(answer.dtype)[exponent(value).long()] * slack
+    error = (answer - value).abs()
+    odd = _category(answer) != _category(value.to(expected.dtype).to(answer.dtype))
+    share = torch.where(torch.isfinite(error), error / tolerance, torch.zeros_like(error))
+    if free is not None:
+        odd, share = odd & ~free, share.masked_fill(free, 0.0)
+    at = int(share.argmax()) if share.numel() else 0
+    worst = [float(t.flatten()[at]) if t.numel() else 0.0 for t in (share, error, tolerance)]
+    first = int(odd.flatten().to(torch.uint8).argmax()) if bool(odd.any()) else -1
+    return _Found(worst[0], at, worst[1], worst[2], int((share > 1).sum()), int(odd.sum()), first)
 
 
 def _share(bad: torch.Tensor) -> str:

@@ -6,6 +6,7 @@ from one set."""
 
 from __future__ import annotations
 
+import ctypes
 import random
 from collections.abc import Sequence
 from typing import Any
@@ -69,6 +70,6 @@ def _spliced(flats: Sequence[Any], like: torch.Tensor, grain: int, rng: random.R
     units = flat.numel() // grain
     cuts = sorted({rng.randrange(1, units) for _ in range(CUTS)} if units > 1 else set())
     for a, b in zip([0, *cuts], [*cuts, units]):
-        source = rng.choice(flats)
-        flat[a * grain : b * grain] = source[a * grain : b * grain]
+        start, size = a * grain * flat.element_size(), (b - a) * grain * flat.element_size()
+        ctypes.memmove(flat.data_ptr() + start, rng.choice(flats).data_ptr() + start, size)
     return out

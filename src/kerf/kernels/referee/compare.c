@@ -1,0 +1,39 @@
+/* One pass over an output: how far each element is from the reference, in units of its tolerance.
+   `table`: tolerance by float32 exponent of the reference; `freely`: elements that may be anything (or NULL).
+   result: {worst error / tolerance, its index, its error, its tolerance, elements beyond, elements whose NaN or infinity differs, first such}. */
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+static inline uint32_t bits(float x) { uint32_t u; memcpy(&u, &x, 4); return u; }
+
+void compare_f32(const float *answer, const float *value, const float *table, const uint8_t *freely, long n, double slack, double limit, double *result) {
+    double worst = -1, worst_error = 0, worst_tolerance = 0;
+    long at = 0, beyond = 0, odd = 0, first_odd = -1;
+    const float strongest = (float)limit; /* the largest finite value of the storage type: the reference beyond it counts as infinite */
+    for (long begin = 0; begin < n; begin += 1024) {
+        long end = begin + 1024 < n ? begin + 1024 : n;
+        float most = 0;
+        int strange = 0;
+        for (long i = begin; i < end; i++) {
+            uint32_t v = bits(value[i]);
+            float share = fabsf(answer[i] - value[i]) / table[(v >> 23) & 255];
+            strange |= ((v >> 23) & 255) == 255 || ((bits(answer[i]) >> 23) & 255) == 255 || fabsf(value[i]) > strongest;
+            most = share > most ? share : most;
+        }
+        if (!strange && !freely && most <= worst * slack && most <= slack) continue;
+        for (long i = begin; i < end; i++) {
+            if (freely && freely[i]) continue;
+            float a = answer[i], v = value[i];
+            if (fabsf(v) > strongest) v = copysignf(INFINITY, v);
+            int ka = isnan(a) ? 1 : isinf(a) ? (a > 0 ? 2 : 3) : 0, kv = isnan(v) ? 1 : isinf(v) ? (v > 0 ? 2 : 3) : 0;
+            if (ka != kv) { if (first_odd < 0) first_odd = i; odd++; continue; }
+            if (ka) continue;
+            double error = fabs((double)a - v), tolerance = table[(bits(v) >> 23) & 255] * slack, share = error / tolerance;
+            beyond += share > 1;
+            if (share > worst) { worst = share; at = i; worst_error = error; worst_tolerance = tolerance; }
+        }
+    }
+    result[0] = worst < 0 ? 0 : worst; result[1] = at; result[2] = worst_error; result[3] = worst_tolerance;
+    result[4] = beyond; result[5] = odd; result[6] = first_odd;
+}
