@@ -29,7 +29,7 @@ def decisions(p: Problem, chip: Chip, threads: int) -> tuple[Decision, ...]:
         *sizes("mc", HEIGHTS, _height(p, chip), p.m.extent),
         *sizes("nc", WIDTHS, _width(p, chip), p.n.extent),
         Decision("unroll", (1, 2, 4, 8), 4 if mr * nv <= 8 else 1),
-        Decision("prefetch", (0, 4, 8, 16, 32), 16 if can_be_weights(p, p.right) else 8),
+        Decision("prefetch", (0, 4, 8, 16, 32), 16),
         Decision("order", ("columns", "rows"), "rows" if p.k.extent < 16 else "columns"),
     ]
     if can_be_direct(p, p.left, columns=False):
@@ -93,14 +93,15 @@ def _nearest(options: tuple[int, ...], most: float) -> int:
 
 def _depth(p: Problem, chip: Chip) -> int:
     """Deep blocks save passes over the result. A panel of B then outgrows the L1 cache but still streams from L2; where B is
-    copied in each call, half the depth keeps the copy near."""
-    resident = can_be_weights(p, p.right)
-    return _nearest(DEPTHS, chip.l2_bytes / (128 if resident else 256) / p.acc.bytes)
+    copied in each call for few rows, half the depth keeps the copy near."""
+    deep = chip.l2_bytes // 128 // p.acc.bytes
+    often = can_be_weights(p, p.right) or (p.k.extent >= deep and p.m.extent >= deep // 2)
+    return _nearest(DEPTHS, deep if often else deep / 2)
 
 
 def _height(p: Problem, chip: Chip) -> int:
-    """Rows that reuse a panel of B before it leaves L2; as many as would fill L2 at half the usual depth of a panel."""
-    return _nearest(HEIGHTS, chip.l2_bytes / 1024 / p.acc.bytes)
+    """Rows that reuse a panel of B before it leaves L2; more than fit beside it, because A streams too."""
+    return _nearest(HEIGHTS, chip.l2_bytes / 512 / p.acc.bytes)
 
 
 def _width(p: Problem, chip: Chip) -> int:
