@@ -63,7 +63,9 @@ def choose(g: Geometry, budget: int, element: int, tile: int, threads: int, batc
         block[axis] = max(1, min(extent[axis], _within(budget // each, reach, axis, block)))
         if block[axis] < extent[axis]:
             break
-    return _balanced(Blocking(extent, (block[0], block[1], block[2], block[3]), reach), g.groups, threads, 4 * tile)
+    return _balanced(
+        Blocking(extent, (block[0], block[1], block[2], block[3]), reach), g.groups, threads, 4 * tile
+    )
 
 
 def _within(elements: int, reach: Quad, axis: int, block: list[int]) -> int:

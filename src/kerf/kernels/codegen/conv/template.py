@@ -31,6 +31,11 @@ class ConvTemplate:
         g, element = geometry(group), _conv(group).out.dtype.compute.bytes
         rows, vectors = default_tile(g.group_filters, chip)
         budget = max(chip.l2_bytes // 2 >> 10, 64)
+        band = (
+            max(min(chip.l2_bytes * 2, chip.l3_bytes // 8) >> 10, budget)
+            if _heavy(g, element, chip)
+            else budget
+        )
         algorithm, points = default_algorithm(g, chip, element)
         tiled = winograd.tile_geometry(g, points) if algorithm == "winograd" else g
         return (
@@ -41,7 +46,7 @@ class ConvTemplate:
                 "rows", tuple(sorted({rows, *(even_rows(g.group_filters, r) for r in range(1, 17))})), rows
             ),
             Decision("vectors", tuple(range(1, 9)), vectors),
-            Decision("band_kb", tuple(sorted({budget, 64, 128, 256, 512, 1024})), budget),
+            Decision("band_kb", tuple(sorted({band, 64, 128, 256, 512, 1024, 2048, 4096})), band),
             Decision("strip_kb", tuple(sorted({budget, 64, 128, 256, 512})), budget),
             Decision("filters_outer", (True, False), True),
             Decision("slide_rows", (1, 2, 3, 4, 6, 8), _slide(g, chip)),
@@ -111,6 +116,11 @@ def _algorithms(g: Geometry) -> tuple[str, ...]:
         *(("winograd",) if winograd.sizes(g) else ()),
         *(("depthwise",) if depthwise.legal(g) else ()),
     )
+
+
+def _heavy(g: Geometry, element: int, chip: Chip) -> bool:
+    """Weights that would be read again from beyond the second cache for every block: better fewer, larger blocks."""
+    return g.filters * g.group_channels * g.taps * element > chip.l2_bytes // 2
 
 
 def _collapsed(g: Geometry) -> Geometry:
