@@ -10,7 +10,12 @@ from kerf.kernels.codegen.standalone import standalone
 from kerf.kernels.ir import Attention, Axis, Buffer, Const, DType, Group, Index, Load, Map, Role, apply
 from kerf.kernels.targets.cpu import native
 
-KINDS = {torch.float32: DType.F32, torch.bfloat16: DType.BF16, torch.float16: DType.F16, torch.bool: DType.BOOL}
+KINDS = {
+    torch.float32: DType.F32,
+    torch.bfloat16: DType.BF16,
+    torch.float16: DType.F16,
+    torch.bool: DType.BOOL,
+}
 TOLERANCE = {torch.float32: 4e-6, torch.bfloat16: 1.6e-2, torch.float16: 2e-3}
 
 
@@ -23,7 +28,13 @@ def attended(tensors, scale, causal=False, weighting="softmax", tail=False):
         axes = tuple(Axis(f"a{k}", n) for k, n in enumerate(out.shape))
         here = tuple(Index(a.name) for a in axes)
         added = Load("q", (*here[:3], Const(0, DType.I64)), DType.F32)
-        ops.append(Map(out := Buffer("y", out.shape, out.dtype, Role.OUTPUT), axes, apply("add", Load("o", here, DType.F32), added)))
+        ops.append(
+            Map(
+                out := Buffer("y", out.shape, out.dtype, Role.OUTPUT),
+                axes,
+                apply("add", Load("o", here, DType.F32), added),
+            )
+        )
     return Group("g", tuple(ops), buffers, (out,))
 
 
@@ -46,7 +57,9 @@ def draw(B, H, Hk, L, S, E, Ev, dtype=torch.float32):
 
 
 def check(tensors, options, choices=None, threads=1):
-    (out,) = standalone(attended(tensors, **options), choices, threads=threads, template=TEMPLATE).call(list(tensors.values()))
+    (out,) = standalone(attended(tensors, **options), choices, threads=threads, template=TEMPLATE).call(
+        list(tensors.values())
+    )
     expected = reference(tensors, **options)
     tolerance = TOLERANCE[out.dtype] * max(1, expected.nan_to_num().abs().max().item())
     torch.testing.assert_close(out.double(), expected, rtol=tolerance, atol=tolerance, equal_nan=True)
@@ -58,10 +71,21 @@ def test_any_attention_under_any_schedule(data):
     Hk, share = data.draw(st.sampled_from([(1, 1), (2, 1), (2, 3)]))
     L, S = data.draw(st.sampled_from([1, 7, 33, 131])), data.draw(st.sampled_from([1, 17, 64, 300]))
     E, Ev = data.draw(st.sampled_from([1, 17, 64])), data.draw(st.sampled_from([1, 16, 40, 96]))
-    tensors = draw(2, Hk * share, Hk, L, S, E, Ev, data.draw(st.sampled_from([torch.float32, torch.bfloat16, torch.float16])))
+    tensors = draw(
+        2,
+        Hk * share,
+        Hk,
+        L,
+        S,
+        E,
+        Ev,
+        data.draw(st.sampled_from([torch.float32, torch.bfloat16, torch.float16])),
+    )
     mask = data.draw(st.sampled_from([None, torch.bool, torch.float32]))
     if mask:
-        shape = [data.draw(st.sampled_from([1, n])) for n in (2, Hk * share, L, S)][data.draw(st.sampled_from([0, 2])) :]
+        shape = [data.draw(st.sampled_from([1, n])) for n in (2, Hk * share, L, S)][
+            data.draw(st.sampled_from([0, 2])) :
+        ]
         tensors["m"] = torch.rand(shape) > 0.2 if mask is torch.bool else torch.randn(shape)
         if mask is torch.bool:
             tensors["m"][..., 0] = True

@@ -11,7 +11,13 @@ from kerf.kernels.codegen.standalone import standalone
 from kerf.kernels.ir import Axis, Buffer, DType, Group, Index, Load, Map, Pool, Role, apply
 from kerf.kernels.targets.cpu import native
 
-KINDS = {torch.float32: DType.F32, torch.float64: DType.F64, torch.bfloat16: DType.BF16, torch.float16: DType.F16, torch.int64: DType.I64}
+KINDS = {
+    torch.float32: DType.F32,
+    torch.float64: DType.F64,
+    torch.bfloat16: DType.BF16,
+    torch.float16: DType.F16,
+    torch.int64: DType.I64,
+}
 MAX = {1: F.max_pool1d, 2: F.max_pool2d, 3: F.max_pool3d}
 AVG = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}
 
@@ -27,7 +33,21 @@ def pooled(x, kind, k, s, p, d, *, ceil=False, pad=True, divisor=None, indices=F
     t, shape = KINDS[x.dtype], tuple(expected[0].shape)
     out = Buffer("o", shape, t, Role.OUTPUT)
     where = Buffer("n", shape, DType.I64, Role.OUTPUT) if indices else None
-    ops = [Pool(out, "i", kind, tuple(k), tuple(s), tuple(p), tuple(d), ceil, pad, divisor if len(k) > 1 else None, where)]
+    ops = [
+        Pool(
+            out,
+            "i",
+            kind,
+            tuple(k),
+            tuple(s),
+            tuple(p),
+            tuple(d),
+            ceil,
+            pad,
+            divisor if len(k) > 1 else None,
+            where,
+        )
+    ]
     if tail:
         axes = tuple(Axis(f"a{j}", n) for j, n in enumerate(shape))
         here = tuple(Index(a.name) for a in axes)
@@ -56,13 +76,19 @@ def windows(draw):
 @given(windows(), st.data())
 def test_any_window_under_any_schedule(drawn, data):
     kind, k, s, p, d, shape = drawn
-    dtypes = [torch.float32, torch.float64] if kind == "avg" and len(k) == 3 else [torch.float32, torch.float64, torch.bfloat16]
+    dtypes = (
+        [torch.float32, torch.float64]
+        if kind == "avg" and len(k) == 3
+        else [torch.float32, torch.float64, torch.bfloat16]
+    )
     dtype = data.draw(st.sampled_from(dtypes if kind == "avg" else [*dtypes, torch.float16]))
     flags = {n: data.draw(st.booleans()) for n in ("ceil", "pad", "tail")}
     x = torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(dtype)
     group, (expected,) = pooled(x, kind, k, s, p, d, divisor=data.draw(st.sampled_from([None, 3])), **flags)
     threads = data.draw(st.sampled_from([1, 2]))
-    choices = {c.name: data.draw(st.sampled_from(c.choices)) for c in TEMPLATE.decisions(group, native(), threads)}
+    choices = {
+        c.name: data.draw(st.sampled_from(c.choices)) for c in TEMPLATE.decisions(group, native(), threads)
+    }
     (out,) = standalone(group, choices, threads=threads, template=TEMPLATE).call([x])
     torch.testing.assert_close(out, expected)
 
@@ -76,7 +102,10 @@ def test_nan_and_infinities_spread_as_in_torch(k):
     torch.testing.assert_close(out, expected, equal_nan=True, rtol=0, atol=0)
 
 
-@pytest.mark.parametrize("shape, k, d", [((2, 3, 41), [4], [3]), ((2, 2, 13, 18), [3, 2], [2, 1]), ((1, 2, 7, 9, 8), [2, 3, 3], [1, 1, 2])])
+@pytest.mark.parametrize(
+    "shape, k, d",
+    [((2, 3, 41), [4], [3]), ((2, 2, 13, 18), [3, 2], [2, 1]), ((1, 2, 7, 9, 8), [2, 3, 3], [1, 1, 2])],
+)
 def test_positions_of_the_maxima_with_ties_and_nan(shape, k, d):
     x = torch.randn(shape).mul(2).round()
     x.view(-1)[7] = torch.nan

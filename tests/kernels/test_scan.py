@@ -10,8 +10,20 @@ from kerf.kernels.codegen.standalone import standalone
 from kerf.kernels.ir import Axis, Buffer, Const, DType, Group, Index, Load, Map, Role, Scan, apply
 from kerf.kernels.targets.cpu import native
 
-KINDS = {torch.float32: DType.F32, torch.float64: DType.F64, torch.bfloat16: DType.BF16, torch.int64: DType.I64, torch.int32: DType.I32}
-TOLERANCE = {torch.float32: 6e-6, torch.float64: 1e-12, torch.bfloat16: 1.6e-2, torch.int64: 0, torch.int32: 0}
+KINDS = {
+    torch.float32: DType.F32,
+    torch.float64: DType.F64,
+    torch.bfloat16: DType.BF16,
+    torch.int64: DType.I64,
+    torch.int32: DType.I32,
+}
+TOLERANCE = {
+    torch.float32: 6e-6,
+    torch.float64: 1e-12,
+    torch.bfloat16: 1.6e-2,
+    torch.int64: 0,
+    torch.int32: 0,
+}
 TORCH = {"sum": torch.cumsum, "prod": torch.cumprod, "logsumexp": torch.logcumsumexp,
          "max": lambda x, d: torch.cummax(x, d)[0], "min": lambda x, d: torch.cummin(x, d)[0]}  # fmt: skip
 FIRST = {"sum": 0.0, "prod": 1.0, "logsumexp": -torch.inf, "max": -torch.inf, "min": torch.inf}
@@ -41,7 +53,9 @@ def _reference(x, kind, dim, reverse, exclusive):
     x = x.flip(dim) if reverse else x
     y = TORCH[kind](x, dim)
     if exclusive:
-        first = torch.full_like(y.narrow(dim, 0, 1), FIRST[kind] if y.is_floating_point() else int(FIRST[kind]))
+        first = torch.full_like(
+            y.narrow(dim, 0, 1), FIRST[kind] if y.is_floating_point() else int(FIRST[kind])
+        )
         y = torch.cat([first, y.narrow(dim, 0, y.shape[dim] - 1)], dim)
     return y.flip(dim) if reverse else y
 
@@ -50,22 +64,37 @@ def check(x, group, expected, choices=None, threads=1):
     (out,) = standalone(group, choices, threads=threads, template=TEMPLATE).call([x])
     size = expected.nan_to_num(0, 0, 0).abs().max().item() if expected.is_floating_point() else 1
     tolerance = TOLERANCE[x.dtype]
-    torch.testing.assert_close(out.to(expected.dtype), expected, rtol=tolerance, atol=tolerance * max(size, 1), equal_nan=True)
+    torch.testing.assert_close(
+        out.to(expected.dtype), expected, rtol=tolerance, atol=tolerance * max(size, 1), equal_nan=True
+    )
 
 
 @settings(max_examples=26, deadline=None, derandomize=True)
 @given(st.data())
 def test_any_scan_under_any_schedule(data):
     kind = data.draw(st.sampled_from(list(TORCH)))
-    dtype = data.draw(st.sampled_from([torch.float32, torch.float64, torch.bfloat16, *([torch.int64, torch.int32] if kind == "sum" else [])]))
-    shape = data.draw(st.sampled_from([(1,), (2111,), (3, 769), (31, 5, 17), (100, 1, 3), (5, 64, 1), (2, 9, 131)]))
+    dtype = data.draw(
+        st.sampled_from(
+            [
+                torch.float32,
+                torch.float64,
+                torch.bfloat16,
+                *([torch.int64, torch.int32] if kind == "sum" else []),
+            ]
+        )
+    )
+    shape = data.draw(
+        st.sampled_from([(1,), (2111,), (3, 769), (31, 5, 17), (100, 1, 3), (5, 64, 1), (2, 9, 131)])
+    )
     dim = data.draw(st.integers(0, len(shape) - 1))
     x = torch.randn(shape, generator=torch.Generator().manual_seed(1))
     x = (1 + x * 0.01 if kind == "prod" else x * 3).to(dtype)
     flags = {n: data.draw(st.booleans()) for n in ("reverse", "exclusive", "tail")}
     group, expected = scanned(x, kind, dim, doubled=kind != "prod" and data.draw(st.booleans()), **flags)
     threads = data.draw(st.sampled_from([1, 2]))
-    choices = {c.name: data.draw(st.sampled_from(c.choices)) for c in TEMPLATE.decisions(group, native(), threads)}
+    choices = {
+        c.name: data.draw(st.sampled_from(c.choices)) for c in TEMPLATE.decisions(group, native(), threads)
+    }
     check(x, group, expected, choices, threads)
 
 

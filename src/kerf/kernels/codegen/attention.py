@@ -28,14 +28,19 @@ class AttentionTemplate:
         op = tail.main
         assert isinstance(op, Attention)
         mask = group.buffer(op.mask).dtype if op.mask else DType.BOOL
-        return all(group.buffer(n).dtype in FLOATS for n in (op.q, op.k, op.v)) and mask in (*FLOATS, DType.BOOL)
+        return all(group.buffer(n).dtype in FLOATS for n in (op.q, op.k, op.v)) and mask in (
+            *FLOATS,
+            DType.BOOL,
+        )
 
     def decisions(self, group: Group, chip: Chip, threads: int) -> tuple[Decision, ...]:
         tiles = register_tiles(chip.registers)
         q, k = (group.buffer(n) for n in (_attention(group).q, _attention(group).k))
         rows = tuple(n for n in (16, 32, 64, 96, 192, 384) if n < 2 * max(q.shape[2], 16))
         keys = tuple(n for n in (64, 128, 256, 512) if n < 2 * max(k.shape[2], 64))
-        block_q = max(n for n in rows if n <= (96 if _attention(group).causal else 192))  # panels of keys are read seldom
+        block_q = max(
+            n for n in rows if n <= (96 if _attention(group).causal else 192)
+        )  # panels of keys are read seldom
         fits = [n for n in keys if 4 * n * (block_q + k.shape[3]) <= chip.l2_bytes // 2]
         shared = threads > 1 and k.shape[0] * k.shape[1] < 2 * threads
         return (
@@ -45,7 +50,9 @@ class AttentionTemplate:
             Decision("pack", ("head", "all"), "all" if shared else "head"),
         )
 
-    def emit(self, group: Group, choices: Mapping[str, Value], chip: Chip, threads: int, symbol: str) -> Emitted:
+    def emit(
+        self, group: Group, choices: Mapping[str, Value], chip: Chip, threads: int, symbol: str
+    ) -> Emitted:
         tail = split(group, Attention)
         assert tail is not None
         return _Writer(tail, choices, chip, threads, symbol).emit()
@@ -77,7 +84,9 @@ class Sizes:
 
 
 class _Writer:
-    def __init__(self, tail: Tail, choices: Mapping[str, Value], chip: Chip, threads: int, symbol: str) -> None:
+    def __init__(
+        self, tail: Tail, choices: Mapping[str, Value], chip: Chip, threads: int, symbol: str
+    ) -> None:
         self.tail, self.threads, self.symbol, self.lanes = tail, threads, symbol, chip.lanes
         self.group, self.op = tail.group, _attention(tail.group)
         self.q, self.k, self.v = (self.group.buffer(n) for n in (self.op.q, self.op.k, self.op.v))
@@ -94,13 +103,33 @@ class _Writer:
     def emit(self) -> Emitted:
         z = self.z
         extra = (z.Ev_pad // self.lanes) % self.vectors
-        code = [MACROS, vector_types(self.symbol, "float", self.lanes), transpose_function(self.symbol, self.lanes)]
-        code += [tile_function(self.symbol, z.rows, n, self.lanes) for n in dict.fromkeys([self.vectors, *([extra] if extra else [])])]
-        code += [self._pack_keys(), self._pack_values() if self.v_packed else "", self._softmax(), self._block(), self._kernel()]
+        code = [
+            MACROS,
+            vector_types(self.symbol, "float", self.lanes),
+            transpose_function(self.symbol, self.lanes),
+        ]
+        code += [
+            tile_function(self.symbol, z.rows, n, self.lanes)
+            for n in dict.fromkeys([self.vectors, *([extra] if extra else [])])
+        ]
+        code += [
+            self._pack_keys(),
+            self._pack_values() if self.v_packed else "",
+            self._softmax(),
+            self._block(),
+            self._kernel(),
+        ]
         pairs = z.L * z.S / (2 if self.op.causal else 1)
         moved = float(sum(b.bytes for b in (*self.group.inputs, *self.group.outputs)))
         scratch = self._own() * self.threads + self._head() * (z.B * z.Hk if self.all else self.threads)
-        return Emitted("\n".join(c for c in code if c), self.symbol, scratch, (), 2.0 * z.B * z.H * pairs * (z.E + z.Ev), moved)
+        return Emitted(
+            "\n".join(c for c in code if c),
+            self.symbol,
+            scratch,
+            (),
+            2.0 * z.B * z.H * pairs * (z.E + z.Ev),
+            moved,
+        )
 
     # ------------------------------------------------------------ scratch, in bytes
 
@@ -179,7 +208,11 @@ class _Writer:
         pointers = [f"const {CTYPE[b.dtype]} *restrict {pointer(b.name)}" for b in self.group.inputs]
         pointers += [f"{CTYPE[b.dtype]} *restrict {pointer(b.name)}" for b in self.group.outputs]
         limit = f"KF_MIN_L({z.S}, q0 + nq)" if self.op.causal else str(z.S)
-        values = "values" if self.v_packed else f"{pointer(self.v.name)} + (b * {z.Hk} + h / {z.H // z.Hk}) * {z.S * z.Ev}L"
+        values = (
+            "values"
+            if self.v_packed
+            else f"{pointer(self.v.name)} + (b * {z.Hk} + h / {z.H // z.Hk}) * {z.S * z.Ev}L"
+        )
         lines = [f"/* queries [q0, q0 + {z.block_q}) of head (b, h) */",
                  f"static void {s}_block({', '.join(pointers)}, const float *restrict keys, const float *restrict values, float *restrict own, long b, long h, long q0) {{",
                  f"    const long nq = KF_MIN_L({z.L} - q0, {z.block_q}), mq = (nq + {z.rows - 1}) / {z.rows} * {z.rows}, limit = {limit};",
@@ -195,7 +228,9 @@ class _Writer:
 
     def _first_row(self, column: str) -> str:
         """C of the first register tile whose queries may see key j0 + column."""
-        return f"KF_MAX_L(0L, (j0 + {column} - q0) / {self.z.rows} * {self.z.rows})" if self.op.causal else "0"
+        return (
+            f"KF_MAX_L(0L, (j0 + {column} - q0) / {self.z.rows} * {self.z.rows})" if self.op.causal else "0"
+        )
 
     def _own_arrays(self) -> list[str]:
         lines, at = [], 0
@@ -215,7 +250,10 @@ class _Writer:
     def _rows(self) -> list[str]:
         """Mask and weigh the scores, row by row."""
         z = self.z
-        lines = ["        for (long i = 0; i < nq; i++) {", f"            float *const s = scores + i * {z.block_k};"]
+        lines = [
+            "        for (long i = 0; i < nq; i++) {",
+            f"            float *const s = scores + i * {z.block_k};",
+        ]
         keys = "n"
         if self.op.causal:
             lines.append("            const long seen = KF_MIN_L(n, KF_MAX_L(q0 + i - j0 + 1, 0));")
@@ -254,7 +292,9 @@ class _Writer:
     def _store(self) -> list[str]:
         z = self.z
         weight = "1.0f" if self.op.weighting == "relu" else "1.0f / sums[i]"
-        body = self.tail.lines("y", ["b", "h", "(q0 + i)", "e"], f"((b * {z.H} + h) * {z.L} + q0 + i) * {z.Ev}L + e", " " * 12)
+        body = self.tail.lines(
+            "y", ["b", "h", "(q0 + i)", "e"], f"((b * {z.H} + h) * {z.L} + q0 + i) * {z.Ev}L + e", " " * 12
+        )
         return ["    for (long i = 0; i < nq; i++) {", f"        const float share = {weight};",
                 f"        for (long e = 0; e < {z.Ev}; e++) {{", f"            const float y = out[i * {z.Ev_pad} + e] * share;",
                 *body, "        }", "    }"]  # fmt: skip
@@ -269,7 +309,9 @@ class _Writer:
         call = f"{self.symbol}_block({names}, keys, values, own, b, h, q0);"
         if self.all:
             return "\n".join([*head, *self._pack_all(), *self._parallel_blocks(blocks, call), "}", ""])
-        pragma = "    #pragma omp parallel for num_threads(threads) schedule(static)\n" if self.threads > 1 else ""
+        pragma = (
+            "    #pragma omp parallel for num_threads(threads) schedule(static)\n" if self.threads > 1 else ""
+        )
         thread = "omp_get_thread_num()" if self.threads > 1 else "0"
         lines = [*head, f"{pragma}    for (long kv = 0; kv < {z.B * z.Hk}; kv++) {{",
                  f"        char *const mine = scratch + {self._own() + self._head()}L * {thread};",
@@ -283,9 +325,13 @@ class _Writer:
 
     def _pack(self, kv: str, start: str, end: str, last: str, indent: str) -> list[str]:
         z = self.z
-        lines = [f"{indent}{self.symbol}_keys({pointer(self.k.name)} + {kv} * {z.S * z.E}L, keys, {start}, {end});"]
+        lines = [
+            f"{indent}{self.symbol}_keys({pointer(self.k.name)} + {kv} * {z.S * z.E}L, keys, {start}, {end});"
+        ]
         if self.v_packed:
-            lines.append(f"{indent}{self.symbol}_values({pointer(self.v.name)} + {kv} * {z.S * z.Ev}L, values, {start}, {last});")
+            lines.append(
+                f"{indent}{self.symbol}_values({pointer(self.v.name)} + {kv} * {z.S * z.Ev}L, values, {start}, {last});"
+            )
         return lines
 
     def _heads(self, kv: str, indent: str) -> list[str]:

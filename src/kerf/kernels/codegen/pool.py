@@ -60,7 +60,7 @@ class PoolTemplate:
         op = tail.main
         assert isinstance(op, Pool)
         kind = group.buffer(op.x).dtype
-        return kind is not DType.BOOL and (op.kind == "max" or kind.is_float and op.indices is None)
+        return kind is not DType.BOOL and (op.kind == "max" or (kind.is_float and op.indices is None))
 
     def decisions(self, group: Group, chip: Chip, threads: int) -> tuple[Decision, ...]:
         op, w = _parts(group)
@@ -81,7 +81,9 @@ class PoolTemplate:
             made.append(Decision("depth_first", (True, False), pays))
         return tuple(made)
 
-    def emit(self, group: Group, choices: Mapping[str, Value], chip: Chip, threads: int, symbol: str) -> Emitted:
+    def emit(
+        self, group: Group, choices: Mapping[str, Value], chip: Chip, threads: int, symbol: str
+    ) -> Emitted:
         op, _ = _parts(group)
         tail = split(group, Pool)
         assert tail is not None
@@ -98,8 +100,17 @@ def _parts(group: Group) -> tuple[Pool, Window]:
 class _Writer:
     """What both ways of pooling share: names, element types, the reduction as C."""
 
-    def __init__(self, tail: Tail, op: Pool, choices: Mapping[str, Value], chip: Chip, threads: int, symbol: str) -> None:
-        self.tail, self.op, self.choices, self.chip, self.threads, self.symbol = tail, op, choices, chip, threads, symbol
+    def __init__(
+        self, tail: Tail, op: Pool, choices: Mapping[str, Value], chip: Chip, threads: int, symbol: str
+    ) -> None:
+        self.tail, self.op, self.choices, self.chip, self.threads, self.symbol = (
+            tail,
+            op,
+            choices,
+            chip,
+            threads,
+            symbol,
+        )
         self.x = tail.group.buffer(op.x)
         self.w = window(op, self.x)
         self.value = ctype(self.x.dtype)
@@ -116,7 +127,9 @@ class _Writer:
         return f"static inline {t} {self.symbol}_max({t} a, {t} b) {{\n    {body}\n}}\n"
 
     def pragma(self) -> str:
-        return f"#pragma omp parallel for num_threads(threads) schedule(static)\n    " if self.threads > 1 else ""  # noqa: F541
+        return (
+            "#pragma omp parallel for num_threads(threads) schedule(static)\n    " if self.threads > 1 else ""
+        )
 
     def work(self) -> tuple[float, float]:
         """Flops (one a tap and output) and bytes of one call."""
@@ -128,7 +141,9 @@ class _Writer:
 class SeparablePool(_Writer):
     """Rows first, then columns."""
 
-    def __init__(self, tail: Tail, op: Pool, choices: Mapping[str, Value], chip: Chip, threads: int, symbol: str) -> None:
+    def __init__(
+        self, tail: Tail, op: Pool, choices: Mapping[str, Value], chip: Chip, threads: int, symbol: str
+    ) -> None:
         super().__init__(tail, op, choices, chip, threads, symbol)
         w = self.w
         self.block = min(int(choices["block_w"]), w.out[2])
@@ -140,11 +155,17 @@ class SeparablePool(_Writer):
 
     def emit(self) -> Emitted:
         flops, moved = self.work()
-        parts = [MACROS, self.max_function() if self.op.kind == "max" else "", self._rows(CTYPE[self.x.dtype], "rows")]
+        parts = [
+            MACROS,
+            self.max_function() if self.op.kind == "max" else "",
+            self._rows(CTYPE[self.x.dtype], "rows"),
+        ]
         if self.depth_first:
             parts.append(self._rows(self.value, "planes"))
         parts += [self._columns(), self._kernel()]
-        return Emitted("\n".join(p for p in parts if p), self.symbol, self._scratch() * self.threads, (), flops, moved)
+        return Emitted(
+            "\n".join(p for p in parts if p), self.symbol, self._scratch() * self.threads, (), flops, moved
+        )
 
     # ------------------------------------------------------------ scratch
 
@@ -163,7 +184,9 @@ class SeparablePool(_Writer):
 
     def _arrays(self, indent: str) -> list[str]:
         thread = "omp_get_thread_num()" if self.threads > 1 else "0"
-        lines = [f"{indent}{self.value} *const line = ({self.value} *)(scratch + {self._scratch()}L * {thread});"]
+        lines = [
+            f"{indent}{self.value} *const line = ({self.value} *)(scratch + {self._scratch()}L * {thread});"
+        ]
         before = "line"
         sizes = list(self._sizes().items())
         for (name, _), (_, size) in zip(sizes[1:], sizes):
@@ -197,11 +220,15 @@ class SeparablePool(_Writer):
     def _columns(self) -> str:
         """o[i] = the reduction along `line` of the window of output i (times its share, for averages)."""
         t, w = self.value, self.w
-        lines = [f"static inline void {self.symbol}_columns({t} *restrict o, {t} *restrict line, const {t} *share, {t} scale, long n) {{"]
+        lines = [
+            f"static inline void {self.symbol}_columns({t} *restrict o, {t} *restrict line, const {t} *share, {t} scale, long n) {{"
+        ]
         lines += self._doubled() if self.doubling else self._direct()
         if self.op.kind == "avg":
             factor = "scale * share[i]" if self.weighted else "scale"
-            lines.append(f"    for (long i = 0; i < n; i++) o[i] *= {factor};" if w.kernel[2] > SEGMENT_TAPS else "")
+            lines.append(
+                f"    for (long i = 0; i < n; i++) o[i] *= {factor};" if w.kernel[2] > SEGMENT_TAPS else ""
+            )
         return "\n".join([*(ln for ln in lines if ln), "}", ""])
 
     def _direct(self) -> list[str]:
@@ -222,10 +249,14 @@ class SeparablePool(_Writer):
         k, dil = w.kernel[2], w.dilation[2]
         lines.append(f"    const long m = (n - 1) * {w.stride[2]} + {(k - 1) * dil + 1};")
         while 2 * p <= k:
-            lines.append(f"    for (long j = 0; j < m - {(2 * p - 1) * dil}; j++) line[j] = {self.combine('line[j]', f'line[j + {p * dil}]')};")
+            lines.append(
+                f"    for (long j = 0; j < m - {(2 * p - 1) * dil}; j++) line[j] = {self.combine('line[j]', f'line[j + {p * dil}]')};"
+            )
             p *= 2
         last = f"line[i * {w.stride[2]} + {(k - p) * dil}]"
-        lines.append(f"    for (long i = 0; i < n; i++) o[i] = {self.combine(f'line[i * {w.stride[2]}]', last)};")
+        lines.append(
+            f"    for (long i = 0; i < n; i++) o[i] = {self.combine(f'line[i * {w.stride[2]}]', last)};"
+        )
         return lines
 
     # ------------------------------------------------------------ the kernel
@@ -256,7 +287,9 @@ class SeparablePool(_Writer):
 
     def _shares(self, indent: str) -> list[str]:
         """1 over the number of columns that count, per output column."""
-        return [f"{indent}for (long i = 0; i < {self.w.out[2]}; i++) share[i] = ({self.value})1 / ({self.value})({self._count('i', 2)});"]
+        return [
+            f"{indent}for (long i = 0; i < {self.w.out[2]}; i++) share[i] = ({self.value})1 / ({self.value})({self._count('i', 2)});"
+        ]
 
     def _count(self, index: str, d: int) -> str:
         """C for how many elements of the window at `index` count along dimension d."""
@@ -293,7 +326,11 @@ class SeparablePool(_Writer):
             taps = [indent + ln for ln in ("const long d0 = 0;", *inner)]
         else:
             taps = self._taps("od", 0, indent, ("\n" + indent + "    ").join(inner))
-        return [f"{indent}const {CTYPE[self.x.dtype]} *r[{w.kernel[0] * w.kernel[1]}];", f"{indent}long m = 0;", *taps]
+        return [
+            f"{indent}const {CTYPE[self.x.dtype]} *r[{w.kernel[0] * w.kernel[1]}];",
+            f"{indent}long m = 0;",
+            *taps,
+        ]
 
     def _output_row(self, indent: str) -> list[str]:
         w, inner = self.w, indent + "    "
@@ -375,7 +412,9 @@ class IndexedPool(_Writer):
         return f"({terms[0]} * {w.size[1]} + {terms[1]}) * {w.size[2]} + {terms[2]}"
 
     def _tap_loops(self, indent: str) -> list[str]:
-        w, lines, closing = self.w, [], []
+        w = self.w
+        lines: list[str] = []
+        closing: list[str] = []
         for d, index in ((0, "od"), (1, "oh")):
             lines += [f"{indent}for (long t{d} = 0; t{d} < {w.kernel[d]}; t{d}++) {{",
                       f"{indent}    const long d{d} = {index} * {w.stride[d]} - {w.padding[d]} + t{d} * {w.dilation[d]};",
@@ -408,7 +447,13 @@ class IndexedPool(_Writer):
 
 
 def _lowest(kind: DType) -> str:
-    table = {DType.I64: "INT64_MIN", DType.I32: "INT32_MIN", DType.I16: "INT16_MIN", DType.I8: "INT8_MIN", DType.U8: "0"}
+    table = {
+        DType.I64: "INT64_MIN",
+        DType.I32: "INT32_MIN",
+        DType.I16: "INT16_MIN",
+        DType.I8: "INT8_MIN",
+        DType.U8: "0",
+    }
     return table.get(kind, "(-INFINITY)")
 
 

@@ -35,14 +35,19 @@ class RecurrentTemplate:
         blocks = tuple(n for n in (1, 4, 16, 64) if n < 2 * steps) or (1,)
         per_step = 4 * batch * cell.gates * op.hidden
         fits = [n for n in blocks if n * per_step <= chip.l2_bytes] or [blocks[0]]
-        made = [Decision("rows", rows, -(-batch // -(-batch // most))), Decision("time_block", blocks, fits[-1])]
+        made = [
+            Decision("rows", rows, -(-batch // -(-batch // most))),
+            Decision("time_block", blocks, fits[-1]),
+        ]
         if threads > 1:
             heavy = 4 * cell.gates * op.hidden**2 > chip.l2_bytes // 2
             by = "units" if heavy or batch < 2 * threads else "batch"
             made.append(Decision("parallel", ("batch", "units"), by))
         return tuple(made)
 
-    def emit(self, group: Group, choices: Mapping[str, Value], chip: Chip, threads: int, symbol: str) -> Emitted:
+    def emit(
+        self, group: Group, choices: Mapping[str, Value], chip: Chip, threads: int, symbol: str
+    ) -> Emitted:
         tail = split(group, Recurrent)
         assert tail is not None
         return _Writer(tail, choices, chip, threads, symbol).emit()
@@ -57,13 +62,23 @@ def _parts(group: Group) -> tuple[Recurrent, int, int]:
 
 
 class _Writer:
-    def __init__(self, tail: Tail, choices: Mapping[str, Value], chip: Chip, threads: int, symbol: str) -> None:
-        self.tail, self.group, self.threads, self.symbol, self.lanes = tail, tail.group, threads, symbol, chip.lanes
+    def __init__(
+        self, tail: Tail, choices: Mapping[str, Value], chip: Chip, threads: int, symbol: str
+    ) -> None:
+        self.tail, self.group, self.threads, self.symbol, self.lanes = (
+            tail,
+            tail.group,
+            threads,
+            symbol,
+            chip.lanes,
+        )
         self.op, self.B, self.T = _parts(tail.group)
         op = self.op
         self.cell, self.H, self.D = CELLS[op.cell], op.hidden, 2 if op.bidirectional else 1
         self.I = self.group.buffer(op.x).shape[-1]
-        self.units = max(1, min(4 // self.cell.gates, -(-self.H // self.lanes)))  # vectors of hidden units in a panel
+        self.units = max(
+            1, min(4 // self.cell.gates, -(-self.H // self.lanes))
+        )  # vectors of hidden units in a panel
         self.vectors = self.units * self.cell.gates
         self.width, self.wide = self.vectors * self.lanes, self.units * self.lanes
         self.panels = -(-self.H // self.wide)
@@ -82,8 +97,12 @@ class _Writer:
         ins = [self.I] + [self.D * self.H] * (self.op.layers - 1)
         flops = sum(2.0 * self.T * self.B * self.cell.gates * self.H * (k + self.H) * self.D for k in ins)
         moved = float(sum(b.bytes for b in (*self.group.inputs, *self.group.outputs)))
-        scratch = 4 * (sum(_up(n, 16) for n in self._arrays().values())) + (0 if self.packed else sum(p.bytes for p in packs))
-        return Emitted("\n".join(c for c in code if c), s, scratch, tuple(packs) if self.packed else (), flops, moved)
+        scratch = 4 * (sum(_up(n, 16) for n in self._arrays().values())) + (
+            0 if self.packed else sum(p.bytes for p in packs)
+        )
+        return Emitted(
+            "\n".join(c for c in code if c), s, scratch, tuple(packs) if self.packed else (), flops, moved
+        )
 
     # ------------------------------------------------------------ packing of weights
 
@@ -151,14 +170,20 @@ class _Writer:
                  "    long r = 0;"]  # fmt: skip
         for size in self._tiles():
             step = f"for (; r + {size} <= n; r += {size})" if size == self.rows else f"if (n - r == {size})"
-            lines.append(f"    {step} {s}_tile{size}x{self.vectors}(k, a + r * lda, lda, panel, {self.width}, c + r * {self.width}, {self.width}, add);")
+            lines.append(
+                f"    {step} {s}_tile{size}x{self.vectors}(k, a + r * lda, lda, panel, {self.width}, c + r * {self.width}, {self.width}, add);"
+            )
         return "\n".join([*lines, "}", ""])
 
     def _gates(self) -> str:
         """The next state of the units of one panel, for one batch row."""
         n, gates = self.lanes, self.cell.gates
         bias = self.op.weights[0][2] != ""
-        names = {f"x{g}": f"x[(v * {gates} + {g}) * {n} + l]" + (f" + bias[(v * {gates} + {g}) * {n} + l]" if bias else "") for g in range(gates)}
+        names = {
+            f"x{g}": f"x[(v * {gates} + {g}) * {n} + l]"
+            + (f" + bias[(v * {gates} + {g}) * {n} + l]" if bias else "")
+            for g in range(gates)
+        }
         if self.cell.apart:
             names |= {f"h{g}": f"y[(v * {gates} + {g}) * {n} + l]" for g in range(gates)}
             names["h2"] += f" + apart[v * {n} + l]" if bias else ""
@@ -182,16 +207,23 @@ class _Writer:
     def _sync(self, indent: str) -> list[str]:
         return [f"{indent}#pragma omp barrier"] if self.by_units else []
 
-    def _parameters(self, packs: list[Packed] | None = None) -> str:
-        types = self._types() if packs is None else {}
-        ins = [f"const {types.get(b.name, CTYPE[b.dtype])} *restrict {pointer(b.name)}" for b in self.group.inputs]
-        return ", ".join([*ins, *(f"{CTYPE[b.dtype]} *restrict {pointer(b.name)}" for b in self.group.outputs)])
+    def _parameters(self) -> str:
+        types = self._types()
+        ins = [
+            f"const {types.get(b.name, CTYPE[b.dtype])} *restrict {pointer(b.name)}"
+            for b in self.group.inputs
+        ]
+        return ", ".join(
+            [*ins, *(f"{CTYPE[b.dtype]} *restrict {pointer(b.name)}" for b in self.group.outputs)]
+        )
 
     def _types(self) -> dict[str, str]:
         return {n: "float" for w_ih, w_hh, b_ih, _ in self.op.weights for n in (w_ih, w_hh, b_ih) if n}
 
     def _part(self) -> str:
-        lines = [f"static void {self.symbol}_part({self._parameters()}, float *restrict scratch, long b0, long b1, long p0, long p1) {{"]
+        lines = [
+            f"static void {self.symbol}_part({self._parameters()}, float *restrict scratch, long b0, long b1, long p0, long p1) {{"
+        ]
         at = 0
         for name, size in self._arrays().items():
             if size:
@@ -224,12 +256,16 @@ class _Writer:
         w_ih, w_hh, b_ih, _ = four
         source, k, along, across = self._source(layer)
         time = f"{self.T - 1} - s" if d else "s"
-        bias, apart = (f"{pointer(b_ih)} + p * {self.width}", f"{pointer(b_ih)} + {self.row} + p * {self.wide}") if b_ih else ("0", "0")
+        bias, apart = (
+            (f"{pointer(b_ih)} + p * {self.width}", f"{pointer(b_ih)} + {self.row} + p * {self.wide}")
+            if b_ih
+            else ("0", "0")
+        )
         place = f"p * {self.B * self.width}L"  # rows of one panel lie together: a stride of all gates would collide in the cache
         target = f"{'own' if self.cell.apart else 'x'} + {place} + b0 * {self.width}"
         cells = f"cells + b * {self.H_pad} + p * {self.wide}" if self.cell.memory else "0"
         y = f"own + {place} + b * {self.width}" if self.cell.apart else "0"
-        lines = [f"    {{ /* layer {layer}, {'backwards' if d else 'forwards'} */", *self._load_state(number),
+        return [f"    {{ /* layer {layer}, {'backwards' if d else 'forwards'} */", *self._load_state(number),
                  f"        for (long s0 = 0; s0 < {self.T}; s0 += {self.block}) {{",
                  f"            const long steps = KF_MIN_L({self.T} - s0, {self.block});",
                  "            for (long p = p0; p < p1; p++) for (long s = s0; s < s0 + steps; s++)",
@@ -244,15 +280,18 @@ class _Writer:
                  f"                        {self.symbol}_gates(x + {place} + b * {self.width}, {y}, {bias}, {apart}, h + b * {self.H_pad} + p * {self.wide}, {cells}, next + b * {self.H_pad} + p * {self.wide});",
                  *self._store(layer, d), "                    }", "                }", *self._sync(" " * 16), "            }", "        }",
                  *self._store_states(number), *self._sync("        "), "    }"]  # fmt: skip
-        return lines
 
     def _load_state(self, number: int) -> list[str]:
         op, lines = self.op, []
         for name, array in ((op.h0, "states"), (op.c0, "cells")):
             if name is None:
                 continue
-            value = loaded(f"{pointer(name)}[({number} * {self.B} + b) * {self.H}L + u]", self.group.buffer(name).dtype)
-            lines.append(f"        for (long b = b0; b < b1; b++) for (long u = p0 * {self.wide}; u < p1 * {self.wide}; u++) {array}[b * {self.H_pad} + u] = u < {self.H} ? {value} : 0;")
+            value = loaded(
+                f"{pointer(name)}[({number} * {self.B} + b) * {self.H}L + u]", self.group.buffer(name).dtype
+            )
+            lines.append(
+                f"        for (long b = b0; b < b1; b++) for (long u = p0 * {self.wide}; u < p1 * {self.wide}; u++) {array}[b * {self.H_pad} + u] = u < {self.H} ? {value} : 0;"
+            )
         return [*lines, *self._sync("        ")]
 
     def _store(self, layer: int, d: int) -> list[str]:
@@ -262,10 +301,17 @@ class _Writer:
         head = f"{indent}for (long u = p * {self.wide}; u < KF_MIN_L({self.H}, (p + 1) * {self.wide}); u++)"
         wide = self.D * self.H
         if layer < self.op.layers - 1:
-            return [head, f"{indent}    {'odd' if layer % 2 else 'even'}[(t * {self.B} + b) * {wide}L + {d * self.H} + u] = {state};"]
-        where, position = (f"b * {self.T} + t", ["b", "t"]) if self.op.batch_first else (f"t * {self.B} + b", ["t", "b"])
+            return [
+                head,
+                f"{indent}    {'odd' if layer % 2 else 'even'}[(t * {self.B} + b) * {wide}L + {d * self.H} + u] = {state};",
+            ]
+        where, position = (
+            (f"b * {self.T} + t", ["b", "t"]) if self.op.batch_first else (f"t * {self.B} + b", ["t", "b"])
+        )
         feature = f"({d * self.H} + u)"
-        body = self.tail.lines("now", [*position, feature], f"({where}) * {wide}L + {feature}", indent + "    ")
+        body = self.tail.lines(
+            "now", [*position, feature], f"({where}) * {wide}L + {feature}", indent + "    "
+        )
         return [head + " {", f"{indent}    const float now = {state};", *body, f"{indent}}}"] if body else []
 
     def _store_states(self, number: int) -> list[str]:
@@ -274,14 +320,20 @@ class _Writer:
         lines = []
         for buffer, value in finals:
             if buffer is not None and buffer in self.group.outputs:
-                lines.append(f"        for (long b = b0; b < b1; b++) for (long u = p0 * {self.wide}; u < KF_MIN_L({self.H}, p1 * {self.wide}); u++) {pointer(buffer.name)}[({number} * {self.B} + b) * {self.H}L + u] = {stored(value, buffer.dtype)};")
+                lines.append(
+                    f"        for (long b = b0; b < b1; b++) for (long u = p0 * {self.wide}; u < KF_MIN_L({self.H}, p1 * {self.wide}); u++) {pointer(buffer.name)}[({number} * {self.B} + b) * {self.H}L + u] = {stored(value, buffer.dtype)};"
+                )
         return lines
 
     # ------------------------------------------------------------ the kernel
 
     def _kernel(self, packs: list[Packed]) -> str:
         names = {b.name: pointer(b.name) for b in (*self.group.inputs, *self.group.outputs)}
-        lines = [signature(self.group, self.symbol, self._types() if self.packed else {}), "{", "    (void)threads;"]
+        lines = [
+            signature(self.group, self.symbol, self._types() if self.packed else {}),
+            "{",
+            "    (void)threads;",
+        ]
         if not self.packed:
             at = 4 * sum(_up(n, 16) for n in self._arrays().values())
             for number, p in enumerate(packs):

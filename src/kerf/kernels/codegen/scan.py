@@ -52,14 +52,18 @@ class ScanTemplate:
         if e.inner > 1:
             fits = chip.l1_bytes // 8
             widths = tuple(w for w in (64, 256, 1024, 4096, 16384) if w < 2 * e.inner) or (64,)
-            return (Decision("block_inner", widths, max([w for w in widths if 4 * w <= fits] or [widths[0]])),)
+            return (
+                Decision("block_inner", widths, max([w for w in widths if 4 * w <= fits] or [widths[0]])),
+            )
         chunks = (256, 1024, 4096)
         return (
             Decision("chunk", chunks, 1024),
             Decision("split_rows", (True, False), threads > 1 and e.outer < threads and e.length >= 16384),
         )
 
-    def emit(self, group: Group, choices: Mapping[str, Value], chip: Chip, threads: int, symbol: str) -> Emitted:
+    def emit(
+        self, group: Group, choices: Mapping[str, Value], chip: Chip, threads: int, symbol: str
+    ) -> Emitted:
         tail = split(group, Scan)
         assert tail is not None
         kind = ColumnScan if extent(_scan(group)).inner > 1 else RowScan
@@ -75,12 +79,14 @@ def _scan(group: Group) -> Scan:
 class _Writer:
     """What both directions share: the running operation in C, and how elements are read and stored."""
 
-    def __init__(self, tail: Tail, choices: Mapping[str, Value], chip: Chip, threads: int, symbol: str) -> None:
+    def __init__(
+        self, tail: Tail, choices: Mapping[str, Value], chip: Chip, threads: int, symbol: str
+    ) -> None:
         self.tail, self.choices, self.chip, self.threads, self.symbol = tail, choices, chip, threads, symbol
         self.op = _scan(tail.group)
         self.e = extent(self.op)
-        self.kind = self.op.value.dtype.compute if self.op.value.dtype.compute is not DType.BOOL else DType.I64
-        self.kind = self.op.out.dtype.compute if not self.op.out.dtype.is_float else self.kind
+        computed, out = self.op.value.dtype.compute, self.op.out.dtype.compute
+        self.kind: DType = computed if out.is_float and computed.is_float else out
         self.value = ctype(self.kind)
         self.identity = _identity(self.op.kind, self.kind)
         # sums and products of float32 carry in double between vectors
@@ -114,7 +120,11 @@ class _Writer:
         return Emitted(MACROS + code, self.symbol, scratch, (), float(self.op.out.size), float(moved))
 
     def pragma(self, wanted: bool = True) -> str:
-        return "#pragma omp parallel for num_threads(threads) schedule(static)\n    " if self.threads > 1 and wanted else ""
+        return (
+            "#pragma omp parallel for num_threads(threads) schedule(static)\n    "
+            if self.threads > 1 and wanted
+            else ""
+        )
 
 
 class ColumnScan(_Writer):
@@ -152,7 +162,10 @@ class ColumnScan(_Writer):
         inner = [a.extent for a in op.axes[at + 1 :]]
         before = unflattened("(left + j)", inner, names[at + 1 :], indent + "    ")
         if op.exclusive:
-            body += [f"{indent}    const {self.value} now = ({self.value})run[j];", f"{indent}    run[j] = {self.combine('run[j]', value)};"]
+            body += [
+                f"{indent}    const {self.value} now = ({self.value})run[j];",
+                f"{indent}    run[j] = {self.combine('run[j]', value)};",
+            ]
         else:
             body += [f"{indent}    const {self.carry} next = {self.combine('run[j]', value)};", f"{indent}    run[j] = next;",
                      f"{indent}    const {self.value} now = ({self.value})next;"]  # fmt: skip
@@ -164,12 +177,23 @@ class RowScan(_Writer):
     """The scanned axis is the last one: vectors along it."""
 
     def emit(self) -> Emitted:
-        self.lanes = max(2, self.chip.vector_bits // 8 // (8 if self.value in ("double", "int64_t") else _size(self.value)))
+        self.lanes = max(
+            2, self.chip.vector_bits // 8 // (8 if self.value in ("double", "int64_t") else _size(self.value))
+        )
         self.chunk = -(-int(self.choices["chunk"]) // self.lanes) * self.lanes
         self.split = bool(self.choices["split_rows"]) and self.threads > 1
-        lines = [self.join_function(), vector_types(self.symbol, self.value, self.lanes), self._joined(), self._prefix(), self._span(), self._kernel()]
+        lines = [
+            self.join_function(),
+            vector_types(self.symbol, self.value, self.lanes),
+            self._joined(),
+            self._prefix(),
+            self._span(),
+            self._kernel(),
+        ]
         per_thread = 2 * self.chunk * 8
-        return self.emitted("\n".join(ln for ln in lines if ln), per_thread * self.threads + 8 * 64 * self.threads)
+        return self.emitted(
+            "\n".join(ln for ln in lines if ln), per_thread * self.threads + 8 * 64 * self.threads
+        )
 
     @property
     def _at(self) -> int:
@@ -185,7 +209,10 @@ class RowScan(_Writer):
     def _prefix(self) -> str:
         """`vector` inclusive prefix: after the step with distance d, lane i holds the last 2d values up to its own."""
         s, v, n = self.symbol, f"{self.symbol}_v", self.lanes
-        lines = [f"static inline {v} {s}_prefix({v} p) {{", f"    const {v} none = {{{', '.join([self.identity] * n)}}};"]
+        lines = [
+            f"static inline {v} {s}_prefix({v} p) {{",
+            f"    const {v} none = {{{', '.join([self.identity] * n)}}};",
+        ]
         d = 1
         while d < n:
             shifted = shuffle("none", "p", _shifted(n, d, self.op.reverse), f"{s}_mask")
@@ -261,7 +288,9 @@ class RowScan(_Writer):
         whole = f"m == n ? {pointer(op.out.name)} + row * {e.length}L + at : tile" if direct else "tile"
         lines += [f"{inner}{self.value} *const to_y = {whole};",
                   f"{inner}carry = {self.symbol}_span(from_x, to_y, m, carry);"]  # fmt: skip
-        body = self.tail.lines("tile[j]", list(self._axes("(at + j)").values()), f"row * {e.length}L + at + j", inner + "    ")
+        body = self.tail.lines(
+            "tile[j]", list(self._axes("(at + j)").values()), f"row * {e.length}L + at + j", inner + "    "
+        )
         guard = "if (m != n) " if direct else ""
         return [*lines, f"{inner}{guard}for (long j = 0; j < n; j++) {{", *body, f"{inner}}}", f"{indent}}}"]
 
@@ -290,7 +319,9 @@ class RowScan(_Writer):
 
     def _arrays(self, thread: str, indent: str) -> list[str]:
         size = 2 * self.chunk * 8
-        return [f"{indent}{self.value} *const line = ({self.value} *)(scratch + {size}L * {thread}), *const tile = line + {self.chunk};"]
+        return [
+            f"{indent}{self.value} *const line = ({self.value} *)(scratch + {size}L * {thread}), *const tile = line + {self.chunk};"
+        ]
 
     def _split(self, lead: list[str]) -> list[str]:
         """Every thread takes the total of its part of the row, then scans it from the total of the parts before."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from kerf.kernels.codegen.expr import CTYPE, bound, ctype, memory_loads, stored
@@ -52,12 +52,18 @@ class Tail:
         for number, op in enumerate(self.maps):
             axes = {axis.name: code for axis, code in zip(op.axes, position, strict=True)}
             memory = memory_loads(group.buffer, axes, pointers(group))
-            statements, result = bound(op.value, axes, lambda ld, m=memory: names.get(ld.buffer) or m(ld), indent, f"e{number}_")
+
+            def load(ld: Load, memory: Callable[[Load], str] = memory) -> str:
+                return names.get(ld.buffer) or memory(ld)
+
+            statements, result = bound(op.value, axes, load, indent, f"e{number}_")
             made += statements
             names[op.out.name] = f"r{number}"
             made.append(f"{indent}const {ctype(op.out.dtype)} r{number} = {result};")
             if op.out.name in kept:
-                made.append(f"{indent}{pointer(op.out.name)}[{offset}] = {stored(f'r{number}', op.out.dtype)};")
+                made.append(
+                    f"{indent}{pointer(op.out.name)}[{offset}] = {stored(f'r{number}', op.out.dtype)};"
+                )
         return made
 
 
@@ -87,7 +93,7 @@ def _identity(load: Load, op: Map) -> bool:
 
 
 def _same(index: Expr, axis: str, extent: int) -> bool:
-    return index == Index(axis) or extent == 1 and isinstance(index, Const)
+    return index == Index(axis) or (extent == 1 and isinstance(index, Const))
 
 
 def signature(group: Group, symbol: str, packed: dict[str, str] | None = None) -> str:

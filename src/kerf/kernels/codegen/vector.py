@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-BYTES = {"float": 4, "double": 8, "int64_t": 8, "int32_t": 4, "int16_t": 2, "int8_t": 1, "uint8_t": 1, "uint16_t": 2}
+BYTES = {
+    "float": 4,
+    "double": 8,
+    "int64_t": 8,
+    "int32_t": 4,
+    "int16_t": 2,
+    "int8_t": 1,
+    "uint8_t": 1,
+    "uint16_t": 2,
+}
 MASK = {8: "int64_t", 4: "int32_t", 2: "int16_t", 1: "int8_t"}
 
 
@@ -56,7 +65,9 @@ def tile_function(symbol: str, rows: int, vectors: int, lanes: int) -> str:
 def transpose_function(symbol: str, lanes: int) -> str:
     """`SYMBOL_turn`: a lanes x lanes block of float32, transposed by log2(lanes) rounds of two-vector shuffles."""
     v, mask = f"{symbol}_v", f"{symbol}_mask"
-    lines = [f"static inline void {symbol}_turn(const float *restrict a, long lda, float *restrict b, long ldb) {{"]
+    lines = [
+        f"static inline void {symbol}_turn(const float *restrict a, long lda, float *restrict b, long ldb) {{"
+    ]
     lines += [f"    {v} r{i} = *(const {v} *)(a + {i} * lda);" for i in range(lanes)]
     d = 1
     while d < lanes:
@@ -64,7 +75,9 @@ def transpose_function(symbol: str, lanes: int) -> str:
         high = [l | d if not l & d else lanes + l for l in range(lanes)]  # noqa: E741
         for i in (i for i in range(lanes) if not i & d):
             a, b = f"r{i}", f"r{i | d}"
-            lines.append(f"    {{ const {v} t = {shuffle(a, b, low, mask)}; {b} = {shuffle(a, b, high, mask)}; {a} = t; }}")
+            lines.append(
+                f"    {{ const {v} t = {shuffle(a, b, low, mask)}; {b} = {shuffle(a, b, high, mask)}; {a} = t; }}"
+            )
         d *= 2
     lines += [f"    *({v} *)(b + {i} * ldb) = r{i};" for i in range(lanes)]
     return "\n".join([*lines, "}", ""])
@@ -73,6 +86,11 @@ def transpose_function(symbol: str, lanes: int) -> str:
 def register_tiles(lanes_registers: int, widest: int = 4) -> tuple[str, ...]:
     """Legal "rows x vectors" register tiles for a number of vector registers, the best balanced first: accumulators, one
     row of b and one broadcast value must fit."""
-    tiles = [(r, c) for c in range(1, widest + 1) for r in range(1, 15) if r * c + c + 1 <= lanes_registers and r * c >= lanes_registers // 3]
+    tiles = [
+        (r, c)
+        for c in range(1, widest + 1)
+        for r in range(1, 15)
+        if r * c + c + 1 <= lanes_registers and r * c >= lanes_registers // 3
+    ]
     tiles.sort(key=lambda t: (1 / t[0] + 1 / t[1], -t[0] * t[1]))
     return tuple(f"{r}x{c}" for r, c in tiles[:6])
