@@ -56,9 +56,9 @@ def test_a_matmul_that_is_summed_becomes_a_vector_product():
     )
     assert "sum_before_contracting" in steps(after)
     (product,) = [op for op in after.ops if isinstance(op, Contract)]
-    assert product.out.shape == (4,) and [op for op in before.ops if isinstance(op, Contract)][
-        0
-    ].out.shape == (4, 7)
+    assert product.out.shape == (4,) and next(
+        op for op in before.ops if isinstance(op, Contract)
+    ).out.shape == (4, 7)
 
 
 def test_a_product_with_another_reader_is_left_alone():

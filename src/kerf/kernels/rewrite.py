@@ -25,6 +25,7 @@ from kerf.kernels.ir import (
     Map,
     Op,
     Program,
+    Recurrence,
     Reduce,
     Role,
     Scan,
@@ -76,6 +77,8 @@ def _with_expressions(program: Program, step: str, change: Callable[[Expr], Expr
 def _changed(op: Op, change: Callable[[Expr], Expr]) -> Op:
     if isinstance(op, Contract):
         return replace(op, lhs=change(op.lhs), rhs=change(op.rhs))
+    if isinstance(op, Recurrence):
+        return op.mapped(change)
     return replace(op, value=change(op.value)) if isinstance(op, Map | Reduce | Scan) else op
 
 
@@ -227,7 +230,7 @@ def _redirected(ops: tuple[Op, ...], old: Buffer, new: Buffer) -> tuple[Op, ...]
 def _renamed(op: Op, old: str, new: str) -> Op:
     if old not in reads_of(op):
         return op
-    return replace(op, **{k: _rename_value(v, old, new) for k, v in op.__dict__.items()})
+    return replace(op, **{k: _rename_value(v, old, new) for k, v in op.__dict__.items()})  # type: ignore[arg-type]
 
 
 def _rename_value(value: object, old: str, new: str) -> object:
@@ -305,7 +308,7 @@ def _reshaped(op: Map | Reduce | Contract, out: Buffer) -> Op:
     axes = tuple(Axis(f"i{d}", n) for d, n in enumerate(out.shape))
     old = reindex(tuple(Index(a.name) for a in axes), out.shape, op.out.shape)
     names: dict[str, Expr] = {a.name: e for a, e in zip(op.axes, old)}
-    return replace(_changed(op, lambda e: rename_axes(e, names)), out=out, axes=axes)  # type: ignore[type-var]
+    return replace(_changed(op, lambda e: rename_axes(e, names)), out=out, axes=axes)  # type: ignore[arg-type, type-var]
 
 
 # ---------------------------------------------------------------- sums of contractions
@@ -423,7 +426,9 @@ def _rewrite_sum(
 def _sum_side(product: Contract, side: int, gone: set[str], used: set[str], name: str) -> tuple[Reduce, Load]:
     """The side summed over `gone`, as a buffer over its other axes."""
     names: dict[str, Expr] = {}
-    axes, raxes, index = [], [], []
+    axes: list[Axis] = []
+    raxes: list[Axis] = []
+    index: list[Expr] = []
     for a in (*product.axes, *product.raxes):
         if a.name not in used:
             continue

@@ -15,7 +15,7 @@ import torch
 
 from kerf.core.types import KerfError
 from kerf.kernels.graph import Graph, capture, tensors_of
-from kerf.kernels.ir import Buffer, Map, Op, Program, Role, outputs_of, reads_of
+from kerf.kernels.ir import Buffer, Library, Map, Op, Program, Role, outputs_of, reads_of
 from kerf.kernels.lower import (  # noqa: F401  (importing them registers their lowerings)
     activations,
     attention,
@@ -149,10 +149,10 @@ def live(ops: Sequence[Op], wanted: set[str]) -> tuple[Op, ...]:
 
 def with_buffers(op: Op, buffers: dict[str, Buffer]) -> Op:
     """The op with its output buffers as declared now."""
-    if hasattr(op, "outs"):
+    if isinstance(op, Library):
         return replace(op, outs=tuple(buffers[b.name] for b in op.outs))
     names = [k for k in ("out", "indices", "h_n", "c_n") if getattr(op, k, None) is not None]
-    return replace(op, **{k: buffers[getattr(op, k).name] for k in names})
+    return replace(op, **{k: buffers[getattr(op, k).name] for k in names})  # type: ignore[arg-type]
 
 
 __all__ = ["live", "lower", "lower_module", "with_buffers"]

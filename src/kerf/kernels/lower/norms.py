@@ -96,7 +96,7 @@ def _layer_norm(
 ) -> Any:
     x = c.builder.reusable(x)
     dims = range(x.rank - len(shape), x.rank)
-    out, mean, rstd, _ = normalized(c, x, dims, eps, weight, bias)
+    out, mean, rstd = normalized(c, x, dims, eps, weight, bias)[:3]
     return (out, mean, rstd) if "native" in str(c.node.target) else out
 
 
@@ -210,7 +210,7 @@ def _moved(c: Context, old: Value, new: Value, momentum: float) -> Value:
 def _batch_norm_functional(
     c: Context, x: Value, weight: Any, bias: Any, mean: Value, var: Value, *rest: Any
 ) -> tuple[Any, ...]:
-    training, momentum, eps = (True, *rest) if len(rest) == 2 else rest
+    training, momentum, eps = (True, rest[0], rest[1]) if len(rest) == 2 else rest
     if not training:
         out = _eval_norm(c, x, mean, var, by_channel(c, weight, x.rank), by_channel(c, bias, x.rank), eps)
         return out, mean, var, mean, var

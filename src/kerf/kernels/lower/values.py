@@ -287,7 +287,8 @@ class Builder:
         """A Reduce over `dims`, stored as `dtype`."""
         kept = [d for d in range(value.rank) if d not in dims]
         index: list[Expr] = [const_index(0)] * value.rank
-        axes, raxes = [], []
+        axes: list[Axis] = []
+        raxes: list[Axis] = []
         for d in kept:
             axes.append(Axis(f"i{len(axes)}", value.shape[d]))
             index[d] = Index(axes[-1].name)
