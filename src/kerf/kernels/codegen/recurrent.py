@@ -34,14 +34,15 @@ class RecurrentTemplate:
         rows = tuple(sorted({max(1, min(most, batch)), max(1, most // 2), -(-batch // -(-batch // most))}))
         blocks = tuple(n for n in (1, 4, 16, 64) if n < 2 * steps) or (1,)
         per_step = 4 * batch * cell.gates * op.hidden
-        fits = [n for n in blocks if n * per_step <= chip.l2_bytes] or [blocks[0]]
+        fits = [n for n in blocks if n <= 16 and n * per_step <= chip.l3_bytes // 2] or [blocks[0]]
         made = [
             Decision("rows", rows, -(-batch // -(-batch // most))),
             Decision("time_block", blocks, fits[-1]),
         ]
         if threads > 1:
-            heavy = 4 * cell.gates * op.hidden**2 > chip.l2_bytes // 2
-            by = "units" if heavy or batch < 2 * threads else "batch"
+            # a barrier a step costs milliseconds when another process holds a core: only for steps long enough
+            heavy = batch * cell.gates * op.hidden**2 > 1 << 21
+            by = "units" if heavy and batch < threads else "batch"
             made.append(Decision("parallel", ("batch", "units"), by))
         return tuple(made)
 
