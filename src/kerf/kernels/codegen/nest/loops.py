@@ -11,7 +11,7 @@ from kerf.kernels.codegen.nest.cnames import Own, affine_c, simd
 from kerf.kernels.codegen.nest.domain import Step
 from kerf.kernels.codegen.nest.sweep import Sweep
 from kerf.kernels.codegen.nest.writer import CHUNK, LANES, WIDE, Writer
-from kerf.kernels.ir import Affine, Axis
+from kerf.kernels.ir import Affine, Axis, DType
 
 Update = Callable[[Step, str], list[str]]
 
@@ -156,12 +156,15 @@ def _streams(w: Writer, sweep: Sweep, reduces: Sequence[Step], inner: Axis) -> l
     for s in reduces:
         names = ", ".join(f"{_acc(u, s)} = {reduction.start(s.kind, s.out.dtype)}" for u in range(count))
         out.append(f"{reduction.accumulator(s.kind, s.out.dtype)} {names};")
+    out += _flags(reduces)
     out += _inner(w, sweep, inner, count, _acc_update(0), _clauses(reduces, count))
     for s in reduces:
         value = _acc(0, s)
         for u in range(1, count):
             value = reduction.combine(s.kind, s.out.dtype, value, _acc(u, s))
-        out.append(f"const {reduction.accumulator(s.kind, s.out.dtype)} r_{s.out.name} = {value};")
+        out.append(
+            f"const {reduction.accumulator(s.kind, s.out.dtype)} r_{s.out.name} = {_unflagged(s, value)};"
+        )
     return out
 
 
@@ -328,7 +331,25 @@ def _acc(u: int, s: Step) -> str:
 
 
 def _acc_update(u: int) -> Update:
-    return lambda s, value: [f"{_acc(u, s)} = {reduction.combine(s.kind, s.out.dtype, _acc(u, s), value)};"]
+    def update(s: Step, value: str) -> list[str]:
+        if reduction.flagged(s.kind, s.out.dtype):
+            sign = ">" if s.kind == "max" else "<"
+            return [
+                f"{_acc(u, s)} = {value} {sign} {_acc(u, s)} ? {value} : {_acc(u, s)};",
+                f"nan_{s.out.name} |= {value} != {value};",
+            ]
+        return [f"{_acc(u, s)} = {reduction.combine(s.kind, s.out.dtype, _acc(u, s), value)};"]
+
+    return update
+
+
+def _flags(reduces: Sequence[Step]) -> list[str]:
+    """A max is one instruction where it need not let NaN through; whether there was one is noted beside it."""
+    return [f"int nan_{s.out.name} = 0;" for s in reduces if reduction.flagged(s.kind, s.out.dtype)]
+
+
+def _unflagged(s: Step, value: str) -> str:
+    return f"nan_{s.out.name} ? NAN : {value}" if reduction.flagged(s.kind, s.out.dtype) else value
 
 
 def _shifted(update: Update, u: int) -> Update:
@@ -337,9 +358,11 @@ def _shifted(update: Update, u: int) -> Update:
 
 
 def _clauses(reduces: Sequence[Step], count: int) -> str:
-    return simd([(s.kind, s.out.dtype, [_acc(u, s) for u in range(count)]) for s in reduces]).removeprefix(
-        "#pragma omp simd"
-    )
+    plain = [(s.kind, s.out.dtype, [_acc(u, s) for u in range(count)]) for s in reduces]
+    flags = [
+        ("any", DType.BOOL, [f"nan_{s.out.name}"]) for s in reduces if reduction.flagged(s.kind, s.out.dtype)
+    ]
+    return simd([*plain, *flags]).removeprefix("#pragma omp simd")
 
 
 def _streamed(w: Writer, sweep: Sweep, inner: Axis) -> list[Step]:

@@ -70,3 +70,8 @@ def declaration(kind: str, dtype: DType) -> str | None:
 def position_type(dtype: DType) -> str:
     """The C type of an argmax position beside values of `dtype`: as wide as they are, so that both fill vectors alike."""
     return "int64_t" if dtype.compute.bytes == 8 else "int32_t"
+
+
+def flagged(kind: str, dtype: DType) -> bool:
+    """Is NaN noted beside the result, and the result free of it?"""
+    return kind in ("max", "min") and dtype.is_float

@@ -138,61 +138,63 @@ def _sweep(
     return Sweep(merged, current[: len(steps)], taken, made, kept)
 
 
-def with_reciprocals(phase: Phase, scalars: frozenset[str]) -> Phase:
-    """Division of full values by row values as multiplication by the reciprocal, computed once a row (`scalars`: single
-    values of earlier phases, which need no step)."""
-    steps: list[Step] = []
-    level, sweep = dict(phase.level), dict(phase.sweep)
-    made: dict[Expr, Load] = {}
+def hoisted(phase: Phase, scalars: frozenset[str], reciprocal: bool) -> Phase:
+    """What only depends on row values is computed once a row: compilers leave it inside vector loops. With `reciprocal`, division by
+    such values becomes multiplication (`scalars`: single values from outside, which need no step of their own)."""
+    hoist = _Hoist(phase, scalars, reciprocal)
     for s in phase.steps:
-        if level[s.out.name] != "full" and not (s.over & phase.reduced) and phase.reduced:
-            steps.append(s)
-            continue
-        value = transform(s.value, lambda e: _inverted(e, phase, made, steps, level, sweep, scalars))
-        steps.append(replace(s, value=value))
-    return replace(phase, steps=tuple(steps), level=level, sweep=sweep)
+        late = phase.level[s.out.name] == "full" or bool(s.over & phase.reduced) or not phase.reduced
+        hoist.steps.append(replace(s, value=hoist.expr(s.value)) if late else s)
+    return replace(phase, steps=tuple(hoist.steps), level=hoist.level, sweep=hoist.sweep)
 
 
-def _inverted(
-    node: Expr,
-    phase: Phase,
-    made: dict[Expr, Load],
-    steps: list[Step],
-    level: dict[str, str],
-    sweep: dict[str, int],
-    scalars: frozenset[str],
-) -> Expr | None:
-    if not (isinstance(node, Apply) and node.op == "div" and node.dtype.compute.is_float):
+class _Hoist:
+    def __init__(self, phase: Phase, scalars: frozenset[str], reciprocal: bool) -> None:
+        self.phase, self.scalars, self.reciprocal = phase, scalars, reciprocal
+        self.steps: list[Step] = []
+        self.level, self.sweep = dict(phase.level), dict(phase.sweep)
+        self.made: dict[Expr, Load] = {}
+
+    def expr(self, value: Expr) -> Expr:
+        return transform(value, self._leaf)
+
+    def _leaf(self, node: Expr) -> Expr | None:
+        if not isinstance(node, Apply):
+            return None
+        if self._row(node):
+            return self._step(node) if cost(node) > 1 else None
+        if not (self.reciprocal and node.op == "div" and node.dtype.compute.is_float):
+            return None
+        below = node.args[1]
+        if self._row(below):
+            return apply("mul", self.expr(node.args[0]), self._step(apply("recip", below)))
+        names = [load.buffer for load in loads(below)]
+        if (
+            names
+            and all(n in self.scalars for n in names)
+            and not any(isinstance(e, Index) for e in walk(below))
+        ):
+            return apply("mul", self.expr(node.args[0]), apply("recip", below))
         return None
-    below = node.args[1]
-    names = [load.buffer for load in loads(below)]
-    if not names or any(isinstance(e, Index) and e.axis in phase.reduced for e in walk(below)):
-        return None
-    top = transform(node.args[0], lambda e: _inverted(e, phase, made, steps, level, sweep, scalars))
-    if all(n in scalars for n in names):
-        return apply("mul", top, apply("recip", below))
-    if not phase.reduced or any(level.get(n) != "row" for n in names):
-        return None
-    if below not in made:
-        made[below] = _row_step(apply("recip", below), phase, steps, level, sweep)
-    return apply("mul", top, made[below])
 
-
-def _row_step(
-    value: Expr, phase: Phase, steps: list[Step], level: dict[str, str], sweep: dict[str, int]
-) -> Load:
-    source = next(s for s in steps if s.out.name in {load.buffer for load in loads(value)})
-    name = f"inverse{sum(s.out.name.startswith('inverse') for s in steps)}"
-    steps.append(
-        Step(
-            Buffer(name, source.out.shape, value.dtype),
-            "map",
-            value,
-            source.space,
-            frozenset(),
-            source.store,
-            Affine(0, {}),
+    def _row(self, node: Expr) -> bool:
+        """Does it read row values of this phase and nothing else?"""
+        names = [load.buffer for load in loads(node)]
+        bare = [e for e in walk(node) if isinstance(e, Index) and e.axis in self.phase.reduced]
+        return bool(self.phase.reduced and names and not bare) and all(
+            self.level.get(n) == "row" for n in names
         )
-    )
-    level[name], sweep[name] = "row", max(sweep[load.buffer] for load in loads(value))
-    return Load(name, (expression(source.store),), value.dtype)
+
+    def _step(self, value: Expr) -> Load:
+        if value not in self.made:
+            names = {load.buffer for load in loads(value)}
+            source = next(s for s in self.steps if s.out.name in names)
+            name = f"row{len(self.made)}"
+            out = Buffer(name, source.out.shape, value.dtype)
+            self.steps.append(Step(out, "map", value, self._kept(), frozenset(), source.store, Affine(0, {})))
+            self.level[name], self.sweep[name] = "row", max(self.sweep[n] for n in names)
+            self.made[value] = Load(name, (expression(source.store),), value.dtype)
+        return self.made[value]
+
+    def _kept(self) -> frozenset[str]:
+        return frozenset(a.name for a in self.phase.kept)

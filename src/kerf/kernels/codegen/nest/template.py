@@ -10,7 +10,7 @@ from kerf.kernels.codegen.expr import CTYPE
 from kerf.kernels.codegen.nest import reduction
 from kerf.kernels.codegen.nest.cnames import padded
 from kerf.kernels.codegen.nest.phase import Phase, phases
-from kerf.kernels.codegen.nest.sweep import cost, reusable, with_reciprocals
+from kerf.kernels.codegen.nest.sweep import cost, hoisted, reusable
 from kerf.kernels.codegen.nest.writer import Choices, Writer
 from kerf.kernels.codegen.template import Emitted
 from kerf.kernels.ir import Buffer, Group, Map, Reduce, loads
@@ -32,16 +32,17 @@ class NestTemplate:
         if any(_blocked(p) for p in found):
             out.append(Decision("block", BLOCKS, _default_block(group, found, chip, threads)))
         if any(_blocked(p) and p.reduced for p in found):
-            out.append(Decision("unroll", (1, 2, 4, 8), 4))
+            out.append(Decision("unroll", (1, 2, 4, 8), 1))
         if any(not _blocked(p) and p.axes for p in found):
-            out.append(Decision("streams", (1, 2, 4), 4))
+            out.append(Decision("streams", (1, 2, 4), 1))
         if any(reusable(p, _stored(p, group)) for p in found):
             out.append(Decision("keep", (True, False), _row_bytes(group, found, chip) <= chip.l2_bytes // 2))
         if any(p.reduced for p in found) or len(found) > 1:
             out.append(Decision("reciprocal", (True, False), True))
         if _streamable(group):
             moved = sum(b.bytes for b in (*group.inputs, *group.outputs))
-            out.append(Decision("stream", (False, True), moved > chip.l3_bytes))
+            single = all(_blocked(p) and not p.reduced for p in found)
+            out.append(Decision("stream", (False, True), moved > chip.l3_bytes * (1 if single else 4)))
         return tuple(out)
 
     def emit(
@@ -56,8 +57,7 @@ class NestTemplate:
         lines: list[str] = []
         need = base
         for p in found:
-            if choices.get("reciprocal"):
-                p = with_reciprocals(p, _single(group) - p.made)
+            p = hoisted(p, _single(group) - p.made, bool(choices.get("reciprocal")))
             w = Writer(
                 p,
                 group.buffer,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from math import prod
 
 from kerf.kernels.codegen.expr import CTYPE, bound, ctype, loaded, render, stored
 from kerf.kernels.codegen.nest import reduction

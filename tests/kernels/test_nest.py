@@ -1,0 +1,185 @@
+"""Loop nests against torch: odd sizes, NaN and infinity, narrow storage, two threads, every decision."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from kerf.kernels.codegen.nest import TEMPLATE
+from kerf.kernels.codegen.nest.index import expression, form
+from kerf.kernels.codegen.nest.phase import phases
+from kerf.kernels.codegen.standalone import TORCH_DTYPE, standalone
+from kerf.kernels.fuse import fuse
+from kerf.kernels.interpret import bind
+from kerf.kernels.ir import Affine, Axis, Buffer, DType, Group, Index, Load, Reduce, apply, const_index
+from kerf.kernels.lower import lower_module
+from kerf.kernels.targets.cpu import native
+
+FEW = settings(max_examples=8, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+
+
+class Of(nn.Module):
+    def __init__(self, f, *parts):
+        super().__init__()
+        self.f, self.parts = f, nn.ModuleList(parts)
+
+    def forward(self, *inputs):
+        return self.f(*inputs, *self.parts)
+
+
+def ours(module, inputs, threads=1, choices=None):
+    """The module's results by generated kernels alone."""
+    program = lower_module(module, inputs)
+    memory = bind(program, module, inputs)
+    for group in fuse(program):
+        kernel = standalone(group, choices or {}, threads=threads, template=TEMPLATE)
+        outputs = [torch.full(b.shape, 77, dtype=TORCH_DTYPE[b.dtype]) for b in group.outputs]
+        kernel.bind([memory[b.name].contiguous() for b in group.inputs], outputs)()
+        memory.update({b.name: t for b, t in zip(group.outputs, outputs, strict=True)})
+    return [memory[name] for name in program.outputs]
+
+
+def agree(f, inputs, *parts, threads=1, choices=None, **tolerance):
+    module = Of(f, *parts)
+    with torch.no_grad():
+        got = ours(module, inputs, threads, choices)
+        want = module(*inputs)
+    for g, w in zip(got, [want] if isinstance(want, torch.Tensor) else want, strict=True):
+        torch.testing.assert_close(g.reshape(w.shape), w, equal_nan=True, **tolerance)
+
+
+def randn(*shape, seed=0):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+CASES = {
+    "gelu": (F.gelu, [(9, 101)]),
+    "mish": (lambda x: F.mish(x * 9), [(9, 101)]),
+    "softmax over a middle dimension": (lambda x: x.softmax(1), [(3, 17, 5, 7)]),
+    "log softmax": (lambda x: F.log_softmax(x, -1), [(5, 130)]),
+    "log-sum-exp": (lambda x: torch.logsumexp(x, 1), [(5, 37, 3)]),
+    "layer norm": (lambda x, m: m(x), [(4, 6, 10, 11)], lambda: nn.LayerNorm((6, 10, 11))),
+    "rms norm over channels": (
+        lambda x: x / torch.sqrt((x**2).mean(1, keepdim=True) + 1e-5),
+        [(3, 17, 5, 7)],
+    ),
+    "batch norm": (lambda x, m: m(x), [(3, 5, 7, 9)], lambda: nn.BatchNorm2d(5)),
+    "batch norm of columns": (lambda x, m: m(x), [(33, 70)], lambda: nn.BatchNorm1d(70)),
+    "group norm": (lambda x, m: m(x), [(3, 8, 7, 9)], lambda: nn.GroupNorm(4, 8)),
+    "instance norm": (lambda x, m: m(x), [(3, 8, 7, 9)], lambda: nn.InstanceNorm2d(8)),
+    "Frobenius norm": (lambda x: x / torch.norm(x, p="fro"), [(3, 8, 7, 9)]),
+    "mean squared error": (lambda x, y: torch.mean((x - y) ** 2), [(9, 1031), (9, 1031)]),
+    "cosine loss": (lambda x, y: torch.mean(1 - F.cosine_similarity(x, y, dim=1)), [(9, 101), (9, 101)]),
+    "hinge with a broadcast target": (lambda x, y: torch.clamp(1 - x * y, min=0).mean(), [(9, 7), (7,)]),
+    "triplet": (lambda a, p, n: F.triplet_margin_loss(a, p, n), [(9, 101), (9, 101), (9, 101)]),
+    "argmax of everything": (lambda x: torch.argmax(x), [(3, 17, 150)]),
+    "maximum and where": (lambda x: (x.max(1)[0], x.argmin(2)), [(5, 33, 70)]),
+    "variance": (lambda x: x.var((0, 2)), [(5, 33, 7)]),
+    "product": (lambda x: x.prod(1), [(3, 17, 9)]),
+    "any and all": (lambda x: ((x > 1).any(1), (x < 2).all(2)), [(3, 17, 9)]),
+    "transposed sum": (lambda x, y: x.permute(2, 0, 1) + y, [(3, 17, 9), (9, 3, 17)]),
+}
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("name", CASES)
+def test_nests_agree_with_torch(name, threads):
+    f, shapes, *part = CASES[name]
+    agree(f, [randn(*s, seed=i) for i, s in enumerate(shapes)], *(p() for p in part), threads=threads)
+
+
+def test_cross_entropy_gathers_its_targets():
+    agree(lambda x, y: F.cross_entropy(x, y), [randn(9, 101), torch.arange(9) * 11])
+
+
+@FEW
+@given(st.lists(st.sampled_from([1, 2, 3, 7, 16, 37, 65]), min_size=1, max_size=3), st.data())
+def test_softmax_of_any_shape_over_any_dimension(shape, data):
+    dim = data.draw(st.integers(0, len(shape) - 1))
+    agree(lambda x: x.softmax(dim), [randn(*shape) * 3])
+
+
+@FEW
+@given(st.lists(st.sampled_from([1, 2, 5, 31, 67]), min_size=1, max_size=3), st.data())
+def test_arguments_of_extremes_with_ties_and_nan(shape, data):
+    dim = data.draw(st.integers(0, len(shape) - 1))
+    x = randn(*shape).mul(2).round()
+    x[x > 3] = float("nan")
+    x[x == -2] = float("-inf")
+    agree(lambda x: (x.argmax(dim), x.argmin(dim), x.amax(dim), x.amin(dim)), [x])
+
+
+@pytest.mark.parametrize("kind", ["amax", "amin", "sum", "mean"])
+def test_nan_and_infinity_pass_through_reductions(kind):
+    x = randn(6, 300)
+    x[1, 200], x[2, 3], x[3, 77] = float("nan"), float("inf"), float("-inf")
+    agree(lambda x: (getattr(x, kind)(1), getattr(x, kind)(0)), [x])
+
+
+@pytest.mark.parametrize(
+    ("dtype", "slack"), [(torch.bfloat16, 1e-2), (torch.float16, 1e-3), (torch.float64, 1e-12)]
+)
+def test_other_storage_types(dtype, slack):
+    agree(lambda x: x.softmax(-1), [randn(7, 77).to(dtype)], rtol=slack, atol=slack / 10)
+    agree(F.gelu, [randn(7, 77).to(dtype)], rtol=slack, atol=slack / 10)
+
+
+def test_integers_are_exact():
+    x = torch.arange(5 * 33).reshape(5, 33) * 12345678901
+    agree(lambda x: (x.sum(1), x.amax(0), x // 7 % 5), [x])
+
+
+@pytest.mark.parametrize(
+    "f", [lambda x: x.softmax(1), lambda x: x.softmax(-1), lambda x: F.layer_norm(x, (700,))]
+)
+def test_every_answer_to_every_decision_is_right(f):
+    x = randn(6, 37, 700)
+    group = fuse(lower_module(Of(f), [x]))[0]
+    for decision in TEMPLATE.decisions(group, native(), 1):
+        for value in decision.choices:
+            agree(f, [x], choices={decision.name: value})
+
+
+def test_a_softmax_is_one_phase_and_a_global_norm_two():
+    def count(f):
+        return [len(phases(g)) for g in fuse(lower_module(Of(f), [randn(4, 6, 5)]))]
+
+    assert count(lambda x: x.softmax(1)) == [1]
+    assert sum(count(lambda x: x / x.norm())) == 2
+
+
+def test_a_group_of_several_phases_keeps_its_values_between_them():
+    x = randn(300, 40)
+    program = lower_module(Of(lambda x: x / x.norm() + x.sum(0)), [x])
+    ops = tuple(op for g in fuse(program) for op in g.ops)
+    group = Group(
+        "k0",
+        ops,
+        tuple(program.buffers[n] for n in program.inputs),
+        tuple(program.buffers[n] for n in program.outputs),
+    )
+    for threads in (1, 2):
+        got = standalone(group, threads=threads, template=TEMPLATE).call([x])[0]
+        torch.testing.assert_close(got, x / x.norm() + x.sum(0))
+
+
+def test_index_arithmetic_is_seen_through():
+    extents = {"g": 4, "c": 8}
+    flat = apply("add", apply("mul", Index("g"), const_index(8)), Index("c"))
+    assert form(apply("floordiv", flat, const_index(8)), extents) == Affine(0, {"g": 1})
+    assert form(apply("mod", flat, const_index(8)), extents) == Affine(0, {"c": 1})
+    assert form(apply("mod", flat, const_index(5)), extents) is None
+    assert form(expression(Affine(3, {"g": 8, "c": 1})), extents) == Affine(3, {"g": 8, "c": 1})
+
+
+def test_an_argmax_position_counts_in_the_order_of_the_reduced_axes():
+    x = Buffer("x", (5, 9), DType.F32)
+    out = Buffer("out", (), DType.I64)
+    swapped = Reduce(
+        out, (), (Axis("b", 9), Axis("a", 5)), "argmax", Load("x", (Index("a"), Index("b")), DType.F32)
+    )
+    value = randn(5, 9).round()
+    got = standalone(Group("k0", (swapped,), (x,), (out,)), template=TEMPLATE).call([value])[0]
+    assert got == value.t().argmax()
