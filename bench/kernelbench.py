@@ -1,0 +1,203 @@
+"""The generator and the referee on KernelBench's problems (https://github.com/ScalingIntelligence/KernelBench, MIT; not part of this repository).
+
+    python bench/kernelbench.py FOLDER [--levels 1 2 3] [--only 1_23] [--evaluations 4] [--minutes 0.5] [--threads 1] [--fast]
+                                [--resume] [--out bench/results/kernelbench.json]
+
+FOLDER holds level1, level2 and level3. Each problem is shrunk until eager PyTorch takes some milliseconds on one core, and audited
+again at those sizes; then it is searched like those of bench/kernels.py. `--fast` leaves the referee out: it only builds the default candidate,
+in a process of its own, and compares its result (with the reference in float64) and its time (with eager).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+ALLOCATOR = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "9000000000"}
+BYTES, FLOPS = 24 << 20, 1.5e9  # what eager does in 5 to 50 ms on one core, more or less
+TOO_LONG, TOO_SHORT = 0.060, 0.0015  # seconds
+LEVELS = (1, 2, 3)
+SLOWER, FASTER = 0.97, 1.2
+
+Row = dict[str, Any]
+
+
+def main() -> None:
+    args = _arguments()
+    if any(os.environ.get(k) != v for k, v in ALLOCATOR.items()):
+        os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **ALLOCATOR})
+    rows: dict[str, Row] = json.loads(args.out.read_text())["problems"] if args.out.exists() else {}
+    work = _quick(args) if args.fast else _searching(args)
+    for name, path in _problems(args.folder, args.levels, args.only):
+        done = rows.get(name, {})
+        if args.resume and "status" in done:
+            continue
+        rows[name] = _guarded(lambda path=path, done=done: _one(path, done.get("sizes"), work))  # type: ignore[misc]
+        print(_line(name, rows[name]), flush=True)
+        _save(args, rows)
+    print("\n" + "\n".join(summary(rows)))
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--levels", type=int, nargs="*", default=list(LEVELS))
+    parser.add_argument("--only", nargs="*", help="problems LEVEL_NUMBER, such as 1_23")
+    parser.add_argument("--evaluations", type=int, default=4)
+    parser.add_argument("--minutes", type=float, default=0.5)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--proposer", default="portfolio")
+    parser.add_argument("--archive", type=Path, default=None, help="archive folder (default: the user's)")
+    parser.add_argument("--fast", action="store_true", help="only the default candidate, without the referee")
+    parser.add_argument("--resume", action="store_true", help="skip problems already in --out")
+    parser.add_argument("--out", type=Path, default=HERE / "results" / "kernelbench.json")
+    return parser.parse_args()
+
+
+def _problems(folder: Path, levels: list[int], only: list[str] | None) -> list[tuple[str, Path]]:
+    found = []
+    for level in levels:
+        for path in sorted((folder / f"level{level}").glob("*.py"), key=lambda p: int(p.stem.split("_")[0])):
+            key = f"{level}_{path.stem.split('_')[0]}"
+            if not only or key in only:
+                found.append((f"{level}_{path.stem}", path))
+    return found
+
+
+def _guarded(work: Callable[[], Row]) -> Row:
+    """What went wrong is a result too: one problem that fails does not end the run."""
+    start = time.monotonic()
+    try:
+        row = work()
+    except Exception as error:
+        row = {"status": "error", "note": f"{type(error).__name__}: {error}"}
+    return row | {"wall_s": round(time.monotonic() - start, 1)}
+
+
+def _one(path: Path, sizes: dict[str, int] | None, work: Callable[[Path, dict[str, int]], Row]) -> Row:
+    import torch
+
+    torch.set_num_threads(1)
+    audited: bool | None = True
+    if sizes is None:
+        sizes = _shrunk(path)
+    return {"sizes": sizes, "audited": audited, **work(path, sizes)}
+
+
+# ---------------------------------------------------------------- sizes
+
+
+def _shrunk(path: Path) -> dict[str, int]:
+    """Sizes at which eager takes between TOO_SHORT and TOO_LONG where there are such, audited."""
+    from kerf.kernels.audit import shrink_sound
+
+    scale, sizes = 1.0, dict[str, int]()
+    for _ in range(4):
+        sizes = shrink_sound(path, int(BYTES * scale), FLOPS * scale)
+        seconds = _eager_seconds(path, sizes)
+        if TOO_SHORT <= seconds <= TOO_LONG or (seconds < TOO_SHORT and not sizes):
+            break
+        scale *= 4 if seconds < TOO_SHORT else max(1 / 16, TOO_LONG / seconds / 1.5)
+    return sizes
+
+
+def _eager_seconds(path: Path, sizes: dict[str, int]) -> float:
+    import torch
+
+    from kerf.kernels.problem import load_problem
+
+    problem = load_problem(path, sizes, check=False)
+    module, inputs, times = problem.fresh_module(), problem.inputs(), []
+    with torch.no_grad():
+        for _ in range(3):
+            start = time.process_time()
+            module(*inputs)
+            times.append(time.process_time() - start)
+    return sorted(times)[1]
+
+
+# ---------------------------------------------------------------- the two ways of working
+
+
+def _searching(args: argparse.Namespace) -> Callable[[Path, dict[str, int]], Row]:
+    from kerf.archive import Archive
+    from kerf.core.types import Budget
+    from kerf.kernels.search import Request, search
+
+    archive = Archive(args.archive)
+    budget = Budget(args.evaluations, args.minutes * 60)
+
+    def work(path: Path, sizes: dict[str, int]) -> Row:
+        request = Request(str(path), sizes, args.threads, args.proposer, 0)
+        result = search(str(path), request, budget, archive=archive)
+        return {k: v for k, v in result.items() if k not in ("report", "evidence")} | {
+            "generated": any(p["by"] == "generated" for p in result["provenance"])
+        }
+
+    return work
+
+
+def _quick(args: argparse.Namespace) -> Callable[[Path, dict[str, int]], Row]:
+    import kernelbench_quick
+
+    return lambda path, sizes: kernelbench_quick.check(path, sizes, args.threads)
+
+
+# ---------------------------------------------------------------- tables
+
+
+def best_baseline(row: Row) -> float | None:
+    """Median speed-up over the fastest baseline."""
+    known = [v["median"] for v in (row.get("speedup") or {}).values() if v]
+    return min(known) if known else None
+
+
+def _line(name: str, row: Row) -> str:
+    ratio = best_baseline(row)
+    head = f"{name[:52]:<52} {row['status']:<9}"
+    if ratio is None:
+        return f"{head} {row.get('note', '')[:200]}"
+    made = "generated" if row.get("generated") else "library"
+    return f"{head} x{ratio:6.2f}  {row.get('time_ms', 0):8.2f} ms  {made}  {row.get('remark', '')} {row['wall_s']} s"
+
+
+def summary(rows: dict[str, Row]) -> list[str]:
+    """By level: how many loaded, were audited, passed at 0.97x or better, reached 1.2x with generated code."""
+    lines = [
+        f"{'':<8}{'problems':>9}{'loaded':>9}{'audited':>9}{'passed':>9}{f'>={SLOWER}x':>9}{f'>={FASTER}x generated':>18}"
+    ]
+    for label, prefixes in [*((f"level {i}", (f"{i}_",)) for i in LEVELS), ("all", ("1_", "2_", "3_"))]:
+        mine = [r for n, r in rows.items() if n.startswith(prefixes)]
+        good = [r for r in mine if r["status"] == "passed"]
+        at_par = [r for r in good if (best_baseline(r) or 0) >= SLOWER]
+        better = [r for r in good if r.get("generated") and (best_baseline(r) or 0) >= FASTER]
+        counts = [len(mine), sum("sizes" in r for r in mine), sum(bool(r.get("audited")) for r in mine)]
+        lines.append(
+            f"{label:<8}"
+            + "".join(f"{c:>9}" for c in [*counts, len(good), len(at_par)])
+            + f"{len(better):>18}"
+        )
+    return lines
+
+
+def _save(args: argparse.Namespace, rows: dict[str, Row]) -> None:
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    head = {"command": "python bench/kernelbench.py", **{k: str(v) for k, v in vars(args).items()}}
+    partial = args.out.with_suffix(".partial")
+    partial.write_text(
+        json.dumps({**head, "problems": rows, "summary": summary(rows)}, indent=1, default=str)
+    )
+    os.replace(partial, args.out)
+
+
+if __name__ == "__main__":
+    main()
