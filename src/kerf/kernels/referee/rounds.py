@@ -21,7 +21,7 @@ from kerf.kernels.referee.tolerance import compare
 SAMPLE_S = 4e-4  # a sample is at least this long, by repeating short calls on different arguments
 CALIBRATION_ROUNDS, OVERHEAD_ROUNDS = 7, 9
 CONTENDED = 0.05
-SMALLEST_S = 1e-8
+NET_SHARE = 0.1  # of a sample is the least that is left when an empty call's cost is taken off: below that it is noise
 
 
 @dataclass
@@ -163,7 +163,7 @@ class Bench:
             worker, native = entries[name]
             timing, held, reply = self.answer(worker, sets, keep=name in keep)
             answers[name] = Answer(
-                timing, max(SMALLEST_S, (self.seconds(timing) - self.overheads[native]) / self.calls)
+                timing, self._net(timing, native)
             )
             if not reply.get("ok"):
                 raise Failed(name, reply)
@@ -173,6 +173,11 @@ class Bench:
                 answers[name].outputs = [h.read() for h in held]
         self.sets = sets
         return answers
+
+    def _net(self, timing: Timing, native: bool) -> float:
+        """Seconds of one call of a sample, without what an empty call costs."""
+        spent = self.seconds(timing)
+        return max(NET_SHARE * spent, spent - self.overheads[native]) / self.calls
 
     def revive(self) -> None:
         """Start again what has died since (the system may have run out of memory)."""
