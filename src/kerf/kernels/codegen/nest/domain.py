@@ -51,6 +51,12 @@ class Step:
         return self.kind != "map"
 
     @property
+    def ordered(self) -> bool:
+        """Do positions grow in the order of the loops (axis names count from the outermost)?"""
+        steps = [self.position.of(a) for a in sorted(self.over, key=lambda name: int(name[1:]))]
+        return all(a > b for a, b in pairwise(steps))
+
+    @property
     def reads(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(load.buffer for load in loads(self.value)))
 

@@ -137,7 +137,8 @@ def _arg_update(s: Step, value: str, best: str, at: str) -> list[str]:
     if s.value.dtype.is_float:
         wins += f" | ((y_{name} != y_{name}) & (z_{name} == z_{name}))"
         ties += f" | ((y_{name} != y_{name}) & (z_{name} != z_{name}))"
-    wins += f" | (({ties}) & (j_{name} < {at}))"
+    if not s.ordered:
+        wins += f" | (({ties}) & (j_{name} < {at}))"
     lines += [
         f"const int w_{name} = {wins};",
         f"{best} = w_{name} ? y_{name} : z_{name};",

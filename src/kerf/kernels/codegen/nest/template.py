@@ -11,7 +11,7 @@ from kerf.kernels.codegen.nest import reduction
 from kerf.kernels.codegen.nest.cnames import padded
 from kerf.kernels.codegen.nest.phase import Phase, phases
 from kerf.kernels.codegen.nest.sweep import cost, hoisted, reusable
-from kerf.kernels.codegen.nest.writer import Choices, Writer
+from kerf.kernels.codegen.nest.writer import Choices, Writer, transposed
 from kerf.kernels.codegen.template import Emitted
 from kerf.kernels.ir import Buffer, Group, Map, Reduce, loads
 from kerf.kernels.schedule import Decision, Value
@@ -31,6 +31,8 @@ class NestTemplate:
         out: list[Decision] = []
         if any(_blocked(p) for p in found):
             out.append(Decision("block", BLOCKS, _default_block(group, found, chip, threads)))
+        if any(_blocked(p) and not p.reduced and transposed(p) for p in found):
+            out.append(Decision("tile", (0, 16, 32, 64), 32))
         if any(_blocked(p) and p.reduced for p in found):
             out.append(Decision("unroll", (1, 2, 4, 8), 1))
         if any(not _blocked(p) and p.axes for p in found):
@@ -157,12 +159,13 @@ def _single_rows(p: Phase, group: Group, found: Sequence[Phase]) -> set[str]:
 
 def _choices(p: Phase, group: Group, choices: Mapping[str, Value]) -> Choices:
     streamed = frozenset(b.name for b in _streamable(group)) if choices.get("stream") else frozenset()
-    if _blocked(p) and int(choices.get("block", 0)) < 64:
+    if _blocked(p) and (int(choices.get("block", 0)) < 64 or transposed(p)):
         streamed = frozenset()
     return Choices(
         block=int(choices.get("block", 1024)),
         streams=int(choices.get("streams", 1)),
         unroll=int(choices.get("unroll", 1)),
+        tile=int(choices.get("tile", 0)),
         keep=bool(choices.get("keep", False)),
         stream=streamed,
     )
@@ -184,6 +187,8 @@ def _default_block(group: Group, found: Sequence[Phase], chip: Chip, threads: in
     if threads > 1:
         rows = min(p.rows for p in found if _blocked(p))
         limit = min(limit, max(64, rows // threads))
+    if any(_blocked(p) and not p.reduced and transposed(p) for p in found):
+        limit = 64
     legal = [b for b in BLOCKS if b <= min(limit, max(smallest, 16), 2048)] or [BLOCKS[0]]
     return (
         legal[-1]

@@ -9,9 +9,10 @@ from kerf.kernels.codegen.expr import CTYPE, bound, ctype, loaded, render, store
 from kerf.kernels.codegen.nest import reduction
 from kerf.kernels.codegen.nest.cnames import Own, affine_c, padded, simd
 from kerf.kernels.codegen.nest.domain import Step
+from kerf.kernels.codegen.nest.index import form
 from kerf.kernels.codegen.nest.phase import Phase, sweeping
 from kerf.kernels.codegen.nest.sweep import Sweep, sweeps
-from kerf.kernels.ir import Affine, Axis, Buffer, Load
+from kerf.kernels.ir import Affine, Axis, Buffer, Load, loads
 
 LANES = 64  # lane arrays of argmax: a constant trip count keeps them in registers
 CHUNK = 1024  # elements computed before they are streamed to memory
@@ -69,6 +70,13 @@ class Writer:
     def splits(self) -> bool:
         """Is there more than one block?"""
         return self.blocked and self.block < self.vector.extent
+
+    @property
+    def tiled(self) -> Axis | None:
+        """The kept axis along which a transposing map reads contiguously: done in tiles, so that what is read stays in cache."""
+        if not self.choices.tile or not self.blocked or self.phase.reduced:
+            return None
+        return transposed(self.phase)
 
     def at(self, name: str) -> str:
         if self.blocked:
@@ -161,7 +169,16 @@ class Writer:
             self.lines.append(indent + "}")
 
     def _heads(self) -> list[str]:
-        heads = [f"for (long {a.name} = 0; {a.name} < {a.extent}; {a.name}++)" for a in self.outer]
+        tiled, size = self.tiled, self.choices.tile
+        heads = [
+            f"for (long {a.name} = 0; {a.name} < {a.extent}; {a.name}++)"
+            for a in self.outer
+            if a is not tiled
+        ]
+        if tiled:
+            heads.append(
+                f"for (long {tiled.name}_0 = 0; {tiled.name}_0 < {tiled.extent}; {tiled.name}_0 += {size})"
+            )
         if self.splits:
             v = self.vector
             heads.append(f"for (long {v.name}_0 = 0; {v.name}_0 < {v.extent}; {v.name}_0 += {self.block})")
@@ -210,12 +227,25 @@ class Writer:
                 f"{ctype_} r_{name}[{self.block}] __attribute__((aligned(64)));"
                 for name, ctype_ in self._row_arrays()
             ]
+        if self.tiled:
+            return [*out, *self._tile(self._rows(0))]
         last = max([len(found) - 1, *(self.phase.sweep[s.out.name] for s in self._row_steps())], default=0)
         for number in range(last + 1):
             if number < len(found):
                 out += self._sweep(found[number])
             out += self._rows(number)
         return out
+
+    def _tile(self, body: list[str]) -> list[str]:
+        a = self.tiled
+        assert a is not None
+        end = f"{a.name}_0 + {self.choices.tile}"
+        limit = end if a.extent % self.choices.tile == 0 else f"({end} < {a.extent} ? {end} : {a.extent})"
+        return [
+            f"for (long {a.name} = {a.name}_0; {a.name} < {limit}; {a.name}++) {{",
+            *("    " + line for line in body),
+            "}",
+        ]
 
     def _row_steps(self) -> list[Step]:
         """Steps done once a row: row maps, reductions over K, and the row's share of reductions over everything."""
@@ -409,3 +439,17 @@ class Writer:
         from kerf.kernels.codegen.nest.loops import sweep_lines
 
         return sweep_lines(self, sweep)
+
+
+def transposed(phase: Phase) -> Axis | None:
+    """A kept axis, other than the innermost, that some load runs along contiguously while it strides along the innermost."""
+    vector = phase.axes[-1].name
+    for s in phase.steps:
+        for load in loads(s.value):
+            f = form(load.index[0], {})
+            if load.buffer in phase.made or f is None or f.of(vector) in (0, 1):
+                continue
+            found = next((a for a in phase.kept if a.name != vector and f.of(a.name) == 1), None)
+            if found:
+                return found
+    return None
