@@ -188,7 +188,7 @@ def _default_block(group: Group, found: Sequence[Phase], chip: Chip, threads: in
         rows = min(p.rows for p in found if _blocked(p))
         limit = min(limit, max(64, rows // threads))
     if any(_blocked(p) and not p.reduced and transposed(p) for p in found):
-        limit = 64
+        limit = 16
     legal = [b for b in BLOCKS if b <= min(limit, max(smallest, 16), 2048)] or [BLOCKS[0]]
     return (
         legal[-1]
