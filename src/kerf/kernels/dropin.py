@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import torch
 
+from kerf.core.types import KerfError
 from kerf.kernels.assemble import Assembly, Segment
 from kerf.kernels.codegen.standalone import TORCH_DTYPE
 from kerf.kernels.ir import Buffer, Library, Ref, Role
 
 SOURCE = "kernel.c"
-_MARK_CONSTANTS, _MARK_STEPS = "# <<CONSTANTS>>", "        # <<STEPS>>"
+_CONSTANTS = re.compile(r"# <<CONSTANTS\n.*?# CONSTANTS>>\n", re.S)
+_STEPS = "        _CALLS(table, packed, scratch, threads, tensors, out)  # <<STEPS>>"
 
 
 @dataclass(frozen=True)
@@ -40,9 +44,8 @@ def dropin(
     torch.library custom operator."""
     template = files("kerf.kernels").joinpath("dropin_template.py").read_text()
     body = template[template.index("from __future__") :]
-    body = body.replace(_MARK_CONSTANTS, _constants(assembly, signature, flags)).replace(
-        _MARK_STEPS, _steps(assembly)
-    )
+    constants = _constants(assembly, signature, flags)
+    body = _CONSTANTS.sub(lambda _: constants, body).replace(_STEPS, _steps(assembly))
     text = (
         f'"""{_docstring(assembly, signature)}"""\n\n' + body + (_custom_op(custom_op) if custom_op else "")
     )
@@ -229,6 +232,16 @@ def _returns_sequence(call: Library) -> bool:
         target = getattr(target, part)
     returns = target._schema.returns
     return len(returns) > 1 or any("[]" in str(r.type) or "List" in str(r.type) for r in returns)
+
+
+def add_custom_op(path: Path, name: str) -> None:
+    """Append the registration of the torch.library operator `name` ("namespace::name") to a drop-in. KerfError for another file."""
+    if "::" not in name:
+        raise KerfError(f"a custom operator is named namespace::name, got {name!r}")
+    text = path.read_text()
+    if "OUTPUT_SLOTS" not in text:
+        raise KerfError(f"{path} has no generated kernel to register: the library as it is won")
+    path.write_text(text + _custom_op(name))
 
 
 def _custom_op(name: str) -> str:

@@ -15,7 +15,31 @@ from pathlib import Path
 
 import torch
 
-# <<CONSTANTS>>
+# <<CONSTANTS
+SOURCE = "kernel.c"
+FLAGS: list[str] = []
+INPUTS: list[tuple[str, tuple[int, ...], torch.dtype]] = []
+VALUES: list[object] = []
+OUTPUTS: list[tuple[str, tuple[int, ...], torch.dtype]] = []
+RETURNS_TUPLE = False
+STATE: list[tuple[str, tuple[int, ...], torch.dtype, bool]] = []
+PARAMS: list[tuple[int, str]] = []
+CONSTANTS: list[tuple[int, tuple[tuple[int, ...], torch.dtype, str]]] = []
+TEMPS: list[tuple[int, int, tuple[int, ...], torch.dtype]] = []
+SLOTS = 0
+INPUT_SLOTS: list[int] = []
+OUTPUT_SLOTS: list[int] = []
+WORKSPACE_BYTES = 0
+SCRATCH_BYTES = 0
+PACKED_BYTES: list[int] = []
+THREADS = 1
+
+
+def _CALLS(*args: object) -> None:  # stands for the generated statements
+    """Replaced, with the call of it below."""
+
+
+# CONSTANTS>>
 
 
 def _library() -> ctypes.CDLL:
@@ -123,7 +147,8 @@ class ModelNew(torch.nn.Module):
 
     def run(self, *args: object) -> None:
         """run(*inputs, out): destination-passing form; `out` is a tuple of contiguous tensors as in OUTPUTS."""
-        *inputs, out = args
+        *inputs, last = args
+        out: tuple[torch.Tensor, ...] = last  # type: ignore[assignment]
         tensors = [_usable(t) for t in _tensor_leaves(inputs) if isinstance(t, torch.Tensor)]
         with self._lock:
             self._prepare()
@@ -171,14 +196,14 @@ class ModelNew(torch.nn.Module):
             )
             self._table = (ctypes.c_void_p * max(1, SLOTS))()
             self._constants = {slot: _usable(_decoded(*constant)) for slot, constant in CONSTANTS}
-            self._temps = {slot: self._temp(slot, *where) for slot, *where in TEMPS}
+            self._temps = {slot: self._temp(at, shape, dtype) for slot, at, shape, dtype in TEMPS}
         self._weights = {slot: _usable(t) for (slot, _), t in zip(PARAMS, sources, strict=True)}
         for slot, t in (*self._weights.items(), *self._constants.items(), *self._temps.items()):
             self._table[slot] = t.data_ptr()
         _LIB.kerf_pack(self._table, self._packed)
         self._ready = stamp
 
-    def _temp(self, slot: int, offset: int, shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
+    def _temp(self, offset: int, shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
         size = torch.Size(shape).numel() * dtype.itemsize
         return self._workspace[offset : offset + size].view(dtype).view(shape)
 
@@ -191,7 +216,7 @@ class ModelNew(torch.nn.Module):
         for slot, t in zip(OUTPUT_SLOTS, out, strict=True):
             if slot >= 0:
                 table[slot] = t.data_ptr()
-        # <<STEPS>>
+        _CALLS(table, packed, scratch, threads, tensors, out)  # <<STEPS>>
 
 
 def _register(module: torch.nn.Module, key: str, value: torch.Tensor, trained: bool) -> None:
