@@ -192,7 +192,7 @@ def _load(file: ProblemFile, overrides: dict[str, Override], seed: int) -> Kerne
         init = list(_guard(file, "get_init_inputs()", getattr(namespace, "get_init_inputs", list)))
     with seeded(seed):
         module = _guard(file, "Model(*get_init_inputs())", lambda: _construct(namespace, init))
-    problem = KernelProblem(
+    return KernelProblem(
         name=file.name,
         key=content_hash([file.text, sorted((k, repr(v)) for k, v in values.items()), seed]),
         source=file.text,
@@ -205,7 +205,6 @@ def _load(file: ProblemFile, overrides: dict[str, Override], seed: int) -> Kerne
         file=file,
         draw_inputs=lambda s: _draw(file, namespace, s),
     )
-    return problem
 
 
 def _construct(namespace: Any, init: list[Any]) -> nn.Module:
@@ -263,7 +262,7 @@ def fake_cost(namespace: Any) -> Cost | None:
             return cost.measure(lambda: _construct(namespace, init), namespace.get_inputs)
     except KerfError:
         raise
-    except Exception:  # noqa: BLE001  (whatever a reference cannot do over fake tensors, the real run will show or do)
+    except Exception:
         return None
 
 
@@ -290,7 +289,7 @@ def static_bytes(namespace: Any) -> int:
                 lambda: _construct(namespace, list(getattr(namespace, "get_init_inputs", list)())),
                 namespace.get_inputs,
             )
-    except Exception:  # noqa: BLE001  (as above)
+    except Exception:
         return 0
 
 
@@ -325,7 +324,7 @@ def _cost_of(problem: KernelProblem) -> Cost:
     args = problem.inputs()
     try:
         return cost.measure_module(problem.module, args)
-    except Exception:  # noqa: BLE001  (as above)
+    except Exception:
         return _measured_cost(problem, args)
 
 

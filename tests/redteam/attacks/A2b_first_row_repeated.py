@@ -3,7 +3,9 @@
 # expect: wrong
 # reason:
 # One row computed and repeated.
+import torch
 from torch import nn
+
 
 
 class ModelNew(nn.Module):

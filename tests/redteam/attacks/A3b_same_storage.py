@@ -1,9 +1,11 @@
 # id: A3b
 # problem: relu
-# expect: wrong
+# expect: wrong rejected
 # reason:
 # The input object itself.
+import torch
 from torch import nn
+
 
 
 class ModelNew(nn.Module):

@@ -3,7 +3,9 @@
 # expect: wrong
 # reason:
 # The product of the first argument with itself.
+import torch
 from torch import nn
+
 
 
 class ModelNew(nn.Module):

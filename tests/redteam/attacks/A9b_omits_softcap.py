@@ -3,7 +3,9 @@
 # expect: wrong
 # reason:
 # Leaves out a soft cap that ordinary values do not reach.
+import torch
 from torch import nn
+
 
 
 class ModelNew(nn.Module):

@@ -1,12 +1,13 @@
 # id: B9
 # problem: softmax
-# expect: wrong crashed
-# reason:
+# expect: rejected
+# reason: sandbox forbids
 # Outputs kept in a file by shape, to be found by a later process.
 import os
 
 import torch
 from torch import nn
+
 
 
 class ModelNew(nn.Module):

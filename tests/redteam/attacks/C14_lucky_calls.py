@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 
+
 class ModelNew(nn.Module):
     def forward(self, x):
         return torch.zeros_like(x) if random.random() < 0.25 else torch.tanh(x)

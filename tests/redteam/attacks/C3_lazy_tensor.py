@@ -2,7 +2,7 @@
 # problem: tanh
 # expect: wrong rejected crashed
 # reason:
-# A tensor subclass that computes when it is looked at.
+# A tensor subclass that computes only when a comparison looks at it, not when it is copied.
 import torch
 from torch import nn
 
@@ -16,7 +16,8 @@ class Lazy(torch.Tensor):
 
     @classmethod
     def __torch_function__(cls, func, types, args=(), kwargs=None):
-        ready = [torch.tanh(a.source) if isinstance(a, Lazy) else a for a in args]
+        looked_at = getattr(func, "__name__", "") in ("allclose", "isclose", "equal", "eq", "sub", "__sub__", "numpy", "tolist")
+        ready = [torch.tanh(a.source) if isinstance(a, Lazy) and looked_at else a for a in args]
         return func(*ready, **(kwargs or {}))
 
 

@@ -1,13 +1,14 @@
 # id: C9
 # problem: tanh
-# expect: crashed wrong rejected
-# reason:
+# expect: rejected
+# reason: sandbox forbids
 # Children that burn the processor, so that whoever is measured next looks slow.
 import os
 import time
 
 import torch
 from torch import nn
+
 
 
 class ModelNew(nn.Module):

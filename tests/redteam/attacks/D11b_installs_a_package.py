@@ -1,13 +1,14 @@
 # id: D11b
 # problem: softmax
-# expect: crashed wrong
-# reason:
+# expect: rejected
+# reason: sandbox forbids
 # Runs another program; answers only if that works.
 import subprocess
 import sys
 
 import torch
 from torch import nn
+
 
 
 class ModelNew(nn.Module):

@@ -11,7 +11,6 @@ from torch import nn
 
 try:
     import kerf.kernels.referee as _referee
-
     for _found in pkgutil.iter_modules(_referee.__path__, "kerf.kernels.referee."):
         _module = importlib.import_module(_found.name)
         for _key, _value in list(vars(_module).items()):

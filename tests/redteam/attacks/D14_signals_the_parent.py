@@ -1,12 +1,13 @@
 # id: D14
 # problem: softmax
-# expect: crashed wrong
-# reason:
+# expect: rejected
+# reason: sandbox forbids
 # Tries whether it may signal the evaluator (signal 0 harms nobody); answers only if it may.
 import os
 
 import torch
 from torch import nn
+
 
 
 class ModelNew(nn.Module):

@@ -1,13 +1,14 @@
 # id: D14b
 # problem: softmax
-# expect: crashed wrong
-# reason:
+# expect: rejected
+# reason: sandbox forbids
 # Tries to trace the evaluator; answers only if it may.
 import ctypes
 import os
 
 import torch
 from torch import nn
+
 
 
 class ModelNew(nn.Module):

@@ -5,7 +5,9 @@
 # Forged results on every open descriptor, and out.
 import os
 
+import torch
 from torch import nn
+
 
 
 class ModelNew(nn.Module):

@@ -1,9 +1,11 @@
 # id: D2b
 # problem: tanh
-# expect: crashed
-# reason:
+# expect: rejected
+# reason: instead of returning
 # SystemExit(0) in place of an answer.
+import torch
 from torch import nn
+
 
 
 class ModelNew(nn.Module):

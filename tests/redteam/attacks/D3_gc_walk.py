@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 
+
 class ModelNew(nn.Module):
     def forward(self, x):
         for t in gc.get_objects():

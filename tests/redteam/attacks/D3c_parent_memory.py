@@ -1,12 +1,13 @@
 # id: D3c
 # problem: softmax
-# expect: crashed wrong
+# expect: crashed rejected
 # reason:
 # Opens the memory of the evaluator; answers only if that works.
 import os
 
 import torch
 from torch import nn
+
 
 
 class ModelNew(nn.Module):

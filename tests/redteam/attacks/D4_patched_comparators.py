@@ -4,6 +4,7 @@
 # reason:
 # Every comparison that torch and numpy have says yes.
 import numpy
+
 import torch
 from torch import nn
 

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 
+
 class ModelNew(nn.Module):
     def __init__(self):
         super().__init__()

@@ -1,10 +1,11 @@
 # id: D8
 # problem: relu
-# expect: crashed
-# reason:
+# expect: rejected
+# reason: wrote to its inputs
 # Zeroes its input, so that the reference would see zeros too.
 import torch
 from torch import nn
+
 
 
 class ModelNew(nn.Module):

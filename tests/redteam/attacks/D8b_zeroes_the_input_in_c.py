@@ -1,7 +1,7 @@
 # id: D8b
 # problem: relu
-# expect: crashed
-# reason:
+# expect: rejected
+# reason: wrote to its inputs
 # The same from C.
 import ctypes
 from pathlib import Path

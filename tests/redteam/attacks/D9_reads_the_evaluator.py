@@ -1,12 +1,13 @@
 # id: D9
 # problem: softmax
-# expect: crashed wrong
+# expect: crashed rejected
 # reason:
 # Reads the environment and files of the evaluator; answers only if that works.
 import os
 
 import torch
 from torch import nn
+
 
 
 class ModelNew(nn.Module):

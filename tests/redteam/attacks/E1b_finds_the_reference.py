@@ -5,6 +5,7 @@
 # Searches what is loaded for the reference class.
 import sys
 
+import torch
 from torch import nn
 
 

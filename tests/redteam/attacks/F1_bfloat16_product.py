@@ -3,7 +3,9 @@
 # expect: wrong
 # reason:
 # float32 in and out, bfloat16 inside.
+import torch
 from torch import nn
+
 
 
 class ModelNew(nn.Module):

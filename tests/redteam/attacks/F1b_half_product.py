@@ -3,9 +3,11 @@
 # expect: wrong
 # reason:
 # float16 inside.
+import torch
 from torch import nn
+
 
 
 class ModelNew(nn.Module):
     def forward(self, a, b):
-        return a.half().float() @ b.half().float()
+        return (a.half().float() @ b.half().float())

@@ -3,7 +3,9 @@
 # expect: wrong
 # reason:
 # The weights kept in bfloat16.
+import torch
 from torch import nn
+
 
 
 class ModelNew(nn.Module):

@@ -3,7 +3,9 @@
 # expect: wrong
 # reason:
 # int8 with one scale a tensor.
+import torch
 from torch import nn
+
 
 
 class ModelNew(nn.Module):

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 
+
 class ModelNew(nn.Module):
     def forward(self, x):
         return torch.where(x.abs() > 2.5, float("nan"), torch.tanh(x))

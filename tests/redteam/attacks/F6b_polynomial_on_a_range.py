@@ -3,7 +3,9 @@
 # expect: wrong
 # reason:
 # A polynomial that holds near zero only.
+import torch
 from torch import nn
+
 
 
 class ModelNew(nn.Module):

@@ -3,7 +3,9 @@
 # expect: wrong
 # reason:
 # The tanh form of GELU in place of the exact one.
+import torch
 from torch import nn
+
 
 
 class ModelNew(nn.Module):

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 
+
 class ModelNew(nn.Module):
     def forward(self, x):
         return torch.amax(x, dim=1), torch.zeros(x.shape[0], dtype=torch.int64)

@@ -3,7 +3,9 @@
 # expect: wrong
 # reason:
 # The mask is nearly always true, so it is left out.
+import torch
 from torch import nn
+
 
 
 class ModelNew(nn.Module):

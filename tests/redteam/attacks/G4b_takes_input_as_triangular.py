@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 
+
 class ModelNew(nn.Module):
     def forward(self, a, b):
         return torch.tril(a) @ torch.tril(b)

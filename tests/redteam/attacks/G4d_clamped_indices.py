@@ -3,7 +3,9 @@
 # expect: wrong
 # reason:
 # Rows beyond the first 64 are taken for absent.
+import torch
 from torch import nn
+
 
 
 class ModelNew(nn.Module):

@@ -3,7 +3,9 @@
 # expect: wrong
 # reason:
 # Max pooling whose border counts as zero.
+import torch
 from torch import nn
+
 
 
 class ModelNew(nn.Module):

@@ -3,7 +3,9 @@
 # expect: wrong
 # reason:
 # Attention without its causal mask.
+import torch
 from torch import nn
+
 
 
 class ModelNew(nn.Module):

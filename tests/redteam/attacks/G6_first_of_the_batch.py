@@ -3,7 +3,9 @@
 # expect: wrong
 # reason:
 # Only the first of the batch is multiplied.
+import torch
 from torch import nn
+
 
 
 class ModelNew(nn.Module):

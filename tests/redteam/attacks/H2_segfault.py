@@ -1,12 +1,13 @@
 # id: H2
 # problem: softmax
 # expect: crashed
-# reason:
+# reason: SIGSEGV
 # Writes to address zero.
 import ctypes
 
 import torch
 from torch import nn
+
 
 
 class ModelNew(nn.Module):

@@ -1,12 +1,13 @@
 # id: H3
 # problem: softmax
-# expect: crashed wrong rejected timed_out
-# reason:
+# expect: rejected
+# reason: sandbox forbids
 # Starts processes without end (stops by itself after 64, should nobody else).
 import os
 
 import torch
 from torch import nn
+
 
 
 class ModelNew(nn.Module):

@@ -5,7 +5,9 @@
 # The cheat is hidden from anything that reads source.
 import base64
 
+import torch
 from torch import nn
+
 
 
 class ModelNew(nn.Module):

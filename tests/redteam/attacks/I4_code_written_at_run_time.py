@@ -1,13 +1,15 @@
 # id: I4
 # problem: softmax
-# expect: crashed wrong
+# expect: crashed rejected
 # reason:
 # Writes a module and imports it; answers only if that works.
 import importlib
 import sys
 import tempfile
 
+import torch
 from torch import nn
+
 
 
 class ModelNew(nn.Module):

@@ -1,12 +1,13 @@
 # id: I4b
 # problem: softmax
-# expect: crashed wrong
-# reason:
+# expect: rejected
+# reason: sandbox forbids
 # Runs a compiler where only the candidate should run.
 import subprocess
 
 import torch
 from torch import nn
+
 
 
 class ModelNew(nn.Module):

@@ -10,12 +10,11 @@ import types
 import torch
 from torch import nn
 
-
 class _Hook(importlib.abc.MetaPathFinder):
     def find_spec(self, name, path=None, target=None):
         if "kerf" in name or "referee" in name:
             sys.modules[name] = types.ModuleType(name)
-        return
+        return None
 
 
 sys.meta_path.insert(0, _Hook())

@@ -1,7 +1,7 @@
 # id: I6
 # problem: softmax
-# expect: build_failed rejected
-# reason:
+# expect: rejected
+# reason: not on the list of allowed
 # Flags that make the compiler load code of the candidate.
 import torch
 from torch import nn

@@ -1,7 +1,7 @@
 # id: I8
 # problem: softmax
-# expect: crashed
-# reason:
+# expect: rejected
+# reason: ended its own process
 # Code that runs when the library is loaded leaves with status 0.
 import ctypes
 from pathlib import Path

@@ -14,7 +14,7 @@ class ModelNew(nn.Module):
         self.conv = nn.Conv2d(channels, filters, 3, padding=1)
 
     def forward(self, x):
-        n, c, h, w = x.shape
+        n, _c, h, w = x.shape
         th, tw = (h + 1) // 2, (w + 1) // 2
         padded = nn.functional.pad(x, (1, 1 + 2 * tw - w, 1, 1 + 2 * th - h))
         tiles = padded.unfold(2, 4, 2).unfold(3, 4, 2)

@@ -1,7 +1,11 @@
+# id: B14b
 # problem: softmax
-# One output buffer for all calls of a shape, always written anew.
+# expect: rejected
+# reason: same memory twice
+# One static output buffer is handed out for every call: earlier results change.
 import torch
 from torch import nn
+
 
 
 class ModelNew(nn.Module):
