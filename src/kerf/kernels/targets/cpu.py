@@ -42,7 +42,8 @@ class Chip:
 def native() -> Chip:
     """This machine, from /proc and /sys; conservative guesses where they are silent."""
     info = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
-    flags = frozenset((re.search(r"^(?:flags|Features)\s*:\s*(.*)$", info, re.M) or [None, ""])[1].split())  # type: ignore[index]
+    listed = re.search(r"^(?:flags|Features)\s*:\s*(.*)$", info, re.M)
+    flags = frozenset(listed[1].split() if listed else ())
     name = re.search(r"^model name\s*:\s*(.*)$", info, re.M)
     machine = platform.machine()
     bits = 512 if "avx512f" in flags else 256 if "avx2" in flags else 128
