@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -186,7 +187,7 @@ def parse_sizes(items: list[str]) -> dict[str, str | int | float]:
     found: dict[str, str | int | float] = {}
     for item in items:
         name, equals, value = item.partition("=")
-        if not equals or not name.isidentifier():
+        if not equals or not re.fullmatch(r"[A-Za-z_]\w*(\[\d+\])*", name):
             raise KerfError(f"--set takes NAME=VALUE, got {item!r}")
         found[name] = _number(value)
     return found
