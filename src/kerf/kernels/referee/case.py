@@ -19,7 +19,7 @@ from kerf.kernels.referee.values import Mixer
 
 BATCH_BYTES, BATCH_MAX = 8 << 20, 16
 ANSWER_BUDGET = 2 << 30  # bytes of inputs and answers kept for one problem
-SAME_PLACE = 0.25  # how often a call finds its arguments where the last one had them
+SAME_PLACE = 0.4  # how often a worker finds its arguments where its last call of that kind had them
 
 
 @dataclass(frozen=True)
@@ -30,13 +30,14 @@ class Check:
     args: list[Any]
     expected: list[Expected]
     new_weights: bool = False
+    sizes: str = ""
 
 
 class Case:
     """`seed` is secret until the verdict: every value of the problem follows from it."""
 
-    def __init__(self, problem: KernelProblem, seed: int) -> None:
-        self.problem, self.seed = problem, seed
+    def __init__(self, problem: KernelProblem, seed: int, *, sizes: str = "") -> None:
+        self.problem, self.seed, self.sizes = problem, seed, sizes
         self.module = problem.module
         self.example = problem.contract.draw(self._generator("example"), "given")
         self.like = run(self.module, self.example)
@@ -49,7 +50,7 @@ class Case:
         self.params, self.weights = self._parameters()
         self._checks: dict[str, Check] = {}
         self._mixer: Mixer | None = None
-        self.last: dict[int, list[list[int]]] = {}
+        self.last: dict[tuple[int, int], list[list[int]]] = {}
 
     def _generator(self, name: str) -> torch.Generator:
         return torch.Generator().manual_seed(random.Random(f"{self.seed}/{name}").getrandbits(62))
@@ -108,7 +109,7 @@ class Case:
         if new:
             module = copy.deepcopy(module)
             module.load_state_dict(self.states[1])
-        return Check(name, args, reference_outputs(module, args, seed=self.seed & 0xFFFF), new)
+        return Check(name, args, reference_outputs(module, args, seed=self.seed & 0xFFFF), new, self.sizes)
 
     def fresh(self, rng: random.Random) -> list[Any]:
         """Arguments like the given ones that no call has seen."""
@@ -123,7 +124,7 @@ class Case:
     ) -> tuple[dict[str, Any], list[Outputs]]:
         """Write the arguments of some calls to new places, prepare as many outputs; the message that asks for them."""
         calls, held, places = [], [], []
-        keep = self.last.get(len(sets)) if rng.random() < SAME_PLACE else None
+        keep = self.last.get((id(outputs), len(sets))) if rng.random() < SAME_PLACE else None
         for i, args in enumerate(sets):
             tensors = [a for a in args if isinstance(a, torch.Tensor)]
             offsets = keep[i] if keep else scatter(tensors, *_part(self.inputs, i, len(sets)), rng)
@@ -131,7 +132,7 @@ class Case:
             out = Outputs(outputs, self.like, scatter(self.like, *_part(outputs, i, len(sets)), rng), rng)
             calls.append((write_arguments(self.inputs, args, offsets), out.places))
             held.append(out)
-        self.last[len(sets)] = places
+        self.last[id(outputs), len(sets)] = places
         return {"op": "call", "calls": calls}, held
 
     def close(self) -> None:

@@ -14,6 +14,7 @@ import torch
 
 from kerf.core.types import Candidate, Evaluation, Metric, Status, content_hash
 from kerf.kernels.problem import KernelProblem
+from kerf.kernels.referee.candidate import Malformed, package
 from kerf.kernels.referee.case import Case, written_bytes
 from kerf.kernels.referee.floor import Floor, floor_of
 from kerf.kernels.referee.rounds import Bench
@@ -23,6 +24,7 @@ from kerf.kernels.targets.cpu import native
 from kerf.sandbox import isolation
 
 VERSION = 1
+RAGGED = 2  # sets of odd sizes that a candidate for any shape must also be right at
 
 
 class KernelEvaluator:
@@ -41,6 +43,7 @@ class KernelEvaluator:
         self.pairs, self.compile_limit_s, self.time_limit_s = max(15, pairs), compile_limit_s, time_limit_s
         self._bench: Bench | None = None
         self._floor: Floor | None = None
+        self._ragged: tuple[Case, ...] | None = None
 
     @property
     def key(self) -> str:
@@ -66,6 +69,9 @@ class KernelEvaluator:
         if self._bench is not None:
             _closed(self._bench)
             self._bench = None
+        for case in self._ragged or ():
+            case.close()
+        self._ragged = None
 
     # ------------------------------------------------------------ steps
 
@@ -87,8 +93,9 @@ class KernelEvaluator:
 
     def _judge(self, candidate: Candidate, bench: Bench, precise: bool) -> Evaluation:
         started = time.monotonic()
+        ragged = self._ragged_cases() if _any_shape(candidate) else ()
         trial = Trial(bench.case, bench, dict(candidate.files), self.threads, self.pairs, precise, self.trust,
-                      self.compile_limit_s, self.time_limit_s, random.Random(secrets.randbits(64)))  # fmt: skip
+                      self.compile_limit_s, self.time_limit_s, random.Random(secrets.randbits(64)), ragged)  # fmt: skip
         try:
             trial.run()
             status, reason = self._believable(trial)
@@ -106,6 +113,15 @@ class KernelEvaluator:
             self.environment(),
             time.monotonic() - started,
         )
+
+    def _ragged_cases(self) -> tuple[Case, ...]:
+        """The problem at odd sizes, where it has any; made when first needed."""
+        if self._ragged is None:
+            found = (self.problem.ragged(k) for k in range(RAGGED))
+            self._ragged = tuple(
+                Case(p, secrets.randbits(60), sizes=_sizes(p)) for p in found if p is not None
+            )
+        return self._ragged
 
     def _believable(self, trial: Trial) -> tuple[Status, str]:
         floor = self._floor.floor_s if self._floor else 0.0
@@ -165,3 +181,14 @@ class KernelEvaluator:
 def _closed(bench: Bench) -> None:
     bench.close()
     bench.case.close()
+
+
+def _any_shape(candidate: Candidate) -> bool:
+    try:
+        return package(candidate.files).any_shape
+    except Malformed:
+        return False
+
+
+def _sizes(problem: KernelProblem) -> str:
+    return " at " + ", ".join(f"{k}={v}" for k, v in problem.overrides.items())

@@ -18,7 +18,7 @@ class _Linear(nn.Module):
     def __init__(self, layer: nn.Linear) -> None:
         super().__init__()
         self.shape, self.bias = layer.weight.shape, layer.bias
-        self.weight = torch.ops.mkldnn._reorder_linear_weight(layer.weight.detach().to_mkldnn(), 0)
+        self.weight = torch.ops.mkldnn._reorder_linear_weight(layer.weight.detach(), None)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return torch.ops.mkldnn._linear_pointwise(x, self.weight, self.bias, "none", [], "")
@@ -30,7 +30,7 @@ class _Conv(nn.Module):
         self.how = (list(layer.padding), list(layer.stride), list(layer.dilation), layer.groups)
         self.bias = layer.bias
         self.weight = (
-            torch.ops.mkldnn._reorder_convolution_weight(layer.weight.detach().to_mkldnn(), *self.how, None)
+            torch.ops.mkldnn._reorder_convolution_weight(layer.weight.detach(), *self.how, None)
             if layer.weight.dim() == 4
             else layer.weight
         )
@@ -83,7 +83,9 @@ def onednn_module(module: nn.Module, args: list[Any]) -> nn.Module | None:
     """A copy of `module` that uses oneDNN where it can, with packed weights; None where nothing applies. `args`: example inputs."""
     if not torch.backends.mkldnn.is_available():
         return None
-    own = copy.deepcopy(module)
+    own: nn.Module = (
+        nn.Sequential(copy.deepcopy(module)) if _replacement(module) is not None else copy.deepcopy(module)
+    )
     with torch.no_grad():
         replaced = _replace(own)
         with _Products() as products:

@@ -23,11 +23,11 @@ import kerf
 from kerf.core.types import KerfError
 from kerf.kernels.referee import clock
 from kerf.kernels.referee.pool import Pool
-from kerf.kernels.referee.protocol import Fds, pair, read_answer, send
+from kerf.kernels.referee.protocol import Fds, answer, pair, read_answer, send
 from kerf.kernels.referee.worker import serve, steady_allocator
 from kerf.sandbox import Policy, isolation
 
-STOP_TIMEOUT_S = 2.0
+STOP_TIMEOUT_S, START_TIMEOUT_S = 2.0, 60.0
 
 
 class Ended(Exception):
@@ -245,7 +245,10 @@ def trusted_worker(
     theirs.close()
     for fd in (fds.inputs, fds.outputs, fds.params):
         os.close(fd)
-    return Worker(pid, mine, outputs, _reap_child)
+    worker = Worker(pid, mine, outputs, _reap_child)
+    if not select.select([mine], [], [], START_TIMEOUT_S)[0] or read_answer(mine) is None:
+        raise Ended(worker.kill())
+    return worker
 
 
 def _trusted_main(
@@ -262,6 +265,7 @@ def _trusted_main(
         steady_allocator()
         torch.set_num_threads(threads)
         torch.set_grad_enabled(False)
+        answer(own, {"ok": True})  # from here on it dies with its parent, so it may be stopped
         serve(own, fds, make())
         status = 0
     except BaseException:

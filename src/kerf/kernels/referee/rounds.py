@@ -162,9 +162,7 @@ class Bench:
         for name in order:
             worker, native = entries[name]
             timing, held, reply = self.answer(worker, sets, keep=name in keep)
-            answers[name] = Answer(
-                timing, self._net(timing, native)
-            )
+            answers[name] = Answer(timing, self._net(timing, native))
             if not reply.get("ok"):
                 raise Failed(name, reply)
             if name in extra and not all(h.fences_intact() for h in held):

@@ -26,7 +26,7 @@ from kerf.kernels.targets.cpu import native
 from kerf.toolchain.compilers import compile_library, native_flags
 
 MULTIPLE, MULTIPLE_NARROW = 16.0, 4.0  # for 32- and 64-bit floats; for 16-bit ones, whose rounding dominates
-NEAR = 4  # a magnitude with few elements also looks this many powers of two upwards
+NEAR = 12  # a magnitude with few elements also looks up to this many powers of two upwards
 FEW = 64
 SOURCE = (
     "float64 reference; largest error of honest variants (native, without oneDNN, perturbed rounding and summation order) among elements "
@@ -186,15 +186,17 @@ def _reduced(name: str, args: Any, out: torch.Tensor) -> int:
 
 
 def _walk(name: str, args: Any, out: torch.Tensor) -> float:
-    """Relative error, in half units of the last place, of n additions in eight partial sums (about 0.02 sqrt n, at least 1)."""
-    return max(1.0, 0.022 * math.sqrt(_reduced(name, args, out)))
+    """Relative error, in half units of the last place, of n additions in eight partial sums (about 0.06 sqrt n where terms of unlike size meet, at least 1)."""
+    return max(1.0, 0.06 * math.sqrt(_reduced(name, args, out)))
 
 
 def _cancelled(name: str, args: Any, out: torch.Tensor, eps: float) -> torch.Tensor | None:
     """What cancellation adds in sums and means: the error is that of the terms, not of the small result."""
-    if not (
-        name.startswith("aten.sum") or name.startswith("aten.mean") or "cumsum" in name
-    ) or not isinstance(args[0], torch.Tensor):
+    if name.startswith("aten.convolution"):
+        return _neighbours(args, eps)
+    if not (name.startswith(("aten.sum", "aten.mean")) or "cumsum" in name) or not isinstance(
+        args[0], torch.Tensor
+    ):
         return None
     x = args[0]
     if not x.is_floating_point() or x.numel() == 0:
@@ -210,6 +212,27 @@ def _cancelled(name: str, args: Any, out: torch.Tensor, eps: float) -> torch.Ten
         torch.full_like(out, spread / (n if name.startswith("aten.mean") else 1))
         if math.isfinite(spread)
         else None
+    )
+
+
+def _neighbours(args: Any, eps: float) -> torch.Tensor | None:
+    """What Winograd's algorithm adds where it applies (stride 1, small dense kernels): its transforms mix neighbouring elements, so
+    that the error is that of the largest value nearby (Lavin and Gray, Fast Algorithms for Convolutional Neural Networks, 2016)."""
+    x, weight, _, stride, padding, dilation, transposed, extra, groups = args[:9]
+    kernel = weight.shape[2:]
+    if (
+        transposed
+        or len(kernel) not in (1, 2)
+        or max(stride) > 1
+        or max(dilation) > 1
+        or not 2 <= min(kernel) <= max(kernel) <= 7
+    ):
+        return None
+    pool = torch.nn.functional.max_pool2d if len(kernel) == 2 else torch.nn.functional.max_pool1d
+    near = pool(x.abs(), 3, stride=1, padding=1)
+    return (
+        torch.convolution(near, weight.abs(), None, stride, padding, dilation, transposed, extra, groups)
+        * eps
     )
 
 
@@ -305,20 +328,33 @@ def error_table(
     return _smoothed(worst, counts, dtype, multiple)
 
 
+def _enough(counts: torch.Tensor, e: int) -> int:
+    """Where the window of magnitudes from `e` upwards ends: FEW elements, or NEAR powers of two."""
+    total, end = int(counts[e]), e + 1
+    while total < FEW and end < min(256, e + NEAR + 1):
+        total, end = total + int(counts[end]), end + 1
+    return end
+
+
 def _smoothed(worst: torch.Tensor, counts: torch.Tensor, dtype: torch.dtype, multiple: float) -> torch.Tensor:
     info = torch.finfo(dtype)
     size = torch.ldexp(
         torch.ones(256, dtype=torch.float64), torch.arange(256) - 127
     )  # the lower end of each binade
-    scale = worst.clone()
-    for e in range(256):
-        if counts[e] < FEW:
-            scale[e] = worst[e : e + NEAR + 1].max()
+    scale = torch.tensor(
+        [float(worst[e : _enough(counts, e)].max()) for e in range(256)], dtype=torch.float64
+    )
     scale = torch.cummax(scale, 0).values
-    seen = torch.nonzero(counts)
-    if len(seen):
-        scale[: int(seen[0])] = scale[int(seen[0])]
-    floor = size * 2 * info.eps + info.tiny
+    seen = torch.nonzero(counts[1:])
+    if len(
+        seen
+    ):  # a zero may be a sum that cancelled, or one that a ReLU cut: as far off as the smallest elements that are not zero
+        lowest = int(seen[0]) + 1
+        scale[: lowest + 1] = scale[lowest]
+    upper = (counts.cumsum(0) >= 0.9 * counts.sum()).nonzero() if int(counts.sum()) else None
+    typical = float(size[int(upper[0])]) if upper is not None else 0.0
+    # the last term: float64 itself cancels (1 + erf), where a better formula gives what is left
+    floor = size * 2 * info.eps + info.tiny + typical * 2.0**-48
     return torch.maximum(scale * multiple, floor * (2 if multiple == MULTIPLE else 1))
 
 

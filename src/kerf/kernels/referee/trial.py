@@ -26,6 +26,7 @@ from kerf.kernels.referee.stats import Interval, median_interval, ratio
 from kerf.kernels.referee.tolerance import Expected, Verdict, compare, reference_outputs
 from kerf.sandbox import SYSTEM, Policy, python_folders
 
+RAGGED_CLASSES = ("given", "mixed")
 EARLY_PAIRS, HOPELESS = (
     5,
     0.7,
@@ -56,6 +57,7 @@ class Trial:
     compile_limit_s: float
     time_limit_s: float
     rng: random.Random
+    ragged: Sequence[Case] = ()
     detail: dict[str, Any] = field(default_factory=dict)
     seconds: dict[str, list[float]] = field(default_factory=dict)
     prepare_s: float = 0.0
@@ -89,7 +91,7 @@ class Trial:
     def _start(self, case: Case, *, writable: bool = False) -> None:
         outputs = Pool(case.output_bytes, sealed=False)
         read = (*SYSTEM, *python_folders(), str(self.folder))
-        memory = (4 << 30) + 6 * (case.inputs.size + case.output_bytes + case.params.size)
+        memory = (1 << 30) + 6 * (case.inputs.size + case.output_bytes + case.params.size)
         policy = Policy(read=read, memory_bytes=memory, threads=self.threads, trust=self.trust)
         entry = str(self.folder / self.package.entry)
         try:
@@ -169,6 +171,18 @@ class Trial:
         if self.case.has_weights:
             self._check(self.case.check("weights"))
             self._check(self.case.check("given"))
+        if self.package.any_shape:
+            self._other_sizes()
+
+    def _other_sizes(self) -> None:
+        """A candidate that says it takes any shape is built anew at odd sizes and checked there, in fresh workers."""
+        for case in self.ragged:
+            assert self.worker is not None
+            self.worker.kill()
+            self.current = case
+            self._start(case)
+            for name in RAGGED_CLASSES:
+                self._check(case.check(name))
 
     def _check(self, check: Check) -> Timing:
         """One call on a class of values, compared with the float64 reference, element by element."""
@@ -338,7 +352,7 @@ def _failed(reply: dict[str, Any], doing: str) -> Stop:
 
 
 def _described(check: Check) -> str:
-    return "new weights" if check.new_weights else f"{check.name} values"
+    return "new weights" if check.new_weights else f"{check.name} values{check.sizes}"
 
 
 def same_bits(a: torch.Tensor, b: torch.Tensor) -> bool:

@@ -58,7 +58,8 @@ class Mixer:
 
 def _flat(t: torch.Tensor) -> torch.Tensor | None:
     """All elements in the order of memory, as a view; None for tensors with holes or overlaps."""
-    order = sorted(range(t.dim()), key=lambda d: -t.stride(d))
+    strides = t.stride()
+    order = sorted(range(t.dim()), key=lambda d: -strides[d])
     back = t.permute(order)
     return back.reshape(-1) if back.is_contiguous() else None
 
