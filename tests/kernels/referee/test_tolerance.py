@@ -1,0 +1,55 @@
+"""The error model lets honest rounding through and nothing coarser."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from kerf.kernels.referee.tolerance import compare, reference_outputs
+
+
+class Product(nn.Module):
+    def forward(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        return torch.relu(a @ b)
+
+
+@pytest.fixture(scope="module")
+def arguments() -> list[torch.Tensor]:
+    torch.manual_seed(5)
+    return [torch.randn(128, 300), torch.randn(300, 90)]
+
+
+def test_another_order_of_summation_passes(arguments: list[torch.Tensor]) -> None:
+    a, b = arguments
+    backwards = torch.relu(sum(a[:, k : k + 7] @ b[k : k + 7] for k in reversed(range(0, 300, 7))))
+    assert compare(backwards, reference_outputs(Product(), arguments)[0]).passed
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_narrower_arithmetic_fails(arguments: list[torch.Tensor], dtype: torch.dtype) -> None:
+    answer = torch.relu(arguments[0].to(dtype).float() @ arguments[1].to(dtype).float())
+    assert not compare(answer, reference_outputs(Product(), arguments)[0]).passed
+
+
+def test_nan_and_infinity_must_be_in_place() -> None:
+    x = torch.tensor([[1.0, float("nan"), float("inf"), -2.0]])
+    expected = reference_outputs(nn.ReLU(), [x])[0]
+    right = torch.relu(x)
+    assert compare(right, expected).passed
+    for i in (1, 2, 3):
+        wrong = right.clone()
+        wrong[0, i] = 7.0
+        assert not compare(wrong, expected).passed
+
+
+def test_a_near_tie_of_argmax_is_judged_by_value() -> None:
+    class Arg(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.argmax(x, dim=1)
+
+    x = torch.tensor([[1.0, 2.0, 2.0, 0.0], [3.0, 1.0, 0.0, -1.0]])
+    expected = reference_outputs(Arg(), [x])[0]
+    assert compare(torch.tensor([2, 0]), expected).passed and compare(torch.tensor([1, 0]), expected).passed
+    assert not compare(torch.tensor([0, 0]), expected).passed
+    assert not compare(torch.tensor([1, 9]), expected).passed
