@@ -269,6 +269,31 @@ def _recurrent(op: ir.Recurrent, memory: Tensors, double: bool) -> list[torch.Te
     )
 
 
+def _recurrence(op: ir.Recurrence, memory: Tensors, double: bool) -> list[torch.Tensor]:
+    def at(t: int, e: ir.Expr, axes: Sequence[ir.Axis], known: Tensors) -> torch.Tensor:
+        evaluator = Evaluator(axes, known, double)
+        evaluator.grid[op.time.name] = torch.tensor(t)
+        return evaluator(e).expand([a.extent for a in axes]).contiguous()
+
+    carried = {s.name: at(0, s.initial, s.axes, memory) for s in op.states}
+    stored: list[list[torch.Tensor]] = [[] for _ in op.emits]
+    for t in range(op.time.extent)[:: -1 if op.reverse else 1]:
+        now = {**memory, **carried}
+        for s in op.sums:
+            points = at(t, s.value, (*op.axes, *s.raxes), now)
+            now[s.name] = points.flatten(len(op.axes)).sum(-1)
+        for e, values in zip(op.emits, stored):
+            values.append(at(t, e.value, [a for a in e.axes if a != op.time], now))
+        carried = {s.name: at(t, s.value, s.axes, now) for s in op.states}
+    return [_emitted(op, e, values) for e, values in zip(op.emits, stored)]
+
+
+def _emitted(op: ir.Recurrence, e: ir.Emit, values: list[torch.Tensor]) -> torch.Tensor:
+    if op.time not in e.axes:
+        return values[-1]
+    return torch.stack(values[:: -1 if op.reverse else 1], e.axes.index(op.time))
+
+
 def _library(op: ir.Library, memory: Tensors, double: bool) -> list[torch.Tensor]:
     space, name, overload = op.target.split(".")
     fn = getattr(getattr(getattr(torch.ops, space), name), overload)
@@ -288,5 +313,5 @@ def _resolved(x: Any, memory: Tensors) -> Any:
 
 _RUN: dict[type, Callable[[Any, Tensors, bool], list[torch.Tensor]]] = {
     ir.Map: _map, ir.Reduce: _reduce, ir.Scan: _scan, ir.Contract: _contract, ir.Conv: _conv, ir.Pool: _pool,
-    ir.Attention: _attention, ir.Recurrent: _recurrent, ir.Library: _library,
+    ir.Attention: _attention, ir.Recurrent: _recurrent, ir.Recurrence: _recurrence, ir.Library: _library,
 }  # fmt: skip

@@ -133,18 +133,17 @@ Expr = Const | Index | Load | Apply
 # name -> arity. Comparison and logic give BOOL; `cast` gives the node's dtype; the rest keep their arguments' dtype.
 OPS: dict[str, int] = {
     **dict.fromkeys(
-        "neg abs sign floor ceil trunc round sqrt rsqrt recip exp exp2 expm1 log log2 log10 log1p sin cos tan asin acos "
-        "atan sinh cosh tanh asinh acosh atanh erf erfc sigmoid isnan isinf not bitnot cast".split(),
+        ["neg", "abs", "sign", "floor", "ceil", "trunc", "round", "sqrt", "rsqrt", "recip", "exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "tanh", "asinh", "acosh", "atanh", "erf", "erfc", "sigmoid", "isnan", "isinf", "not", "bitnot", "cast"],
         1,
     ),
     # min/max propagate NaN as torch does; mod has the sign of the divisor (python), fmod that of the dividend (C);
     # floordiv and mod on I64 with a positive constant divisor are what index arithmetic uses.
     **dict.fromkeys(
-        "add sub mul div floordiv mod fmod pow atan2 min max lt le gt ge eq ne and or xor bitand bitor bitxor shl shr".split(), 2
+        ["add", "sub", "mul", "div", "floordiv", "mod", "fmod", "pow", "atan2", "min", "max", "lt", "le", "gt", "ge", "eq", "ne", "and", "or", "xor", "bitand", "bitor", "bitxor", "shl", "shr"], 2
     ),
     "select": 3,
 }
-BOOL_OPS = frozenset("lt le gt ge eq ne and or xor not isnan isinf".split())
+BOOL_OPS = frozenset(["lt", "le", "gt", "ge", "eq", "ne", "and", "or", "xor", "not", "isnan", "isinf"])
 
 
 def apply(op: str, *args: Expr, dtype: DType | None = None) -> Expr:
@@ -427,6 +426,69 @@ class Recurrent:
 
 
 @dataclass(frozen=True)
+class State:
+    """A value carried from step to step of a `Recurrence`, over the loops `axes`. `initial` is its value before the first
+    step, `value` its next value. Expressions of a step read it as Load(name, (Index(a.name) for a in axes))."""
+
+    name: str
+    axes: tuple[Axis, ...]
+    initial: Expr
+    value: Expr
+
+
+@dataclass(frozen=True)
+class StepSum:
+    """A sum inside a step of a `Recurrence`, over `raxes` (some of its inner loops), for every point of the outer ones; read as
+    Load(name, (Index(a.name) for a in axes of the recurrence)) by later sums, next states and emits."""
+
+    name: str
+    raxes: tuple[Axis, ...]
+    value: Expr
+
+
+@dataclass(frozen=True)
+class Emit:
+    """What a `Recurrence` stores at out[axes], where `axes` are loops of the recurrence. Without the time loop among them the
+    value of the last step is stored."""
+
+    out: Buffer
+    axes: tuple[Axis, ...]
+    value: Expr
+
+
+@dataclass(frozen=True)
+class Recurrence:
+    """For every point of `axes`, for t over `time` one after the other: sums, then emits and next states, all computed from the states
+    before the step. `inner` are further loops over which states may vary and sums run."""
+
+    axes: tuple[Axis, ...]
+    time: Axis
+    inner: tuple[Axis, ...]
+    states: tuple[State, ...]
+    sums: tuple[StepSum, ...]
+    emits: tuple[Emit, ...]
+    reverse: bool = False  # time runs down from its last value
+
+    @property
+    def loops(self) -> tuple[Axis, ...]:
+        return (*self.axes, self.time, *self.inner)
+
+    @property
+    def carried(self) -> frozenset[str]:
+        """Names that loads use for states and sums: not buffers."""
+        return frozenset(x.name for x in (*self.states, *self.sums))
+
+    def mapped(self, change: Callable[[Expr], Expr]) -> Recurrence:
+        """The same with every expression changed."""
+        return replace(
+            self,
+            states=tuple(replace(s, initial=change(s.initial), value=change(s.value)) for s in self.states),
+            sums=tuple(replace(s, value=change(s.value)) for s in self.sums),
+            emits=tuple(replace(e, value=change(e.value)) for e in self.emits),
+        )
+
+
+@dataclass(frozen=True)
 class Library:
     """A call into PyTorch, kept as it is: `target` is an ATen overload such as "aten.topk.default". An argument that is a
     `Ref` names a buffer."""
@@ -444,12 +506,14 @@ class Ref:
     buffer: str
 
 
-Op = Map | Reduce | Scan | Contract | Conv | Pool | Attention | Recurrent | Library
+Op = Map | Reduce | Scan | Contract | Conv | Pool | Attention | Recurrent | Recurrence | Library
 
 
 def outputs_of(op: Op) -> tuple[Buffer, ...]:
     if isinstance(op, Library):
         return op.outs
+    if isinstance(op, Recurrence):
+        return tuple(e.out for e in op.emits)
     extra = [getattr(op, name, None) for name in ("indices", "h_n", "c_n")]
     return (op.out, *(b for b in extra if b is not None))
 
@@ -457,6 +521,9 @@ def outputs_of(op: Op) -> tuple[Buffer, ...]:
 def exprs_of(op: Op) -> tuple[Expr, ...]:
     if isinstance(op, Contract):
         return (op.lhs, op.rhs)
+    if isinstance(op, Recurrence):
+        pairs = (e for s in op.states for e in (s.initial, s.value))
+        return (*pairs, *(s.value for s in op.sums), *(e.value for e in op.emits))
     return (op.value,) if isinstance(op, Map | Reduce | Scan) else ()
 
 
@@ -473,7 +540,8 @@ def reads_of(op: Op) -> tuple[str, ...]:
     elif isinstance(op, Recurrent):
         names = [op.x, op.h0, *([op.c0] if op.c0 else []), *(w for group in op.weights for w in group if w)]
     else:
-        names = [load.buffer for e in exprs_of(op) for load in loads(e)]
+        carried = op.carried if isinstance(op, Recurrence) else ()
+        names = [ld.buffer for e in exprs_of(op) for ld in loads(e) if ld.buffer not in carried]
     return tuple(dict.fromkeys(names))
 
 
@@ -575,8 +643,19 @@ def _op_text(op: Op) -> str:
         return f"{outs} = scan.{op.kind}{flags}({_loops(op.axes)} | {op.axis}) {text(op.value)}"
     if isinstance(op, Contract):
         return f"{outs} = contract({_loops(op.axes)} | {_loops(op.raxes)}) {text(op.lhs)} * {text(op.rhs)}"
+    if isinstance(op, Recurrence):
+        return f"{outs} = recurrence{_recurrence_text(op)}"
     if isinstance(op, Library):
         return f"{outs} = library {op.target}({', '.join(map(str, op.args))})"
     skip = ("out", "indices", "h_n", "c_n")
     fields = ", ".join(f"{k}={v}" for k, v in op.__dict__.items() if k not in skip)
     return f"{outs} = {type(op).__name__.lower()}({fields})"
+
+
+def _recurrence_text(op: Recurrence) -> str:
+    lines = [f"{s.name}[{_loops(s.axes)}] = {text(s.initial)} then {text(s.value)}" for s in op.states]
+    lines += [f"{s.name} = sum({_loops(s.raxes)}) {text(s.value)}" for s in op.sums]
+    lines += [f"{e.out.name}[{', '.join(a.name for a in e.axes)}] = {text(e.value)}" for e in op.emits]
+    inner = f" | {_loops(op.inner)}" if op.inner else ""
+    way = ".reverse" if op.reverse else ""
+    return f"{way}({_loops(op.axes)} | {_loops((op.time,))}{inner}) " + "; ".join(lines)

@@ -21,6 +21,7 @@ from kerf.kernels.ir import (
     Map,
     Op,
     Program,
+    Recurrence,
     Reduce,
     Role,
     Scan,
@@ -31,7 +32,7 @@ from kerf.kernels.ir import (
 )
 from kerf.kernels.lower.registry import TORCH_DTYPES
 
-_LOOPS = Map | Reduce | Scan | Contract
+_LOOPS = Map | Reduce | Scan | Contract | Recurrence
 _INSTANCES = 3
 _MOST_POINTS = 2_000_000  # of one op; a proof that needs more is not attempted, and the rewrite not made
 
@@ -114,15 +115,18 @@ class _Sizes:
         self.fixed.add(self._find(key))
 
     def _visit(self, k: int, op: Any) -> None:
-        for a in (*op.axes, *getattr(op, "raxes", ())):
+        for a in _loops_of(op):
             self.extent[self._find((k, a.name))] = a.extent
-        for d, a in enumerate(op.axes):
-            self._dimension(("buffer", op.out.name, d), a.extent)
-            self._join((k, a.name), ("buffer", op.out.name, d))
+        for out, axes in _stores(op):
+            for d, a in enumerate(axes):
+                self._dimension(("buffer", out.name, d), a.extent)
+                self._join((k, a.name), ("buffer", out.name, d))
+        carried = op.carried if isinstance(op, Recurrence) else ()
         for e in exprs_of(op):
             self._bare_indices(k, op, e)
             for load in loads(e):
-                self._visit_load(k, load)
+                if load.buffer not in carried:
+                    self._visit_load(k, load)
 
     def _dimension(self, key: Any, n: int) -> None:
         self.extent.setdefault(self._find(key), n)
@@ -166,6 +170,8 @@ class _Sizes:
         op = self.ops[k]
         if not isinstance(op, _LOOPS):
             return op
+        if isinstance(op, Recurrence):
+            return self._recurrence(k, op)
         changes: dict[str, Any] = {"out": self.buffer(op.out)}
         for name in ("axes", "raxes"):
             if hasattr(op, name):
@@ -173,6 +179,20 @@ class _Sizes:
                     Axis(a.name, self.small((k, a.name), a.extent)) for a in getattr(op, name)
                 )
         return replace(op, **changes)
+
+    def _recurrence(self, k: int, op: Recurrence) -> Recurrence:
+        def few(axes: tuple[Axis, ...]) -> tuple[Axis, ...]:
+            return tuple(Axis(a.name, self.small((k, a.name), a.extent)) for a in axes)
+
+        return replace(
+            op,
+            axes=few(op.axes),
+            time=few((op.time,))[0],
+            inner=few(op.inner),
+            states=tuple(replace(s, axes=few(s.axes)) for s in op.states),
+            sums=tuple(replace(s, raxes=few(s.raxes)) for s in op.sums),
+            emits=tuple(replace(e, out=self.buffer(e.out), axes=few(e.axes)) for e in op.emits),
+        )
 
     def buffer(self, b: Buffer) -> Buffer:
         return replace(b, shape=tuple(self.small(("buffer", b.name, d), n) for d, n in enumerate(b.shape)))
@@ -184,7 +204,16 @@ class _Sizes:
         op = self.op(k)
         if not isinstance(op, _LOOPS):
             return max(self.buffers[n].size for n in reads_of(op)) if reads_of(op) else 0
-        return math.prod(a.extent for a in (*op.axes, *getattr(op, "raxes", ())))
+        return math.prod(a.extent for a in _loops_of(op))
+
+
+def _loops_of(op: Any) -> tuple[Axis, ...]:
+    return op.loops if isinstance(op, Recurrence) else (*op.axes, *getattr(op, "raxes", ()))
+
+
+def _stores(op: Any) -> list[tuple[Buffer, tuple[Axis, ...]]]:
+    """What an op writes, and over which loops."""
+    return [(e.out, e.axes) for e in op.emits] if isinstance(op, Recurrence) else [(op.out, op.axes)]
 
 
 def _agree(

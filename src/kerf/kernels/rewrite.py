@@ -40,6 +40,7 @@ from kerf.kernels.ir import (
 )
 from kerf.kernels.lower.values import expression_cost, is_affine_reshape, reindex
 from kerf.kernels.proof import equivalent
+from kerf.kernels.reroll import reroll
 
 Rule = Callable[[Program], Program | None]
 
@@ -506,6 +507,7 @@ def _inlined(reader: Op, op: Map) -> Op:
 
 
 RULES: tuple[Rule, ...] = (
+    reroll,
     drop_dead_ops,
     fold_expressions,
     drop_unit_reductions,

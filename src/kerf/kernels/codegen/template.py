@@ -65,9 +65,9 @@ class Template(Protocol):
 
 def templates() -> tuple[Template, ...]:
     """Every template, the most specific first: the first that accepts a group is its generator."""
-    from kerf.kernels.codegen import attention, conv, gemm, nest, pool, recurrent, scan
+    from kerf.kernels.codegen import attention, conv, gemm, nest, pool, recurrence, recurrent, scan
 
-    return (attention.TEMPLATE, recurrent.TEMPLATE, conv.TEMPLATE, pool.TEMPLATE, scan.TEMPLATE, gemm.TEMPLATE, nest.TEMPLATE)
+    return (attention.TEMPLATE, recurrent.TEMPLATE, recurrence.TEMPLATE, conv.TEMPLATE, pool.TEMPLATE, scan.TEMPLATE, gemm.TEMPLATE, nest.TEMPLATE)
 
 
 def template_for(group: Group) -> Template | None:
