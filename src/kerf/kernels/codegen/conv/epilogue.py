@@ -64,11 +64,12 @@ class Epilogue:
             else ""
         )
         lines = [
-            f"/* The epilogue of `count` sums of filter o at (n, d, h, w ...{' flat: w runs over the plane' if self.flat else ''}). */",
+            "/* The epilogue of `count` sums of filter o at (n, d, h, w ...). */",
             f"static inline __attribute__((always_inline)) void {symbol}_finish(const {kind} *restrict acc, {self.parameters},",
             "    long n, long o, long d, long h, long w, long count)",
             "{",
-            f"    const long at = (n * {g.filters} + o) * {g.out_plane}L + (d * {g.outside[1]} + h) * {g.outside[2]}L + w;",
+            f"    const long plane = (d * {g.outside[1]} + h) * {g.outside[2]}L + w;",
+            f"    const long at = (n * {g.filters} + o) * {g.out_plane}L + plane;",
             '    _Pragma("GCC ivdep")',
             "    for (long i = 0; i < count; i++) {",
             f"        const {kind} {value(self.conv.out.name)} = acc[i]{bias};",
@@ -103,7 +104,7 @@ class Epilogue:
         )
 
     def _axes(self, op: Map) -> Mapping[str, str]:
-        spatial = ["0", "0", "(w + i)"] if self.flat else ["d", "h", "(w + i)"]
+        spatial = ["0", "0", "(plane + i)"] if self.flat else ["d", "h", "(w + i)"]
         names = ["n", "o", *spatial[5 - len(op.axes) :]]
         return {a.name: n for a, n in zip(op.axes, names, strict=True)}
 
