@@ -37,3 +37,33 @@ void compare_f32(const float *answer, const float *value, const float *table, co
     result[0] = worst < 0 ? 0 : worst; result[1] = at; result[2] = worst_error; result[3] = worst_tolerance;
     result[4] = beyond; result[5] = odd; result[6] = first_odd;
 }
+
+/* What honest variants of one output show. First pass: `freely` marks elements where a variant and the reference differ in being NaN or
+   infinite; the return value counts them. The reference is rounded to float32 first. */
+static inline int category(float x) { return isnan(x) ? 1 : isinf(x) ? (x > 0 ? 2 : 3) : 0; }
+
+long disagree_f32(const double *exact, const float *variant, uint8_t *freely, long n) {
+    long count = 0;
+    for (long begin = 0; begin < n; begin += 1024) {
+        long end = begin + 1024 < n ? begin + 1024 : n;
+        int strange = 0;
+        for (long i = begin; i < end; i++)
+            strange |= ((bits((float)exact[i]) >> 23) & 255) == 255 || ((bits(variant[i]) >> 23) & 255) == 255;
+        if (!strange) continue;
+        for (long i = begin; i < end; i++)
+            if (category((float)exact[i]) != category(variant[i])) { freely[i] = 1; count++; }
+    }
+    return count;
+}
+
+/* Second pass: worst[e] and counts[e], the largest error and the number of elements by the float32 exponent of the reference. */
+void survey_f32(const double *exact, const float *variant, const uint8_t *freely, long n, double *worst, int64_t *counts) {
+    for (long i = 0; i < n; i++) {
+        float rounded = (float)exact[i];
+        int e = (bits(rounded) >> 23) & 255;
+        if (isinf(exact[i]) || isnan(exact[i]) || (freely && freely[i])) continue;
+        double error = fabs((double)variant[i] - exact[i]);
+        counts[e]++;
+        if (error > worst[e]) worst[e] = error; /* a NaN never is: it was marked above, or the exponent table skips it */
+    }
+}

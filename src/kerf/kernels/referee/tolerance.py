@@ -63,9 +63,9 @@ class Verdict:
 def reference_outputs(module: Any, args: Sequence[Any], *, seed: int = 0) -> list[Expected]:
     """What the module should return for `args`, with tolerances. The module is copied: its state does not change."""
     native = run(module, args)
-    variants = [native, *_variants(module, args, seed)]
     picks = _Picks()
     exact = _double(module, args, picks) or native
+    variants = [native, *_variants(module, args, seed, picks.products or exact is native)]
     return [_expected(exact[i], [v[i] for v in variants], picks) for i in range(len(native))]
 
 
@@ -95,8 +95,10 @@ def _double(module: Any, args: Sequence[Any], picks: _Picks) -> list[torch.Tenso
         torch.set_default_dtype(before)
 
 
-def _variants(module: Any, args: Sequence[Any], seed: int) -> list[list[torch.Tensor]]:
-    ways: list[Callable[[], Any]] = [_without_onednn, lambda: _Perturbed(seed), lambda: _Perturbed(seed + 1)]
+def _variants(module: Any, args: Sequence[Any], seed: int, products: bool) -> list[list[torch.Tensor]]:
+    """`products`: there are matrix products or convolutions, which oneDNN may compute otherwise."""
+    ways: list[Callable[[], Any]] = [lambda: _Perturbed(seed), lambda: _Perturbed(seed + 1)]
+    ways += [_without_onednn] if products else []
     found = []
     for way in ways:
         try:
@@ -143,18 +145,34 @@ class _Perturbed(TorchDispatchMode):
         if out.dtype not in (torch.float32, torch.float64) or out.numel() == 0 or _exact(str(func)):
             return out
         eps = torch.finfo(out.dtype).eps / 2
-        sign = (
-            torch.randint(0, 2, out.shape, generator=self.generator, dtype=torch.int8)
-            .to(out.dtype)
+        with torch.utils._python_dispatch._disable_current_modes():
+            sign = self._signs(out.numel(), out.dtype).view(out.shape)
+            noisy = (sign * (eps * _walk(str(func), args, out))).add_(1).mul_(out)  # infinities stay
+            extra = _cancelled(str(func), args, out, eps)
+            if extra is not None:
+                noisy.addcmul_(sign, extra)
+            return out.copy_(noisy) if func._schema.is_mutable else noisy
+
+    def _signs(self, count: int, dtype: torch.dtype) -> torch.Tensor:
+        """`count` random signs: a random stretch of a long tape, which repeats only in outputs longer than it."""
+        tape = _tape(dtype)
+        start = int(torch.randint(0, tape.numel() // 2, (), generator=self.generator))
+        found = tape[start : start + count]
+        return (
+            found if found.numel() == count else tape.repeat(count // tape.numel() + 2)[start : start + count]
+        )
+
+
+@cache
+def _tape(dtype: torch.dtype) -> torch.Tensor:
+    """Random signs; of odd length, so that its repetitions do not line up with rows."""
+    with torch.utils._python_dispatch._disable_current_modes():
+        return (
+            torch.randint(0, 2, ((1 << 21) + 7,), generator=torch.Generator().manual_seed(5))
+            .to(dtype)
             .mul_(2)
             .sub_(1)
         )
-        with torch.utils._python_dispatch._disable_current_modes():
-            noisy = out * (1 + sign * (eps * _walk(str(func), args, out)))
-            extra = _cancelled(str(func), args, out, eps)
-            if extra is not None:
-                noisy = noisy + sign * extra
-            return out.copy_(noisy) if func._schema.is_mutable else noisy.to(out.dtype)
 
 
 _EXACT = ("relu", "max", "min", "where", "gather", "index", "neg", "abs", "fill", "zeros", "ones", "full", "arange", "sort", "masked", "cat",
@@ -236,6 +254,7 @@ def _neighbours(args: Any, eps: float) -> torch.Tensor | None:
     )
 
 
+_PRODUCTS = ("mm", "conv", "linear", "mv", "dot", "attention", "rnn", "lstm", "gru", "matmul")
 _PICKING = ("aten.argmax", "aten.argmin", "aten.max.dim", "aten.min.dim", "aten.topk", "aten.sort")
 
 
@@ -245,10 +264,12 @@ class _Picks(TorchDispatchMode):
     def __init__(self) -> None:
         super().__init__()
         self.made: list[tuple[torch.Tensor, torch.Tensor, int | None]] = []
+        self.products = False
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         out = func(*args, **kwargs)
+        self.products |= any(k in str(func) for k in _PRODUCTS)
         if str(func).startswith(_PICKING[:4]):
             indices = out if isinstance(out, torch.Tensor) else out[1]
             dim = args[1] if len(args) > 1 else kwargs.get("dim")
@@ -279,12 +300,43 @@ def _expected(exact: torch.Tensor, variants: list[torch.Tensor], picks: _Picks) 
         )
     multiple = MULTIPLE if native.dtype in (torch.float32, torch.float64) else MULTIPLE_NARROW
     kept = exact.to(torch.float64 if native.dtype == torch.float64 else torch.float32)
+    surveyed = _surveyed(exact, variants, multiple)
+    if surveyed is not None:
+        return Expected(kept, native.dtype, *surveyed, multiple=multiple)
     rounded = exact.to(native.dtype)
     free = torch.zeros(native.shape, dtype=torch.bool)
     for variant in variants:
         free |= _category(variant) != _category(rounded)
     table = error_table(exact.double(), [v.double() for v in variants], native.dtype, free, multiple)
     return Expected(kept, native.dtype, table, free if bool(free.any()) else None, multiple=multiple)
+
+
+def _surveyed(
+    exact: torch.Tensor, variants: list[torch.Tensor], multiple: float
+) -> tuple[torch.Tensor, torch.Tensor | None] | None:
+    """The error table and the free elements, in two passes of C; None where the types ask for the torch form of the same."""
+    library = _library()
+    if library is None or exact.dtype != torch.float64 or any(v.dtype != torch.float32 for v in variants):
+        return None
+    exact, n = exact.contiguous(), ctypes.c_long(exact.numel())
+    free, variants = torch.zeros(exact.shape, dtype=torch.bool), [v.contiguous() for v in variants]
+    worst, counts = torch.zeros(256, dtype=torch.float64), torch.zeros(256, dtype=torch.int64)
+    library.disagree_f32.restype = ctypes.c_long
+    odd = sum(library.disagree_f32(_at_memory(exact), _at_memory(v), _at_memory(free), n) for v in variants)
+    for v in variants:
+        library.survey_f32(
+            _at_memory(exact),
+            _at_memory(v),
+            _at_memory(free if odd else None),
+            n,
+            _at_memory(worst),
+            _at_memory(counts),
+        )
+    return _smoothed(worst, counts // len(variants), torch.float32, multiple), free if odd else None
+
+
+def _at_memory(tensor: torch.Tensor | None) -> ctypes.c_void_p:
+    return ctypes.c_void_p(None if tensor is None else tensor.data_ptr())
 
 
 def _expected_integer(exact: torch.Tensor, variants: list[torch.Tensor], picks: _Picks) -> Expected:
