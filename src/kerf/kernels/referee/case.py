@@ -109,7 +109,13 @@ class Case:
         if new:
             module = copy.deepcopy(module)
             module.load_state_dict(self.states[1])
-        return Check(name, args, reference_outputs(module, args, seed=self.seed & 0xFFFF), new, self.sizes)
+        return Check(
+            name,
+            args,
+            reference_outputs(module, args, seed=self.seed & 0xFFFF, perturbed=2 if name == "given" else 1),
+            new,
+            self.sizes,
+        )
 
     def fresh(self, rng: random.Random) -> list[Any]:
         """Arguments like the given ones that no call has seen."""

@@ -13,7 +13,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from importlib.resources import files
 from typing import Any
 
@@ -60,12 +60,18 @@ class Verdict:
     text: str = ""
 
 
-def reference_outputs(module: Any, args: Sequence[Any], *, seed: int = 0) -> list[Expected]:
-    """What the module should return for `args`, with tolerances. The module is copied: its state does not change."""
+def reference_outputs(
+    module: Any, args: Sequence[Any], *, seed: int = 0, perturbed: int = 2
+) -> list[Expected]:
+    """What the module should return for `args`, with tolerances from `perturbed` randomly rounded variants and the plain ones. The
+    module is copied: its state does not change."""
     native = run(module, args)
     picks = _Picks()
     exact = _double(module, args, picks) or native
-    variants = [native, *_variants(module, args, seed, picks.products or exact is native)]
+    variants = [
+        native,
+        *_variants(module, args, range(seed, seed + perturbed), picks.products or exact is native),
+    ]
     return [_expected(exact[i], [v[i] for v in variants], picks) for i in range(len(native))]
 
 
@@ -95,9 +101,11 @@ def _double(module: Any, args: Sequence[Any], picks: _Picks) -> list[torch.Tenso
         torch.set_default_dtype(before)
 
 
-def _variants(module: Any, args: Sequence[Any], seed: int, products: bool) -> list[list[torch.Tensor]]:
+def _variants(
+    module: Any, args: Sequence[Any], seeds: Sequence[int], products: bool
+) -> list[list[torch.Tensor]]:
     """`products`: there are matrix products or convolutions, which oneDNN may compute otherwise."""
-    ways: list[Callable[[], Any]] = [lambda: _Perturbed(seed), lambda: _Perturbed(seed + 1)]
+    ways: list[Callable[[], Any]] = [partial(_Perturbed, seed) for seed in seeds]
     ways += [_without_onednn] if products else []
     found = []
     for way in ways:
@@ -154,8 +162,8 @@ class _Perturbed(TorchDispatchMode):
             return out.copy_(noisy) if func._schema.is_mutable else noisy
 
     def _signs(self, count: int, dtype: torch.dtype) -> torch.Tensor:
-        """`count` random signs: a random stretch of a long tape, which repeats only in outputs longer than it."""
-        tape = _tape(dtype)
+        """`count` random signs: a random stretch of a long tape, repeated in outputs longer than it."""
+        tape = _tape(dtype, min(TAPE, 1 << count.bit_length()))
         start = int(torch.randint(0, tape.numel() // 2, (), generator=self.generator))
         found = tape[start : start + count]
         return (
@@ -163,16 +171,18 @@ class _Perturbed(TorchDispatchMode):
         )
 
 
+TAPE = 1 << 23  # signs; with an odd remainder, so that its repetitions do not line up with rows
+
+
 @cache
-def _tape(dtype: torch.dtype) -> torch.Tensor:
-    """Random signs; of odd length, so that its repetitions do not line up with rows."""
+def _tape(dtype: torch.dtype, count: int) -> torch.Tensor:
+    """Random signs, twice as many as asked for."""
     with torch.utils._python_dispatch._disable_current_modes():
-        return (
-            torch.randint(0, 2, ((1 << 21) + 7,), generator=torch.Generator().manual_seed(5))
-            .to(dtype)
-            .mul_(2)
-            .sub_(1)
+        raw = torch.randint(
+            0, 256, (count // 4 + 1,), generator=torch.Generator().manual_seed(5), dtype=torch.uint8
         )
+        bits = (raw.unsqueeze(1) >> torch.arange(8, dtype=torch.uint8)).bitwise_and_(1).flatten()
+        return bits[: 2 * count + 7].to(dtype).mul_(2).sub_(1)
 
 
 _EXACT = ("relu", "max", "min", "where", "gather", "index", "neg", "abs", "fill", "zeros", "ones", "full", "arange", "sort", "masked", "cat",
