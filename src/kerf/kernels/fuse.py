@@ -7,8 +7,10 @@ pass over memory is needed than the group had.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from math import prod
 
 from kerf.kernels.codegen.nest.phase import phases
@@ -171,11 +173,11 @@ class _Step:
     ops: list[Op]
     library: bool = False
 
-    @property
+    @cached_property
     def made(self) -> set[str]:
         return {b.name for op in self.ops for b in outputs_of(op)}
 
-    @property
+    @cached_property
     def read(self) -> set[str]:
         return {n for op in self.ops for n in reads_of(op)} - self.made
 
@@ -187,6 +189,7 @@ class _Steps:
         self.program = program
         self.ops = ops
         self.steps: list[_Step] = []
+        self.readers = Counter(n for op in ops for n in reads_of(op))
 
     def add(self, op: Op, join: bool) -> None:
         if join and not isinstance(op, Library):
@@ -269,8 +272,8 @@ class _Steps:
         self.steps[first:second] = [*before, merged, *after]
 
     def group(self, name: str, ops: Sequence[Op]) -> Group:
-        mine = set(map(id, ops))
-        outside = {n for op in self.ops if id(op) not in mine for n in reads_of(op)}
+        mine = Counter(n for op in ops for n in reads_of(op))
+        outside = {b.name for op in ops for b in outputs_of(op) if self.readers[b.name] > mine[b.name]}
         return _group(name, ops, self.program, outside)
 
     def groups(self) -> tuple[Group | Library, ...]:

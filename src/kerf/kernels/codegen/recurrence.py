@@ -83,7 +83,7 @@ class _Plan:
         """Accesses that are contiguous in the axis."""
         reads = [ld for e in exprs_of(self.op) for ld in loads(e) if ld.buffer not in self.op.carried]
         forms = [linear(ld, self.group.buffer(ld.buffer)) for ld in reads]
-        writes = sum(bool(e.axes) and e.axes[-1] == axis for e in self.op.emits)
+        writes = sum(1 for e in self.op.emits if bool(e.axes) and e.axes[-1] == axis)
         return writes + sum(f is not None and f.of(axis.name) == 1 for f in forms)
 
     def block(self, chip: Chip, threads: int) -> int:
