@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from kerf.core.types import content_hash
 from kerf.kernels.codegen.expr import CTYPE
 from kerf.kernels.codegen.mathlib import prelude
+from kerf.kernels.codegen.share import share
 from kerf.kernels.codegen.template import Emitted, Packed, Template, template_for
 from kerf.kernels.fuse import fuse
 from kerf.kernels.ir import Buffer, Group, Library, Program, Role, outputs_of, reads_of, text
@@ -192,11 +193,13 @@ def _header(title: str, program: Program, schedule: Mapping[str, Value]) -> str:
 
 
 def _kernels(pieces: Sequence[Piece]) -> str:
+    made = [(p.group, p.template, p.emitted) for p in pieces if p.group and p.emitted]
+    called = {e.symbol for _, _, e in made} | {packed.symbol for _, _, e in made for packed in e.packed}
+    codes = share([(e.symbol, e.code) for _, _, e in made], called)
     parts = []
-    for p in pieces:
-        if p.group and p.emitted:
-            what = "\n * ".join(text(op).replace("*/", "* /") for op in p.group.ops)
-            parts.append(f"/* {p.name} ({p.template}):\n * {what}\n */\n{p.emitted.code}\n")
+    for (group, template, _), code in zip(made, codes, strict=True):
+        what = "\n * ".join(text(op).replace("*/", "* /") for op in group.ops)
+        parts.append(f"/* {group.name} ({template}):\n * {what}\n */\n{code}\n")
     return "\n".join(parts)
 
 
