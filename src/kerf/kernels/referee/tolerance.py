@@ -66,6 +66,8 @@ def reference_outputs(
     """What the module should return for `args`, with tolerances from `perturbed` randomly rounded variants and the plain ones. The
     module is copied: its state does not change."""
     native = run(module, args)
+    if min((t.numel() for t in native), default=0) < FEW:  # one element shows one sum of signs: look more often
+        perturbed += 3
     picks = _Picks()
     exact = _double(module, args, picks) or native
     variants = [
