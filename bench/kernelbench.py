@@ -39,7 +39,7 @@ def main() -> None:
         done = rows.get(name, {})
         if args.resume and "status" in done:
             continue
-        rows[name] = _guarded(lambda path=path, done=done: _one(path, done.get("sizes"), work))  # type: ignore[misc]
+        rows[name] = _guarded(lambda path=path, done=done: _one(path, done, work))  # type: ignore[misc]
         print(_line(name, rows[name]), flush=True)
         _save(args, rows)
     print("\n" + "\n".join(summary(rows)))
@@ -83,45 +83,64 @@ def _guarded(work: Callable[[], Row]) -> Row:
     return row | {"wall_s": round(time.monotonic() - start, 1)}
 
 
-def _one(path: Path, sizes: dict[str, int] | None, work: Callable[[Path, dict[str, int]], Row]) -> Row:
+def _one(path: Path, known: Row, work: Callable[[Path, dict[str, Any]], Row]) -> Row:
     import torch
 
     torch.set_num_threads(1)
-    audited: bool | None = True
-    if sizes is None:
+    if "sizes" in known:
+        found = {k: known[k] for k in ("sizes", "degenerate")}
+    else:
         sizes = _shrunk(path)
-    return {"sizes": sizes, "audited": audited, **work(path, sizes)}
+        found = {"sizes": sizes, "degenerate": _degenerate(path, sizes)}
+    return {**found, **work(path, found["sizes"])}
 
 
 # ---------------------------------------------------------------- sizes
 
 
-def _shrunk(path: Path) -> dict[str, int]:
-    """Sizes at which eager takes between TOO_SHORT and TOO_LONG where there are such, audited."""
-    scale, sizes = 1.0, dict[str, int]()
+def _shrunk(path: Path) -> dict[str, Any]:
+    """Sizes at which eager takes between TOO_SHORT and TOO_LONG where there are such, dropout switched off."""
+    still, scale, sizes = _without_dropout(path), 1.0, dict[str, Any]()
     for _ in range(4):
-        sizes = _fitting(path, scale)
+        sizes = _fitting(path, scale, still)
         seconds = _eager_seconds(path, sizes)
-        if TOO_SHORT <= seconds <= TOO_LONG or (seconds < TOO_SHORT and not sizes):
+        if TOO_SHORT <= seconds <= TOO_LONG or (seconds < TOO_SHORT and sizes == still):
             break
         scale *= 4 if seconds < TOO_SHORT else max(1 / 16, TOO_LONG / seconds / 1.5)
     return sizes
 
 
-def _fitting(path: Path, scale: float) -> dict[str, int]:
+def _without_dropout(path: Path) -> dict[str, Any]:
+    """A problem whose answer is random has no other answer to compare with: its dropout probabilities become 0."""
+    from kerf.kernels.problem_file import bound_names, read_file
+
+    return {n: 0.0 for n in bound_names(read_file(path).tree()) if "drop" in n.lower()}
+
+
+def _degenerate(path: Path, sizes: dict[str, Any]) -> list[str]:
+    from kerf.kernels.audit import audit
+    from kerf.kernels.problem import load_problem
+
+    return sorted({f["kind"] for f in audit(load_problem(path, sizes, check=False)).degenerate})
+
+
+def _fitting(path: Path, scale: float, fixed: dict[str, Any]) -> dict[str, Any]:
     """Room for the parameters too, which no size of the inputs makes smaller."""
     from kerf.core.types import KerfError
     from kerf.kernels.audit import shrink_sound
 
-    for room in (1, 4, 16):
+    for room in (1, 4, 16, 64):
         try:
-            return shrink_sound(path, int(BYTES * max(scale, 1) * room), FLOPS * scale * room**0.5)
+            return {
+                **fixed,
+                **shrink_sound(path, int(BYTES * max(scale, 1) * room), FLOPS * scale * room, fixed),
+            }
         except KerfError as error:
             reason = error
     raise reason
 
 
-def _eager_seconds(path: Path, sizes: dict[str, int]) -> float:
+def _eager_seconds(path: Path, sizes: dict[str, Any]) -> float:
     import torch
 
     from kerf.kernels.problem import load_problem
@@ -139,7 +158,7 @@ def _eager_seconds(path: Path, sizes: dict[str, int]) -> float:
 # ---------------------------------------------------------------- the two ways of working
 
 
-def _searching(args: argparse.Namespace) -> Callable[[Path, dict[str, int]], Row]:
+def _searching(args: argparse.Namespace) -> Callable[[Path, dict[str, Any]], Row]:
     from kerf.archive import Archive
     from kerf.core.types import Budget
     from kerf.kernels.search import Request, search
@@ -147,7 +166,7 @@ def _searching(args: argparse.Namespace) -> Callable[[Path, dict[str, int]], Row
     archive = Archive(args.archive)
     budget = Budget(args.evaluations, args.minutes * 60)
 
-    def work(path: Path, sizes: dict[str, int]) -> Row:
+    def work(path: Path, sizes: dict[str, Any]) -> Row:
         request = Request(str(path), sizes, args.threads, args.proposer, 0)
         result = search(str(path), request, budget, archive=archive)
         return {k: v for k, v in result.items() if k not in ("report", "evidence")} | {
@@ -157,7 +176,7 @@ def _searching(args: argparse.Namespace) -> Callable[[Path, dict[str, int]], Row
     return work
 
 
-def _quick(args: argparse.Namespace) -> Callable[[Path, dict[str, int]], Row]:
+def _quick(args: argparse.Namespace) -> Callable[[Path, dict[str, Any]], Row]:
     import kernelbench_quick
 
     kernelbench_quick.warm()
@@ -192,7 +211,7 @@ def summary(rows: dict[str, Row]) -> list[str]:
         good = [r for r in mine if r.get("status") == "passed"]
         at_par = [r for r in good if (best_baseline(r) or 0) >= SLOWER]
         better = [r for r in good if r.get("generated") and (best_baseline(r) or 0) >= FASTER]
-        counts = [len(mine), sum("sizes" in r for r in mine), sum(bool(r.get("audited")) for r in mine)]
+        counts = [len(mine), sum("sizes" in r for r in mine), sum("degenerate" in r for r in mine)]
         lines.append(
             f"{label:<8}"
             + "".join(f"{c:>9}" for c in [*counts, len(good), len(at_par)])

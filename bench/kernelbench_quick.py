@@ -22,7 +22,7 @@ from kerf.kernels.cost import flat_tensors
 from kerf.kernels.graph import capture
 from kerf.kernels.problem import KernelProblem, load_problem
 
-LIMIT_S = 240
+LIMIT_S = 600
 PAIRS = 5
 FACTOR, FLOOR = 8.0, 2e-5  # times eager's own error, and relative to the largest value
 
@@ -34,7 +34,7 @@ def warm() -> None:
     capture(torch.nn.ReLU(), [torch.ones(4)])
 
 
-def check(path: Path, sizes: dict[str, int], threads: int) -> Row:
+def check(path: Path, sizes: dict[str, Any], threads: int) -> Row:
     return contained(lambda: judged(load_problem(path, sizes, check=False), threads))
 
 
