@@ -116,6 +116,7 @@ class _State:
     def _recopy(self, message: dict[str, Any]) -> None:
         for source, place in zip(self.kept, message["outputs"]):
             tensor_at(self.outputs, place).copy_(source)
+        self.kept = []  # a block held on to would push later calls' results to memory that was never touched
 
     def _native(self, inputs: list[Any], outputs: list[torch.Tensor]) -> None:
         self.model.run(*inputs, tuple(outputs))
