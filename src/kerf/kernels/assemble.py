@@ -15,7 +15,7 @@ from kerf.kernels.codegen.mathlib import prelude
 from kerf.kernels.codegen.share import share
 from kerf.kernels.codegen.template import Emitted, Packed, Template, template_for
 from kerf.kernels.fuse import fuse
-from kerf.kernels.ir import Buffer, Group, Library, Program, Role, outputs_of, reads_of, text
+from kerf.kernels.ir import Buffer, Group, Library, Program, outputs_of, reads_of, text
 from kerf.kernels.schedule import Value, resolved
 from kerf.kernels.targets.cpu import Chip
 
@@ -82,26 +82,37 @@ class Assembly:
         ]
 
 
-def plan(
-    program: Program, fusion: str, chip: Chip, threads: int
-) -> tuple[tuple[Group | Library, Template | None], ...]:
-    """Groups in execution order, each with its generator; a group that no template accepts is a bug of `fuse`."""
-    steps: list[tuple[Group | Library, Template | None]] = []
-    for step in fuse(program, fusion):
-        template = None if isinstance(step, Library) else template_for(step)
-        if template is None and isinstance(step, Group):
-            raise ValueError(f"no generator for group {step.name}: " + "; ".join(text(op) for op in step.ops))
-        steps.append((step, template))
-    return tuple(steps)
+class Plan:
+    """A program's steps in execution order, each with its generator, by fusion level; worked out once a level."""
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self._levels: dict[str, tuple[tuple[Group | Library, Template | None], ...]] = {}
+
+    def steps(self, fusion: str) -> tuple[tuple[Group | Library, Template | None], ...]:
+        if fusion not in self._levels:
+            self._levels[fusion] = tuple((step, _generator(step)) for step in fuse(self.program, fusion))
+        return self._levels[fusion]
+
+
+def _generator(step: Group | Library) -> Template | None:
+    """None for a library call; a group that no template accepts is a bug of `fuse`."""
+    if isinstance(step, Library):
+        return None
+    template = template_for(step)
+    if template is None:
+        raise ValueError(f"no generator for group {step.name}: " + "; ".join(text(op) for op in step.ops))
+    return template
 
 
 def assemble(
-    program: Program, schedule: Mapping[str, Value], chip: Chip, threads: int, title: str = ""
+    plan: Plan, schedule: Mapping[str, Value], chip: Chip, threads: int, title: str = ""
 ) -> Assembly:
     """Generate everything. `schedule` maps "fusion" and "<kernel>.<decision>" to values; what it leaves open gets defaults."""
+    program = plan.program
     pieces = [
         _piece(step, template, schedule, chip, threads)
-        for step, template in plan(program, str(schedule.get("fusion", "full")), chip, threads)
+        for step, template in plan.steps(str(schedule.get("fusion", "full")))
     ]
     segments = _segments(pieces)
     table = _table(program, pieces)
@@ -246,7 +257,3 @@ def _call(piece: Piece, slot: Mapping[str, int], base: int) -> str:
             args.append(f"(const {CTYPE[b.dtype]} *)b[{slot[b.name]}]")
     args += [f"({CTYPE[b.dtype]} *)b[{slot[b.name]}]" for b in piece.group.outputs]
     return f"    {piece.emitted.symbol}({', '.join(args)}, scratch, threads);"
-
-
-def is_parameter(buffer: Buffer) -> bool:
-    return buffer.role is Role.PARAM

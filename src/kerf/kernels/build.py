@@ -11,7 +11,7 @@ import torch
 from torch.utils._pytree import tree_leaves
 
 from kerf.core.types import Candidate
-from kerf.kernels.assemble import Assembly, assemble
+from kerf.kernels.assemble import Assembly, Plan, assemble
 from kerf.kernels.dropin import Signature, dropin
 from kerf.kernels.ir import Program, Role
 from kerf.kernels.problem import KernelProblem
@@ -32,11 +32,15 @@ class Builder:
     threads: int
 
     @cached_property
+    def plan(self) -> Plan:
+        return Plan(self.program)
+
+    @cached_property
     def space(self) -> KernelSpace:
-        return KernelSpace(self.program, self.chip, self.threads, self.files)
+        return KernelSpace(self.plan, self.chip, self.threads, self.files)
 
     def assembly(self, point: Mapping[str, Value]) -> Assembly:
-        return assemble(self.program, point, self.chip, self.threads, self.problem.name)
+        return assemble(self.plan, point, self.chip, self.threads, self.problem.name)
 
     def files(self, point: Mapping[str, Value], custom_op: str = "") -> dict[str, str]:
         flags = native_flags(self.chip.machine, self.chip.vector_bits)
@@ -80,9 +84,5 @@ def library_candidate(problem: KernelProblem) -> Candidate | None:
     """The reference itself as a candidate: PyTorch's library, as the user wrote it. None where there is no source file."""
     if problem.file is None:
         return None
-    text = (
-        problem.source
-        + "\n\n# The library as it is: no generated kernel was faster.\nModelNew = Model\n"
-    )
+    text = problem.source + "\n\n# The library as it is: no generated kernel was faster.\nModelNew = Model\n"
     return Candidate({"kernel.py": text}, proposer="library", notes={"point": None})
-

@@ -13,8 +13,8 @@ from random import Random
 from typing import Any
 
 from kerf.core.types import Candidate, content_hash
-from kerf.kernels.assemble import plan
-from kerf.kernels.ir import Contract, Conv, Group, Library, Map, Op, Program, Reduce, Scan, outputs_of
+from kerf.kernels.assemble import Plan
+from kerf.kernels.ir import Contract, Conv, Group, Library, Map, Op, Reduce, Scan, outputs_of
 from kerf.kernels.schedule import Decision, Value
 from kerf.kernels.targets.cpu import Chip
 
@@ -26,9 +26,9 @@ class KernelSpace:
     """`build(point)` gives the candidate's files; the space itself only knows names and legal values."""
 
     def __init__(
-        self, program: Program, chip: Chip, threads: int, build: Callable[[Point], Mapping[str, str]]
+        self, plan: Plan, chip: Chip, threads: int, build: Callable[[Point], Mapping[str, str]]
     ) -> None:
-        self.program, self.chip, self.threads, self._build = program, chip, threads, build
+        self.plan, self.chip, self.threads, self._build = plan, chip, threads, build
         self._levels: dict[str, dict[str, Decision]] = {}
 
     def decisions(self, fusion: str = "full") -> dict[str, Decision]:
@@ -37,7 +37,7 @@ class KernelSpace:
             found = {
                 "fusion": Decision("fusion", FUSION_LEVELS if self._fusible else FUSION_LEVELS[:1], "full")
             }
-            for step, template in plan(self.program, fusion, self.chip, self.threads):
+            for step, template in self.plan.steps(fusion):
                 if isinstance(step, Group) and template:
                     found |= {
                         f"{step.name}.{d.name}": d for d in template.decisions(step, self.chip, self.threads)
@@ -47,7 +47,7 @@ class KernelSpace:
 
     @cached_property
     def _fusible(self) -> bool:
-        full, none = (len(plan(self.program, str(level), self.chip, self.threads)) for level in FUSION_LEVELS)
+        full, none = (len(self.plan.steps(str(level))) for level in FUSION_LEVELS)
         return full != none
 
     def default(self) -> Point:
@@ -94,7 +94,7 @@ class KernelSpace:
     @cached_property
     def signature(self) -> Mapping[str, Any]:
         """Problems are comparable when the same generators run with the same questions; near when their sizes are."""
-        steps = plan(self.program, "full", self.chip, self.threads)
+        steps = self.plan.steps("full")
         kinds = [t.name if t else "library" for _, t in steps]
         asked = content_hash(list(self.decisions("full")))[:8]
         vector = [x for step, _ in steps for x in _sizes(step)] + [float(self.threads)]
