@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 
+from kerf.kernels.codegen.strength import cheaper
 from kerf.kernels.ir import Apply, Buffer, Const, DType, Expr, Index, Load
 
 # How a value is stored in a buffer, and how it is computed with.
@@ -147,7 +148,7 @@ def bound(expr: Expr, axes: Mapping[str, str], load: Callable[[Load], str], inde
         lines.append(f"{indent}const {ctype(node.dtype)} {names[node]} = {code};")
         return names[node]
 
-    result = visit(expr)
+    result = visit(cheaper(expr))
     return lines, result
 
 

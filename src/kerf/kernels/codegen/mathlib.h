@@ -320,6 +320,28 @@ static inline double kf_log1p_f64(double x) { return log1p(x); }
 
 static inline float kf_sigmoid(float x) { return 1.0f / (1.0f + kf_exp_flush(-x)); }
 
+// log(1 + e^x) = max(x, 0) + log1p(e^-|x|); log1p on [0, 1] is one polynomial. 2.5 ulp.
+static inline float kf_softplus(float x) {
+    float e = kf_exp(-__builtin_fabsf(x));
+    float q = 0.0052326764f;
+    q = q * e - 0.0295051672f;
+    q = q * e + 0.0782258362f;
+    q = q * e - 0.136632353f;
+    q = q * e + 0.191060022f;
+    q = q * e - 0.248429805f;
+    q = q * e + 0.333190978f;
+    q = q * e - 0.499994934f;
+    q = q * e + 0.99999994f;
+    return q * e + (x > 0.0f ? x : 0.0f);
+}
+
+// tanh(log(1 + e)) = n / (n + 2) with n = e (e + 2), for e = e^x. 3 ulp.
+static inline float kf_tanh_softplus(float x) {
+    float e = kf_exp(x > 20.0f ? 20.0f : x);
+    float n = e * (e + 2.0f);
+    return n / (n + 2.0f);
+}
+
 static inline double kf_sigmoid_f64(double x) { return 1.0 / (1.0 + exp(-x)); }
 
 // (e^2t - 1) / (e^2t + 1) with t = |x|; 1 beyond 9.02. 2 ulp.
@@ -364,28 +386,26 @@ static inline float kf_cosh(float x) {
 
 static inline double kf_cosh_f64(double x) { return cosh(x); }
 
-// Below 1: x P(x^2). Above: 1 - exp(P(|x|)), with P a fit of log erfc. 1.5 ulp.
+// x P(x^2 - c), with c in the middle of the interval so that little cancels; 1 from 3.75 on. 4.1 ulp, 5.2 without fused multiply-add.
 static inline float kf_erf(float x) {
-    float z = x * x;
-    float p = 8.34522725e-05f;
-    p = p * z - 0.000813743798f;
-    p = p * z + 0.00520063424f;
-    p = p * z - 0.0268592704f;
-    p = p * z + 0.112836942f;
-    p = p * z - 0.376126349f;
-    p = p * z + 0.128379226f;
-    p = p * x + x;
-    float t = __builtin_fabsf(x);
-    t = t > 4.0f ? 4.0f : t;
-    float q = 0.000194945824f;
-    q = q * t - 0.00303368387f;
-    q = q * t + 0.0221897438f;
-    q = q * t - 0.10385631f;
-    q = q * t - 0.637265801f;
-    q = q * t - 1.12762737f;
-    q = q * t - 0.000207017074f;
-    float far = __builtin_copysignf(1.0f - kf_exp_flush(q), x);
-    return t > 0.925f ? far : p;
+    float s = x * x;
+    float z = (s > 14.0625f ? 14.0625f : s) - 7.03125f;
+    float q = 1.22361554e-15f;
+    q = q * z - 2.18157774e-14f;
+    q = q * z + 1.27715655e-13f;
+    q = q * z - 1.41966061e-12f;
+    q = q * z + 3.10445003e-11f;
+    q = q * z - 3.99977051e-10f;
+    q = q * z + 4.16850554e-09f;
+    q = q * z - 4.3873289e-08f;
+    q = q * z + 4.43920271e-07f;
+    q = q * z - 4.16766534e-06f;
+    q = q * z + 3.7123682e-05f;
+    q = q * z - 0.000322018401f;
+    q = q * z + 0.00281701633f;
+    q = q * z - 0.0267420579f;
+    q = q * z + 0.377056926f;
+    return s > 14.0625f ? __builtin_copysignf(1.0f, x) : q * x;
 }
 
 static inline double kf_erf_f64(double x) { return erf(x); }

@@ -169,7 +169,7 @@ def _built(axes: tuple[Axis, ...], steps: list[Step], stored: set[str]) -> Phase
 
     merged, current = collapsed(axes, steps, same, made, frozenset(stored))
     names = {a.name for a in merged}
-    return Phase(merged, reduced & names, current, level, _sweeps(current, level, reduced & names))
+    return Phase(merged, reduced & names, current, level, pass_numbers(current, level, reduced & names))
 
 
 def _levels(
@@ -204,7 +204,8 @@ def sweeping(step: Step, level: str, reduced: frozenset[str]) -> bool:
     return level == "full" or bool(step.over & reduced)
 
 
-def _sweeps(steps: Sequence[Step], level: Mapping[str, str], reduced: frozenset[str]) -> dict[str, int]:
+def pass_numbers(steps: Sequence[Step], level: Mapping[str, str], reduced: frozenset[str]) -> dict[str, int]:
+    """`Phase.sweep` of these steps, in order."""
     sweep: dict[str, int] = {}
     for s in steps:
         late = sweeping(s, level[s.out.name], reduced)

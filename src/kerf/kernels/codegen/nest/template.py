@@ -9,6 +9,7 @@ from math import prod
 from kerf.kernels.codegen.expr import CTYPE
 from kerf.kernels.codegen.nest import reduction
 from kerf.kernels.codegen.nest.cnames import padded
+from kerf.kernels.codegen.nest.common import shared
 from kerf.kernels.codegen.nest.phase import Phase, phases
 from kerf.kernels.codegen.nest.sweep import cost, hoisted, reusable
 from kerf.kernels.codegen.nest.writer import Choices, Writer, transposed
@@ -17,6 +18,7 @@ from kerf.kernels.ir import Buffer, Group, Map, Reduce, loads
 from kerf.kernels.schedule import Decision, Value
 from kerf.kernels.targets.cpu import Chip
 
+LONG = 40  # vector instructions of two costly functions
 BLOCKS = (16, 64, 128, 256, 512, 1024, 2048, 4096, 8192)
 
 
@@ -37,14 +39,15 @@ class NestTemplate:
             out.append(Decision("unroll", (1, 2, 4, 8), 1))
         if any(not _blocked(p) and p.axes for p in found):
             out.append(Decision("streams", (1, 2, 4), 1))
+        if any(_long(p) for p in found):
+            out.append(Decision("cut", (0, 20, 60), 20))
         if any(reusable(p, _stored(p, group)) for p in found):
             out.append(Decision("keep", (True, False), _row_bytes(group, found, chip) <= chip.l2_bytes // 2))
         if any(p.reduced for p in found) or len(found) > 1:
             out.append(Decision("reciprocal", (True, False), True))
         if _streamable(group):
             moved = sum(b.bytes for b in (*group.inputs, *group.outputs))
-            single = all(_blocked(p) and not p.reduced for p in found)
-            out.append(Decision("stream", (False, True), moved > chip.l3_bytes * (1 if single else 4)))
+            out.append(Decision("stream", (False, True), moved > chip.l3_bytes))
         return tuple(out)
 
     def emit(
@@ -97,7 +100,13 @@ class NestTemplate:
 
 @lru_cache(maxsize=256)
 def _phases(group: Group) -> tuple[Phase, ...]:
-    return phases(group)
+    return tuple(shared(p) for p in phases(group))
+
+
+def _long(p: Phase) -> bool:
+    """Does some point of K alone take more than one costly function?"""
+    alone = [s for s in p.steps if p.level[s.out.name] == "row" and not s.over & p.reduced]
+    return _blocked(p) and sum(cost(s.value) for s in alone) >= LONG
 
 
 def _blocked(p: Phase) -> bool:
@@ -168,6 +177,7 @@ def _choices(p: Phase, group: Group, choices: Mapping[str, Value]) -> Choices:
         tile=int(choices.get("tile", 0)),
         keep=bool(choices.get("keep", False)),
         stream=streamed,
+        cut=int(choices.get("cut", 0)),
     )
 
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from kerf.kernels.codegen.expr import CTYPE, bound, ctype, loaded, render, stored
-from kerf.kernels.codegen.nest import reduction
+from kerf.kernels.codegen.nest import fission, reduction
 from kerf.kernels.codegen.nest.cnames import Own, affine_c, padded, simd
 from kerf.kernels.codegen.nest.domain import Step
+from kerf.kernels.codegen.nest.fission import Part
 from kerf.kernels.codegen.nest.index import form
 from kerf.kernels.codegen.nest.phase import Phase, sweeping
 from kerf.kernels.codegen.nest.sweep import Sweep, sweeps
-from kerf.kernels.ir import Affine, Axis, Buffer, Load, loads
+from kerf.kernels.codegen.strength import flushed
+from kerf.kernels.ir import Affine, Apply, Axis, Buffer, Expr, Load, loads
 
 LANES = 64  # lane arrays of argmax: a constant trip count keeps them in registers
 CHUNK = 1024  # elements computed before they are streamed to memory
@@ -23,7 +25,8 @@ WIDE = 1024  # longest inner loop whose partial results are kept per element
 class Choices:
     """block: elements of the innermost kept axis done together. streams: independent accumulators of a trailing reduction.
     unroll: steps of the innermost reduced loop done together. keep: store costly values for later sweeps. stream: outputs past the
-    cache. tile: rows of a transposing map done together (0: no tiling)."""
+    cache. tile: rows of a transposing map done together (0: no tiling). cut: vector instructions after which a long expression goes on in a
+    loop of its own (0: never)."""
 
     block: int
     streams: int
@@ -31,6 +34,7 @@ class Choices:
     keep: bool
     stream: frozenset[str]
     tile: int = 0
+    cut: int = 0
 
 
 @dataclass
@@ -353,15 +357,7 @@ class Writer:
             f"{CTYPE[s.out.dtype]} q_{s.out.name}[{self.block}] __attribute__((aligned(64)));"
             for s in streamed
         ]
-        out += [
-            simd([(s.kind, s.out.dtype, [f"b_{s.out.name}"]) for s in sums]),
-            f"for (long l = 0; l < {self.count}; l++) {{",
-        ]
-        out.append(f"    const long {self.vector.name} = {self.vector_index};")
-        out += ["    " + self._store_result(s) for s in results]
-        out += ["    " + line for line in self._row_point(steps, shares, {s.out.name for s in streamed})] + [
-            "}"
-        ]
+        out += self._row_loops(steps, shares, results, {s.out.name for s in streamed})
         for s in streamed:
             first = Affine(
                 s.store.offset, {a: c for a, c in s.store.coefficients.items() if a != self.vector.name}
@@ -376,28 +372,61 @@ class Writer:
         ]
         return ["{", *("    " + line for line in out), "}"] if sums or streamed else out
 
-    def _row_point(self, steps: Sequence[Step], shares: Sequence[Step], streamed: set[str]) -> list[str]:
+    def _row_loops(
+        self, steps: Sequence[Step], shares: Sequence[Step], results: Sequence[Step], streamed: set[str]
+    ) -> list[str]:
+        found = fission.loops(steps, self.choices.cut) or [[]]
+        passed = fission.passed(found)
+        out = [
+            f"{ctype(dtype)} f_{name}[{self.block}] __attribute__((aligned(64)));"
+            for name, dtype in passed.items()
+        ]
+        for number, parts in enumerate(found):
+            first = number == 0
+            sums = [*(shares if first else ()), *(p.step for p in parts if p.step and p.step.reduces)]
+            out += [
+                simd([(s.kind, s.out.dtype, [f"b_{s.out.name}"]) for s in sums]),
+                f"for (long l = 0; l < {self.count}; l++) {{",
+                f"    const long {self.vector.name} = {self.vector_index};",
+            ]
+            if first:
+                out += ["    " + self._store_result(s) for s in results]
+            out += [
+                "    " + line for line in self._row_point(parts, shares if first else (), streamed, passed)
+            ]
+            out.append("}")
+        return out
+
+    def _row_point(
+        self, parts: Sequence[Part], shares: Sequence[Step], streamed: set[str], passed: Collection[str]
+    ) -> list[str]:
         out, arrays = [], {name for name, _ in self._row_arrays()}
         for s in shares:
             out.append(
                 f"b_{s.out.name} = {reduction.combine(s.kind, s.out.dtype, f'b_{s.out.name}', f'r_{s.out.name}[l]')};"
             )
         local: set[str] = set()
-        for s in steps:
-            name = s.out.name
-            statements, result = bound(s.value, Own(), self.load(local), "", f"{name}_")
+        for p in parts:
+            name, step = p.name, p.step
+            statements, result = bound(p.value, Own(), self._passed(local, passed), "", f"{name}_")
             out += statements
-            if s.reduces:
-                out.append(f"b_{name} = {reduction.combine(s.kind, s.out.dtype, f'b_{name}', result)};")
+            if step and step.reduces:
+                out.append(f"b_{name} = {reduction.combine(step.kind, step.out.dtype, f'b_{name}', result)};")
                 continue
-            out.append(f"const {ctype(s.out.dtype)} v_{name} = {result};")
+            out.append(f"const {ctype(step.out.dtype if step else p.value.dtype)} v_{name} = {result};")
             local.add(name)
+            if name in passed:
+                out.append(f"f_{name}[l] = v_{name};")
             if name in arrays:
                 out.append(f"r_{name}[l] = v_{name};")
-            if name in self.stored:
-                target = f"q_{name}[l]" if name in streamed else f"p_{name}[{affine_c(s.store)}]"
-                out.append(f"{target} = {stored(f'v_{name}', s.out.dtype)};")
+            if step and name in self.stored:
+                target = f"q_{name}[l]" if name in streamed else f"p_{name}[{affine_c(step.store)}]"
+                out.append(f"{target} = {stored(f'v_{name}', step.out.dtype)};")
         return out
+
+    def _passed(self, local: set[str], passed: Collection[str]) -> Callable[[Load], str]:
+        other = self.load(local)
+        return lambda ld: f"f_{ld.buffer}[l]" if ld.buffer in passed and ld.buffer not in local else other(ld)
 
     # ------------------------------------------------------------ loads
 
@@ -425,6 +454,18 @@ class Writer:
             return loaded(f"p_{name}[{index}]", self.buffer(name).dtype)
 
         return one
+
+    def written(self, value: Expr) -> Expr:
+        """`value` with weights relative to a row's largest element (as in softmax) free of subnormal results."""
+        return flushed(value, self._below_max)
+
+    def _below_max(self, e: Expr) -> bool:
+        largest = e.args[1] if isinstance(e, Apply) and e.op == "sub" else None
+        return (
+            isinstance(largest, Load)
+            and largest.buffer in self.phase.made
+            and self.phase.step(largest.buffer).kind == "max"
+        )
 
     def kept_index(self, sweep: Sweep) -> str:
         step, total = self.block, Affine(0, {})

@@ -1,0 +1,99 @@
+"""Cheaper forms of scalar expressions, chosen as they are written as C: the same values to within a few units in the last place.
+
+They use helpers of `mathlib.h` that are no ops of the IR, so nothing may transform an expression afterwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import lru_cache
+
+from kerf.kernels.ir import Apply, Const, DType, Expr, Load
+
+LINEAR_FROM = 14.0  # softplus(x) is x in float32 from about here on (e^-14 / 14 < 2^-24)
+
+
+@lru_cache(maxsize=4096)
+def cheaper(expr: Expr) -> Expr:
+    """`expr` with softplus, mish and quotients written as exp(-log1p(y)) in closed form, from the leaves up."""
+    if not isinstance(expr, Apply):
+        return expr
+    args = tuple(cheaper(a) for a in expr.args)
+    node = expr if args == expr.args else replace(expr, args=args)
+    if node.dtype is not DType.F32:
+        return node
+    return _softplus(node) or _bounded(node) or node
+
+
+def flushed(expr: Expr, at_most_zero: Callable[[Expr], bool]) -> Expr:
+    """`expr` with exp of what is known not to be positive replaced by one that flushes subnormal results to zero. Such values
+    are weights beside a weight of 1, where less than 2^-125 is nothing."""
+    if not isinstance(expr, Apply):
+        return expr
+    args = tuple(flushed(a, at_most_zero) for a in expr.args)
+    op = (
+        "exp_flush"
+        if expr.op == "exp" and expr.dtype is DType.F32 and at_most_zero(expr.args[0])
+        else expr.op
+    )
+    return expr if op == expr.op and args == expr.args else replace(expr, op=op, args=args)
+
+
+def _softplus(node: Apply) -> Expr | None:
+    """log(1 + e^s) where s is small, s itself beyond: one expression for both, without overflow."""
+    if node.op != "select":
+        return None
+    test, far, near = node.args
+    if not (isinstance(test, Apply) and test.op == "gt" and _at_least(test.args[1], LINEAR_FROM)):
+        return None
+    s = test.args[0]
+    soft = Apply("log1p", (Apply("exp", (s,), DType.F32),), DType.F32)
+    if near == soft and far == s:
+        return Apply("softplus", (s,), DType.F32)
+    scaled = near.args if isinstance(near, Apply) and near.op == "mul" else ()
+    if (
+        scaled
+        and scaled[0] == soft
+        and isinstance(scaled[1], Const)
+        and _product(s, far, 1.0 / float(scaled[1].value))
+    ):
+        return Apply("mul", (Apply("softplus", (s,), DType.F32), scaled[1]), DType.F32)
+    return None
+
+
+def _product(value: Expr, x: Expr, factor: float) -> bool:
+    if not (isinstance(value, Apply) and value.op == "mul" and value.args[0] == x):
+        return False
+    k = value.args[1]
+    return isinstance(k, Const) and abs(float(k.value) - factor) <= 1e-6 * abs(factor)
+
+
+def _bounded(node: Apply) -> Expr | None:
+    inner = node.args[0]
+    if node.op == "tanh" and isinstance(inner, Apply) and inner.op == "softplus":
+        return Apply("tanh_softplus", inner.args, DType.F32)
+    if node.op != "exp" or not isinstance(inner, Apply) or inner.op != "neg":
+        return None
+    log = inner.args[0]
+    if isinstance(log, Apply) and log.op == "log1p" and _not_negative(log.args[0]):
+        one = Const(1.0, DType.F32)
+        return Apply("recip", (Apply("add", (log.args[0], one), DType.F32),), DType.F32)
+    return None
+
+
+def _at_least(value: Expr, bound: float) -> bool:
+    return isinstance(value, Const) and float(value.value) >= bound
+
+
+def _not_negative(value: Expr) -> bool:
+    """Known to be at least zero (or NaN)."""
+    if isinstance(value, Const | Load) or not isinstance(value, Apply):
+        return _at_least(value, 0.0)
+    if value.op in ("exp", "exp2", "sigmoid", "softplus", "abs", "sqrt"):
+        return True
+    if value.op == "mul":
+        return value.args[0] == value.args[1] or all(_not_negative(a) for a in value.args)
+    if value.op == "max":
+        return any(_not_negative(a) for a in value.args)
+    return value.op in ("add", "min") and all(_not_negative(a) for a in value.args)
