@@ -476,7 +476,7 @@ class Recurrence:
     @property
     def carried(self) -> frozenset[str]:
         """Names that loads use for states and sums: not buffers."""
-        return frozenset(x.name for x in (*self.states, *self.sums))
+        return frozenset([*(s.name for s in self.states), *(s.name for s in self.sums)])
 
     def mapped(self, change: Callable[[Expr], Expr]) -> Recurrence:
         """The same with every expression changed."""

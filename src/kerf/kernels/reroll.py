@@ -278,7 +278,9 @@ class _Pattern:
         """Is v a vector seen before, one step late?"""
         last = max(t for t, n in enumerate(v) if n is not None)
         end = v[last]
-        for w in self.seen.get((last - 1, end.number), ()) if end is not None else ():
+        if end is None:
+            return None
+        for w in self.seen.get((last - 1, end.number), ()):
             if all(n is None or w[t] is n for t, n in enumerate(v[1:])):
                 return self._load(_key(w), v[0], end.dtype)
         return None

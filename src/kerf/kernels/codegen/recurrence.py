@@ -61,7 +61,8 @@ class RecurrenceTemplate:
     ) -> Emitted:
         code = _Writer(_Plan(group), int(choices["block"]), symbol).code()
         op = group.ops[0]
-        points = prod(a.extent for a in op.loops)  # type: ignore[union-attr]
+        assert isinstance(op, Recurrence)
+        points = prod(a.extent for a in op.loops)
         work = sum(isinstance(e, Apply) for x in exprs_of(op) for e in walk(x))
         moved = sum(b.bytes for b in (*group.inputs, *group.outputs))
         return Emitted(code, symbol, flops=float(points * work), bytes=float(moved))
@@ -196,12 +197,12 @@ class _Writer:
         for n, e in enumerate(op.emits):
             out.append(self._store(e, n))
         later = []
-        for s in op.states:
-            for k, point in enumerate(_points(self._inner(s.axes))):
+        for state in op.states:
+            for k, point in enumerate(_points(self._inner(state.axes))):
                 out.append(
-                    f"const {ctype(s.value.dtype)} next_{s.name}_{k} = {self._scalar(_at(s.value, point))};"
+                    f"const {ctype(state.value.dtype)} next_{state.name}_{k} = {self._scalar(_at(state.value, point))};"
                 )
-                later.append(f"{s.name}[{k}][lane_] = next_{s.name}_{k};")
+                later.append(f"{state.name}[{k}][lane_] = next_{state.name}_{k};")
         return [*out, *later]
 
     def _store(self, e: Emit, number: int) -> str:
