@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from kerf.core.types import content_hash
 from kerf.kernels.codegen.expr import CTYPE
 from kerf.kernels.codegen.mathlib import prelude
-from kerf.kernels.codegen.share import share
+from kerf.kernels.codegen.share import Code, share
 from kerf.kernels.codegen.template import Emitted, Packed, Template, template_for
 from kerf.kernels.fuse import fuse
 from kerf.kernels.ir import Buffer, Group, Library, Program, outputs_of, reads_of, text
@@ -121,7 +121,8 @@ def assemble(
     scratch = max([p.emitted.scratch_bytes for p in pieces if p.emitted] or [0])
     full = {"fusion": str(schedule.get("fusion", "full"))}
     full |= {f"{p.name}.{k}": v for p in pieces for k, v in p.choices.items()}  # type: ignore[misc]
-    body = _kernels(pieces) + _pack(packed, table) + _runs(segments, table)
+    kernels, names = _kernels(pieces)
+    body = kernels + _pack(packed, table, names) + _runs(segments, table, names)
     source = _header(title, program, full) + prelude(body) + body
     return Assembly(program, source, segments, table, offsets, workspace, scratch, packed, threads, full)
 
@@ -203,24 +204,30 @@ def _header(title: str, program: Program, schedule: Mapping[str, Value]) -> str:
     return "/* " + "\n * ".join(line.replace("*/", "* /") for line in lines) + "\n */\n"
 
 
-def _kernels(pieces: Sequence[Piece]) -> str:
+def _kernels(pieces: Sequence[Piece]) -> tuple[str, dict[str, str]]:
+    """The kernels' text, and the names under which those live that are the same as an earlier one."""
     made = [(p.group, p.template, p.emitted) for p in pieces if p.group and p.emitted]
-    called = {e.symbol for _, _, e in made} | {packed.symbol for _, _, e in made for packed in e.packed}
-    codes = share([(e.symbol, e.code) for _, _, e in made], called)
+    codes, names = share([Code(e.symbol, e.code, _locals(g)) for g, _, e in made])
     parts = []
-    for (group, template, _), code in zip(made, codes, strict=True):
+    for (group, template, emitted), code in zip(made, codes, strict=True):
+        same = names.get(emitted.symbol)
         what = "\n * ".join(text(op).replace("*/", "* /") for op in group.ops)
-        parts.append(f"/* {group.name} ({template}):\n * {what}\n */\n{code}\n")
-    return "\n".join(parts)
+        head = f"{group.name} ({template}{', the same as ' + same if same else ''})"
+        parts.append(f"/* {head}:\n * {what}\n */\n{code}\n")
+    return "\n".join(parts), names
 
 
-def _pack(packed: Sequence[Packed], table: Sequence[Buffer]) -> str:
+def _locals(group: Group) -> tuple[str, ...]:
+    return tuple(b.name for b in (*group.inputs, *group.outputs, *group.internal))
+
+
+def _pack(packed: Sequence[Packed], table: Sequence[Buffer], names: Mapping[str, str]) -> str:
     """kerf_pack(b, packed): `b` is the pointer table with the parameters filled in."""
     slot = {b.name: i for i, b in enumerate(table)}
     calls = []
     for i, p in enumerate(packed):
         reads = ", ".join(f"b[{slot[name]}]" for name in (p.reads or (p.source,)))
-        calls.append(f"    {{ const void *s[] = {{{reads}}}; {p.symbol}(s, packed[{i}]); }}")
+        calls.append(f"    {{ const void *s[] = {{{reads}}}; {names.get(p.symbol, p.symbol)}(s, packed[{i}]); }}")
     return (
         "/* Weights in the layout the kernels read; called once, and again when they change. */\nvoid kerf_pack(void **b, void **packed) {\n"
         + "\n".join([*calls, "    (void)b; (void)packed;"])
@@ -228,7 +235,7 @@ def _pack(packed: Sequence[Packed], table: Sequence[Buffer]) -> str:
     )
 
 
-def _runs(segments: Sequence[Segment], table: Sequence[Buffer]) -> str:
+def _runs(segments: Sequence[Segment], table: Sequence[Buffer], names: Mapping[str, str]) -> str:
     slot = {b.name: i for i, b in enumerate(table)}
     parts, base = [], 0
     for segment in segments:
@@ -236,7 +243,7 @@ def _runs(segments: Sequence[Segment], table: Sequence[Buffer]) -> str:
             continue
         lines = []
         for piece in segment.pieces:
-            lines.append(_call(piece, slot, base))
+            lines.append(_call(piece, slot, base, names))
             base += len(piece.emitted.packed) if piece.emitted else 0
         parts.append(
             f"void {segment.symbol}(void **b, void **packed, char *scratch, int threads) {{\n    (void)packed;\n"
@@ -246,7 +253,7 @@ def _runs(segments: Sequence[Segment], table: Sequence[Buffer]) -> str:
     return "\n".join(parts)
 
 
-def _call(piece: Piece, slot: Mapping[str, int], base: int) -> str:
+def _call(piece: Piece, slot: Mapping[str, int], base: int, names: Mapping[str, str]) -> str:
     assert piece.group and piece.emitted
     packed = {p.source: (base + i, p.ctype) for i, p in enumerate(piece.emitted.packed)}
     args = []
@@ -256,4 +263,5 @@ def _call(piece: Piece, slot: Mapping[str, int], base: int) -> str:
         else:
             args.append(f"(const {CTYPE[b.dtype]} *)b[{slot[b.name]}]")
     args += [f"({CTYPE[b.dtype]} *)b[{slot[b.name]}]" for b in piece.group.outputs]
-    return f"    {piece.emitted.symbol}({', '.join(args)}, scratch, threads);"
+    symbol = names.get(piece.emitted.symbol, piece.emitted.symbol)
+    return f"    {symbol}({', '.join(args)}, scratch, threads);"

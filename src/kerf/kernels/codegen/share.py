@@ -2,41 +2,71 @@
 register tiles, and the compiler's time goes where the text is.
 
 Each kernel's code comes complete, every symbol prefixed by the kernel's name. A definition is the same as an earlier kernel's when their texts
-agree but for the name they define, once the names they use have been traced to the definitions that are kept.
+agree but for the name they define and the names of their parameters, once the names they use have been traced to the definitions that are kept.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
 
 _COMMENT = re.compile(r"/\*.*?\*/|//[^\n]*", re.S)
 
 
-def share(kernels: Sequence[tuple[str, str]], called: Collection[str]) -> list[str]:
-    """The code of each (symbol, code) without the helpers that an earlier one has. Functions in `called` keep their names: text
-    outside the kernels calls them."""
+@dataclass(frozen=True)
+class Code:
+    """A kernel's whole text. `locals`: names that only stand for its parameters (its buffers), so that they may differ."""
+
+    symbol: str
+    text: str
+    locals: tuple[str, ...]
+
+
+def share(kernels: Sequence[Code]) -> tuple[list[str], dict[str, str]]:
+    """Each kernel's text without what an earlier one has, and the new name of everything left out."""
     known: dict[str, str] = {}
-    return [_without_known(symbol, code, known, called) for symbol, code in kernels]
-
-
-def _without_known(symbol: str, code: str, known: dict[str, str], called: Collection[str]) -> str:
     renamed: dict[str, str] = {}
-    own = re.compile(rf"\b{re.escape(symbol)}_\w+")
-    kept = []
-    for part in definitions(code):
+    return [_without_known(k, known, renamed) for k in kernels], renamed
+
+
+def _without_known(kernel: Code, known: dict[str, str], renamed: dict[str, str]) -> str:
+    own = re.compile(rf"\b{re.escape(kernel.symbol)}(?:_\w+)?\b")
+    names, kept = sorted(kernel.locals, key=len, reverse=True), []
+    for part in definitions(kernel.text):
         text = own.sub(lambda m: renamed.get(m[0], m[0]), part)
         name = _defined(_COMMENT.sub("", part), own)
-        if name is None or name in called:
+        if name is None:
             kept.append(text)
             continue
-        key = re.sub(rf"\b{name}\b", "@", _COMMENT.sub("", text)).strip()
+        bare = re.sub(rf"\b{name}\b", "@", _COMMENT.sub("", text))
+        key = _canonical(bare, names, {*own.findall(bare), *known.values()})
         if key in known:
             renamed[name] = known[key]
         else:
             known[key] = name
             kept.append(text)
     return "\n".join(kept)
+
+
+_IDENTIFIER = re.compile(r"\b[A-Za-z_]\w*")
+
+
+def _canonical(text: str, names: Sequence[str], functions: Collection[str]) -> str:
+    """The text with each of the names, wherever an identifier contains it, numbered by first appearance; functions stay apart."""
+    order: dict[str, int] = {}
+    new: dict[str, str] = {}
+
+    def canonical(match: re.Match[str]) -> str:
+        word = match[0]
+        if word not in new:
+            name = next((n for n in names if n in word), None) if word not in functions else None
+            new[word] = (
+                word if name is None else word.replace(name, f"${order.setdefault(name, len(order))}$", 1)
+            )
+        return new[word]
+
+    return _IDENTIFIER.sub(canonical, text).strip()
 
 
 def definitions(code: str) -> Iterator[str]:
@@ -72,7 +102,7 @@ def _uncommented(line: str, inside: bool) -> tuple[str, bool]:
 
 
 def _defined(text: str, own: re.Pattern[str]) -> str | None:
-    """The one name that a definition of a helper gives, if it is one of the kernel's own."""
+    """The name that a definition gives, if it is one of the kernel's own."""
     text = text.strip()
     if text.startswith("#"):
         return _only(re.match(rf"#define\s+({own.pattern})\b", text))
