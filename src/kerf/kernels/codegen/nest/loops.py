@@ -79,29 +79,59 @@ def _blocked(w: Writer, sweep: Sweep) -> list[str]:
     unroll = w.choices.unroll if sweep.axes and not streamed else 1
     if unroll == 1 or sweep.axes[-1].extent < 2 * unroll:
         return [*out, *_nested(sweep.axes, loop)]
-    return [*out, *_nested(sweep.axes[:-1], _unrolled(w, sweep.axes[-1], body, unroll))]
+    body = [f"const long {w.vector.name} = {w.vector_index};", *point(w, sweep, _local_update, names)]
+    return [*out, *_nested(sweep.axes[:-1], _unrolled(w, sweep.axes[-1], reduces, body, unroll))]
 
 
-def _unrolled(w: Writer, axis: Axis, body: Sequence[str], unroll: int) -> list[str]:
+def _unrolled(w: Writer, axis: Axis, reduces: Sequence[Step], body: Sequence[str], unroll: int) -> list[str]:
     """Several steps of `axis` in one loop over the block, so that partial results are loaded and stored less often."""
     many = axis.extent // unroll * unroll
+
+    def loop(steps: Sequence[str]) -> list[str]:
+        inside = [*_taken(reduces), *steps, *_put(reduces)]
+        return ["#pragma omp simd", f"for (long l = 0; l < {w.count}; l++) {{", *_indented(inside), "}"]
+
     steps = [
         line
         for u in range(unroll)
         for line in ("{", f"    const long {axis.name} = {axis.name}_0 + {u};", *_indented(body), "}")
     ]
-    out = [f"for (long {axis.name}_0 = 0; {axis.name}_0 < {many}; {axis.name}_0 += {unroll}) {{"]
-    out += _indented(
-        ["#pragma omp simd", f"for (long l = 0; l < {w.count}; l++) {{", *_indented(steps), "}"]
-    ) + ["}"]
+    out = [
+        f"for (long {axis.name}_0 = 0; {axis.name}_0 < {many}; {axis.name}_0 += {unroll}) {{",
+        *_indented(loop(steps)),
+        "}",
+    ]
     if many < axis.extent:
-        rest = ["#pragma omp simd", f"for (long l = 0; l < {w.count}; l++) {{", *_indented(body), "}"]
-        out += [
-            f"for (long {axis.name} = {many}; {axis.name} < {axis.extent}; {axis.name}++) {{",
-            *_indented(rest),
-            "}",
-        ]
+        head = f"for (long {axis.name} = {many}; {axis.name} < {axis.extent}; {axis.name}++) {{"
+        out += [head, *_indented(loop(body)), "}"]
     return out
+
+
+def _taken(reduces: Sequence[Step]) -> list[str]:
+    """Partial results of one element of the block in variables."""
+    out = []
+    for s in reduces:
+        name = s.out.name
+        if s.kind.startswith("arg"):
+            out.append(f"{ctype(s.value.dtype)} best_{name} = x_{name}[l];")
+            out.append(f"{reduction.position_type(s.value.dtype)} at_{name} = r_{name}[l];")
+        else:
+            out.append(f"{reduction.accumulator(s.kind, s.out.dtype)} at_{name} = r_{name}[l];")
+    return out
+
+
+def _put(reduces: Sequence[Step]) -> list[str]:
+    args = [s for s in reduces if s.kind.startswith("arg")]
+    return [f"x_{s.out.name}[l] = best_{s.out.name};" for s in args] + [
+        f"r_{s.out.name}[l] = at_{s.out.name};" for s in reduces
+    ]
+
+
+def _local_update(s: Step, value: str) -> list[str]:
+    name = s.out.name
+    if s.kind.startswith("arg"):
+        return _arg_update(s, value, f"best_{name}", f"at_{name}")
+    return [f"at_{name} = {reduction.combine(s.kind, s.out.dtype, f'at_{name}', value)};"]
 
 
 def _array_start(reduces: Sequence[Step]) -> list[str]:

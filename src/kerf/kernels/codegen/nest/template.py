@@ -10,7 +10,7 @@ from kerf.kernels.codegen.expr import CTYPE
 from kerf.kernels.codegen.nest import reduction
 from kerf.kernels.codegen.nest.cnames import padded
 from kerf.kernels.codegen.nest.common import shared
-from kerf.kernels.codegen.nest.phase import Phase, phases
+from kerf.kernels.codegen.nest.phase import Phase, phases, sweeping
 from kerf.kernels.codegen.nest.sweep import cost, hoisted, reusable
 from kerf.kernels.codegen.nest.writer import Choices, Writer, transposed
 from kerf.kernels.codegen.template import Emitted
@@ -18,6 +18,7 @@ from kerf.kernels.ir import Buffer, Group, Map, Reduce, loads
 from kerf.kernels.schedule import Decision, Value
 from kerf.kernels.targets.cpu import Chip
 
+NARROW = 64  # elements: a block of whole cache lines, for any type
 LONG = 40  # vector instructions of two costly functions
 BLOCKS = (16, 64, 128, 256, 512, 1024, 2048, 4096, 8192)
 
@@ -36,7 +37,7 @@ class NestTemplate:
         if any(_blocked(p) and not p.reduced and transposed(p) for p in found):
             out.append(Decision("tile", (0, 16, 32, 64), 32))
         if any(_blocked(p) and p.reduced for p in found):
-            out.append(Decision("unroll", (1, 2, 4, 8), 1))
+            out.append(Decision("unroll", (1, 2, 4, 8), 4 if all(_plain(p) for p in found) else 1))
         if any(not _blocked(p) and p.axes for p in found):
             out.append(Decision("streams", (1, 2, 4), 1))
         if any(_long(p) for p in found):
@@ -107,6 +108,14 @@ def _long(p: Phase) -> bool:
     """Does some point of K alone take more than one costly function?"""
     alone = [s for s in p.steps if p.level[s.out.name] == "row" and not s.over & p.reduced]
     return _blocked(p) and sum(cost(s.value) for s in alone) >= LONG
+
+
+def _plain(p: Phase) -> bool:
+    """Sums of cheap values: bound by memory once partial results stay in registers for several rows. Comparisons and long expressions
+    gain nothing from rows done together."""
+    partial = [s for s in p.steps if s.reduces and s.over & p.reduced]
+    costs = [cost(s.value) for s in p.steps if sweeping(s, p.level[s.out.name], p.reduced)]
+    return all(s.kind in ("sum", "prod") for s in partial) and max(costs, default=0) < LONG // 2
 
 
 def _blocked(p: Phase) -> bool:
@@ -188,11 +197,13 @@ def _streamable(group: Group) -> tuple[Buffer, ...]:
 
 
 def _default_block(group: Group, found: Sequence[Phase], chip: Chip, threads: int) -> int:
-    """Largest block whose tile of one point of K stays in half of L2 (where sweeps read it again), or whose partial results stay in L1."""
+    """Largest block whose tile of one point of K stays in half of L2 (where sweeps read it again); where even a narrow tile is larger
+    than L2, or nothing is read again, the longest runs through memory whose partial results stay in L1."""
     again = [p for p in found if _blocked(p) and p.reduced and max(p.sweep.values(), default=0) > 0]
     width = max(b.dtype.bytes for b in (*group.inputs, *group.outputs))
     depth = max([p.depth for p in again] or [0])
-    limit = 1024 if not depth else max(64, chip.l2_bytes // 2 // (2 * width * depth))
+    fits = chip.l2_bytes // 2 // (2 * width * depth) if depth else 1024
+    limit = max(64, fits) if NARROW * width * depth <= chip.l2_bytes else 1024
     smallest = min(p.axes[-1].extent for p in found if _blocked(p))
     if threads > 1:
         rows = min(p.rows for p in found if _blocked(p))
