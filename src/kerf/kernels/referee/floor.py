@@ -18,6 +18,10 @@ class Floor:
     floor_s: float
     bound_s: float
     bound: str
+    flops: float = 0.0
+    bytes: float = 0.0
+    peak_gflops: float = 0.0
+    bandwidth_gbs: float = 0.0
 
     def share(self, seconds: float) -> float:
         return self.bound_s / seconds if seconds > 0 else 0.0
@@ -32,7 +36,15 @@ def floor_of(problem: KernelProblem, written_bytes: int, threads: int) -> Floor 
         return None
     flops, moved = problem.flops_bytes()
     floor = BANDWIDTH_MARGIN * written_bytes / (_fastest(roof, written_bytes) * 1e9)
-    return Floor(floor, roof.bound(flops, moved), roof.limit(flops, moved))
+    return Floor(
+        floor,
+        roof.bound(flops, moved),
+        roof.limit(flops, moved),
+        flops,
+        moved,
+        roof.peak_gflops,
+        roof.bandwidth_at(moved),
+    )
 
 
 def _fastest(roof: Roofline, size: int) -> float:
