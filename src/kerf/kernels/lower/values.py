@@ -25,6 +25,7 @@ from kerf.kernels.ir import (
     Role,
     apply,
     const_index,
+    loads,
     walk,
 )
 
@@ -250,8 +251,15 @@ class Builder:
         return made.name
 
     def reusable(self, value: Value, suffix: str = "") -> Value:
-        """The value, stored if reading it several times would compute too much."""
-        return self.realize(value, suffix) if value.heavy else value
+        """The value, stored if reading it several times would compute or read too much."""
+        return self.realize(value, suffix) if value.heavy or self._wide(value) else value
+
+    def _wide(self, value: Value) -> bool:
+        """Does each reading pass over three buffers as large as the result? Sums along a residual stream would grow without end."""
+        if value.buffer is not None:
+            return False
+        read = {ld.buffer for ld in loads(value.at(probe(value.rank)))}
+        return sum(self.buffers[b].size >= value.size for b in read) >= 3
 
     def pointwise(self, fn: Callable[..., Expr], args: Sequence[Value], dtype: DType) -> Value:
         """fn applied element by element to the broadcast arguments."""
