@@ -170,11 +170,19 @@ def _steps(assembly: Assembly) -> str:
         )
     for name, key in program.updates.items():
         lines.append(f"self._state({key!r}).copy_({names.tensor(name)})")
+    if program.updates and not _packs(assembly, set(program.updates.values())):
+        lines.append(f"self._written_back({tuple(program.updates.values())!r})")
     made = {b.name for p in assembly.pieces if p.group for b in p.group.outputs}
     for i, name in enumerate(program.outputs):
         if not _written_by_kernel(program, name, made, i):
             lines.append(f"out[{i}].copy_({names.tensor(name)})")
     return "\n".join("        " + line for line in lines or ["pass"])
+
+
+def _packs(assembly: Assembly, keys: set[str]) -> bool:
+    """Is any of this state kept in a packed form, which a change makes stale?"""
+    read = {name for p in assembly.packed for name in (p.reads or (p.source,))}
+    return any(b.source in keys for b in assembly.table if b.name in read)
 
 
 class _Names:

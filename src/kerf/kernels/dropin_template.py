@@ -185,7 +185,7 @@ class ModelNew(torch.nn.Module):
     def _prepare(self) -> None:
         """Allocate once; pack the weights at the first call and whenever they have changed."""
         sources = [self._state(key) for _, key in PARAMS]
-        stamp = tuple((t.data_ptr(), t._version) for t in sources)
+        stamp = self._stamp()
         if self._ready == stamp:
             return
         if self._ready is None:
@@ -202,6 +202,19 @@ class ModelNew(torch.nn.Module):
             self._table[slot] = t.data_ptr()
         _LIB.kerf_pack(self._table, self._packed)
         self._ready = stamp
+
+    def _stamp(self) -> tuple[tuple[int, int], ...]:
+        """Changes when somebody changes a weight."""
+        sources = [self._state(key) for _, key in PARAMS]
+        return tuple((t.data_ptr(), t._version) for t in sources)
+
+    def _written_back(self, keys: tuple[str, ...]) -> None:
+        """The call itself changed this state, none of which is packed: look at it again, but leave the rest as it is."""
+        for slot, key in PARAMS:
+            if key in keys:
+                self._weights[slot] = _usable(self._state(key))
+                self._table[slot] = self._weights[slot].data_ptr()
+        self._ready = self._stamp()
 
     def _temp(self, offset: int, shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
         size = torch.Size(shape).numel() * dtype.itemsize
