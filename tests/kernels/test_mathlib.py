@@ -226,3 +226,11 @@ def test_compilers_vectorize_them_at_every_width(flags, tmp_path: Path):
     )
     loops = {line.split(":")[1] for line in said.stderr.splitlines() if "loop vectorized" in line}
     assert len(loops) >= len(names) + 1, said.stderr
+
+
+def test_softplus_and_its_tanh_are_accurate_over_all_of_float32():
+    x = points()
+    soft = torch.nn.functional.softplus(x.double(), threshold=1000)
+    soft = torch.where(x > 700, x.double(), soft)
+    assert error(compiled("kf_softplus(x[i])")(x), soft) <= 4
+    assert error(compiled("kf_tanh_softplus(x[i])")(x), soft.tanh()) <= 4

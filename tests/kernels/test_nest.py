@@ -183,3 +183,26 @@ def test_an_argmax_position_counts_in_the_order_of_the_reduced_axes():
     value = randn(5, 9).round()
     got = standalone(Group("k0", (swapped,), (x,), (out,)), template=TEMPLATE).call([value])[0]
     assert got == value.t().argmax()
+
+
+@pytest.mark.parametrize("cut", [0, 20, 60])
+def test_chains_cut_into_several_loops_keep_their_value(cut):
+    x = torch.cat(
+        [
+            torch.randn(3001) * 8,
+            torch.tensor([0.0, -0.0, 200.0, -200.0, float("inf"), -float("inf"), float("nan")]),
+        ]
+    )
+    agree(
+        lambda x: torch.tanh(F.mish(x) * torch.sigmoid(x)) + torch.exp(-torch.log1p(F.softplus(x))),
+        [x],
+        choices={"cut": cut},
+    )
+
+
+@pytest.mark.parametrize("unroll", [1, 4])
+def test_rows_done_together_reduce_alike(unroll):
+    x = torch.randn(3, 37, 67)
+    x[1, 5, 3] = float("nan")
+    for f in (lambda x: x.max(1)[0], lambda x: x.argmin(1), lambda x: x.sum(1), lambda x: x.softmax(1)):
+        agree(f, [x], choices={"unroll": unroll})
