@@ -100,13 +100,19 @@ def _one(path: Path, known: Row, work: Callable[[Path, dict[str, Any]], Row]) ->
 
 def _shrunk(path: Path) -> dict[str, Any]:
     """Sizes at which eager takes between TOO_SHORT and TOO_LONG where there are such, dropout switched off."""
-    still, scale, sizes = _without_dropout(path), 1.0, dict[str, Any]()
-    for _ in range(4):
-        sizes = _fitting(path, scale, still)
+    from kerf.core.types import KerfError
+
+    still, scale = _without_dropout(path), 1.0
+    sizes = _fitting(path, scale, still)
+    for _ in range(3):
         seconds = _eager_seconds(path, sizes)
         if TOO_SHORT <= seconds <= TOO_LONG or (seconds < TOO_SHORT and sizes == still):
             break
         scale *= 4 if seconds < TOO_SHORT else max(1 / 16, TOO_LONG / seconds / 1.5)
+        try:
+            sizes = _fitting(path, scale, still)
+        except KerfError:
+            break  # as small as it gets
     return sizes
 
 

@@ -64,7 +64,7 @@ def builder(problem: KernelProblem, threads: int, chip: Chip | None = None) -> B
     """Capture and lower the problem's module. KerfError where torch.export cannot follow it."""
     from kerf.kernels.lower import lower_module
 
-    program = lower_module(problem.fresh_module(), problem.inputs())
+    program = lower_module(problem.module, problem.inputs())  # a copy's closures would still see the original's weights
     return Builder(problem, program, _constants(program, problem.module), chip or native(), threads)
 
 

@@ -220,22 +220,26 @@ def _cat(c: Context, tensors: Sequence[Value], dim: int = 0) -> Value:
 
 
 def cat_values(c: Context, parts: Sequence[Value], d: int) -> Value:
-    """Along dimension d, as nested selects on the index."""
+    """Along dimension d, as a binary search of the index: selects as deep as the logarithm of the number of parts."""
     parts = [p for p in parts if p.shape[d]]
     starts = [0, *accumulate(p.shape[d] for p in parts)]
 
-    def at(index: Indices) -> Expr:
-        out = parts[-1].at(replaced(index, d, shift(index[d], -starts[-2])))
-        for k in reversed(range(len(parts) - 1)):
-            inside = parts[k].at(replaced(index, d, shift(index[d], -starts[k])))
-            out = apply(
-                "select", apply("lt", index[d], const_index(starts[k + 1])), inside, out, dtype=inside.dtype
-            )
-        return out
+    def among(index: Indices, first: int, stop: int) -> Expr:
+        if stop - first == 1:
+            return parts[first].at(replaced(index, d, shift(index[d], -starts[first])))
+        middle = first + 1 if stop - first <= _CHAIN else (first + stop) // 2
+        left, right = among(index, first, middle), among(index, middle, stop)
+        return apply(
+            "select", apply("lt", index[d], const_index(starts[middle])), left, right, dtype=left.dtype
+        )
 
     if len(parts) == 1:
         return parts[0]
-    return Value(replaced_size(parts[0].shape, d, starts[-1]), parts[0].dtype, at, hint=c.builder.hint)
+    shape = replaced_size(parts[0].shape, d, starts[-1])
+    return Value(shape, parts[0].dtype, lambda index: among(index, 0, len(parts)), hint=c.builder.hint)
+
+
+_CHAIN = 8  # parts tried one after the other
 
 
 @lowers("stack")
