@@ -228,6 +228,8 @@ class _Names:
             return "[" + ", ".join(self._value(v) for v in value) + "]"
         if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
             return f'float("{value}")'
+        if isinstance(value, torch.device):
+            return f"torch.{value!r}"
         return (
             str(value) if isinstance(value, torch.dtype | torch.layout | torch.memory_format) else repr(value)
         )
