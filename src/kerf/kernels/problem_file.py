@@ -49,6 +49,17 @@ class ProblemFile:
             ) from error
 
 
+    def model_reads_sizes(self) -> bool:
+        """Does a class refer to a name that the module computes or sets, rather than take it as an argument?"""
+        body = self.tree().body
+        bound = {n.id for node in body if isinstance(node, ast.Assign | ast.AnnAssign) for n in ast.walk(node)
+                 if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}  # fmt: skip
+        classes = [node for node in body if isinstance(node, ast.ClassDef)]
+        own = {a.arg for c in classes for a in ast.walk(c) if isinstance(a, ast.arg)}
+        read = {n.id for c in classes for n in ast.walk(c) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
+        return bool(bound & (read - own))
+
+
 def read_file(path: str | Path) -> ProblemFile:
     """Read a problem file; KerfError when it is missing or not text."""
     file = Path(path)
