@@ -1,0 +1,143 @@
+"""From a module to a drop-in that is loaded and called: what only shows when all the parts stand together."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from kerf.kernels.build import Builder, builder
+from kerf.kernels.codegen.share import Code, share
+from kerf.kernels.cost import flat_tensors
+from kerf.kernels.problem import from_module
+
+
+def built(module: nn.Module, *inputs: Any) -> Builder:
+    return builder(from_module(module, list(inputs)), 1)
+
+
+def loaded(build: Builder, folder: Path) -> Any:
+    for name, text in build.files(build.space.default()).items():
+        (folder / name).write_text(text)
+    spec = importlib.util.spec_from_file_location("candidate", folder / "kernel.py")
+    assert spec and spec.loader
+    made = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(made)
+    new = made.ModelNew()
+    new.load_state_dict(build.problem.module.state_dict())
+    return new
+
+
+def agree(new: nn.Module, module: nn.Module, *inputs: Any) -> None:
+    with torch.no_grad():
+        got, want = (list(flat_tensors(m(*inputs))) for m in (new, module))
+    for g, w in zip(got, want, strict=True):
+        torch.testing.assert_close(g, w, rtol=1e-4, atol=1e-5)
+
+
+class AddAfterTransposed(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.ConvTranspose3d(4, 4, 3, stride=2, padding=1, output_padding=1)
+
+    def forward(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return self.conv(x) + y
+
+
+def test_what_an_epilogue_adds_lies_where_the_strided_result_does(tmp_path: Path) -> None:
+    x, y = torch.randn(1, 4, 5, 6, 7), torch.randn(1, 4, 10, 12, 14)
+    build = built(AddAfterTransposed(), x, y)
+    agree(loaded(build, tmp_path), build.problem.module, x, y)
+
+
+def test_running_statistics_are_kept_without_packing_the_weights_again(tmp_path: Path) -> None:
+    x = torch.randn(16, 32)
+    build = built(nn.Sequential(nn.Linear(32, 48), nn.BatchNorm1d(48)).train(), x)
+    new, old = loaded(build, tmp_path), build.problem.fresh_module()
+    for _ in range(3):
+        agree(new, old, x)
+    torch.testing.assert_close(new.state_dict()["1.running_var"], old.state_dict()["1.running_var"])
+    ready = new._ready
+    with torch.no_grad():
+        new._prepare()
+        assert new._ready is ready  # nothing left to do
+        new._state("0.weight").mul_(2)
+        old.get_parameter("0.weight").mul_(2)
+    agree(new, old, x)
+
+
+class Closure(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = nn.ModuleDict({"fc": nn.Linear(80, 70)})
+        inner = self.inner
+        self.call = lambda x: inner["fc"](x)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.call(x)
+
+
+def test_weights_seen_through_a_closure_are_the_modules(tmp_path: Path) -> None:
+    x = torch.randn(3, 80)
+    build = built(Closure(), x)
+    assert any(b.source == "inner.fc.weight" for b in build.program.buffers.values())
+    agree(loaded(build, tmp_path), build.problem.module, x)
+
+
+class Steps(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.stack([x[:, t] * (t % 7 - 3) + x[:, 0] for t in range(x.shape[1])], 1)
+
+
+def test_a_stack_of_many_parts_is_not_too_deep(tmp_path: Path) -> None:
+    x = torch.randn(2, 300, 3)
+    build = built(Steps(), x)
+    agree(loaded(build, tmp_path), build.problem.module, x)
+
+
+class ForgetsItsStart(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + 1e-12 * torch.randn(x.shape[-1], device=x.device)
+
+
+def test_a_draw_that_the_result_forgets_is_no_obstacle(tmp_path: Path) -> None:
+    x = torch.rand(4, 8) + 1
+    build = built(ForgetsItsStart(), x)
+    agree(loaded(build, tmp_path), build.problem.module, x)
+
+
+class Residual(nn.Module):
+    def __init__(self, depth: int) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Linear(32, 32) for _ in range(depth))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        for layer in self.layers:
+            x = x + layer(torch.softmax(x, -1))
+        return x
+
+
+def test_equal_layers_share_their_kernels_and_read_few_buffers(tmp_path: Path) -> None:
+    x = torch.randn(20, 32)
+    build = built(Residual(8), x)
+    assembly = build.assembly(build.space.default())
+    assert assembly.source.count("the same as") >= 6
+    assert max(len(p.group.inputs) for p in assembly.pieces if p.group) <= 8
+    agree(loaded(build, tmp_path), build.problem.module, x)
+
+
+@pytest.mark.parametrize(("second", "shared"), [("+", True), ("-", False)])
+def test_kernels_are_shared_only_when_what_they_call_is_the_same(second: str, shared: bool) -> None:
+    def kernel(symbol: str, op: str, buffer: str) -> Code:
+        text = (
+            f"static float {symbol}_one(float v)\n{{\n    return v {op} 1;\n}}\n"
+            f"static void {symbol}(const float *{buffer}_)\n{{\n    {symbol}_one({buffer}_[0]);\n}}\n"
+        )
+        return Code(symbol, text, (buffer,))
+
+    _, names = share([kernel("k0", "+", "p_a"), kernel("k1", second, "p_b")])
+    assert names == ({"k1_one": "k0_one", "k1": "k0"} if shared else {})
