@@ -48,16 +48,35 @@ class ProblemFile:
                 f"{self.where}{line}: not valid Python ({error}). Mend the file and try again."
             ) from error
 
-
-    def model_reads_sizes(self) -> bool:
-        """Does a class refer to a name that the module computes or sets, rather than take it as an argument?"""
+    def read_by_classes(self) -> frozenset[str]:
+        """Module-level names that a class refers to rather than takes as arguments, and what those are computed from."""
         body = self.tree().body
-        bound = {n.id for node in body if isinstance(node, ast.Assign | ast.AnnAssign) for n in ast.walk(node)
-                 if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}  # fmt: skip
-        classes = [node for node in body if isinstance(node, ast.ClassDef)]
-        own = {a.arg for c in classes for a in ast.walk(c) if isinstance(a, ast.arg)}
-        read = {n.id for c in classes for n in ast.walk(c) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
-        return bool(bound & (read - own))
+        made = {
+            target: _names(node.value)
+            for node in body
+            if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None
+            for target in _stored(node)
+        }
+        wanted = [n for c in body if isinstance(c, ast.ClassDef) for n in _names(c) - _arguments(c)]
+        found: set[str] = set()
+        while wanted:
+            name = wanted.pop()
+            if name in made and name not in found:
+                found.add(name)
+                wanted += made[name]
+        return frozenset(found)
+
+
+def _names(node: ast.AST) -> set[str]:
+    return {n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
+
+
+def _stored(node: ast.AST) -> set[str]:
+    return {n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+
+
+def _arguments(node: ast.AST) -> set[str]:
+    return {a.arg for a in ast.walk(node) if isinstance(a, ast.arg)}
 
 
 def read_file(path: str | Path) -> ProblemFile:

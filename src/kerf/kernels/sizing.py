@@ -35,10 +35,11 @@ def runs(file: ProblemFile, overrides: Mapping[str, object]) -> bool:
 def ragged_overrides(problem: KernelProblem, k: int) -> dict[str, int] | None:
     """The k-th set of odd sizes for `problem`, found by trying: each independent size alone, then together with those of equal
     value. k = 0: primes just below half; k = 1: the first size is 1; above: primes drawn between an eighth and the whole."""
-    if problem.file is None or problem.file.model_reads_sizes():
-        return None  # a candidate with a Model of its own would keep the sizes it was written with
+    if problem.file is None:
+        return None
+    fixed = problem.file.read_by_classes()  # a candidate written for the problem keeps these as they were
     rng, chosen = random.Random(f"{problem.key}/{k}"), dict[str, int]()
-    eligible = {n: v for n, v in problem.sizes.items() if v > SMALL}
+    eligible = {n: v for n, v in problem.sizes.items() if v > SMALL and n.partition("[")[0] not in fixed}
     first = next(iter(problem.sizes), "")
     for name in eligible:
         if name in chosen:
