@@ -46,7 +46,8 @@ _QUIET = {  # change priorities, timers, limits or files: harmless code may try,
 _EXEC = {"execve": (59, 221), "execveat": (322, 281)}
 _FORK = {"fork": (57, -1), "vfork": (58, -1)}
 _CALL = {"clone": (56, 220), "clone3": (435, 435), "open": (2, -1), "openat": (257, 56), "openat2": (437, 437),
-         "kill": (62, 129), "tkill": (200, 130), "tgkill": (234, 131), "prctl": (157, 167), "rt_sigqueueinfo": (129, 138)}  # fmt: skip
+         "kill": (62, 129), "tkill": (200, 130), "tgkill": (234, 131), "prctl": (157, 167), "rt_sigqueueinfo": (129, 138),
+         "rt_tgsigqueueinfo": (297, 240), "prlimit64": (302, 261)}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,8 @@ def _judged(wanted: Filter, pid: int) -> list[tuple[str, list[bytes]]]:
             ("kill", only_me),
             ("tgkill", only_me),
             ("rt_sigqueueinfo", [_ret(KILL)]),
+            ("rt_tgsigqueueinfo", [_ret(KILL)]),
+            ("prlimit64", [_load(16), _jump(0x15, 0, 1, 0), _ret(DENY), _ret(ALLOW)]),  # of others: no
             ("tkill", [_ret(DENY)]),
         ]
         threads = [_load(16), _jump(0x45, _CLONE_THREAD, 1, 0), _ret(KILL), _ret(ALLOW)]

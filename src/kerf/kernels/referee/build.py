@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kerf.kernels.referee.candidate import Package, Unit
+from kerf.kernels.referee.claims import empty_functions
 from kerf.sandbox import run_command
 from kerf.toolchain.compilers import cache_folder, find_compiler
 
@@ -38,6 +39,12 @@ def build(package: Package, folder: Path, *, timeout_s: float, trust: bool) -> B
         (folder / unit.output).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(made, folder / unit.output)
     return Built("", seconds)
+
+
+def build_empty(library: Path, *, timeout_s: float, trust: bool) -> Path | None:
+    """A shared object with the functions of `library`, every one empty; None where that does not compile."""
+    unit = Unit(empty_functions(library), library.name, ("-O1", "-w", "-fno-builtin"))
+    return _compiled(unit, {}, timeout_s, trust)[0]
 
 
 def _compiled(

@@ -7,6 +7,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 
@@ -16,6 +17,7 @@ from kerf.kernels.referee.pool import Outputs, Pool, room, scatter, slack, write
 from kerf.kernels.referee.protocol import Spec
 from kerf.kernels.referee.tolerance import Expected, reference_outputs, run
 from kerf.kernels.referee.values import Mixer
+from kerf.kernels.referee.worker import cushion_bytes
 
 BATCH_BYTES, BATCH_MAX = 8 << 20, 16
 ANSWER_BUDGET = 2 << 30  # bytes of inputs and answers kept for one problem
@@ -50,7 +52,7 @@ class Case:
         self.params, self.weights = self._parameters()
         self._checks: dict[str, Check] = {}
         self._mixer: Mixer | None = None
-        self.last: dict[tuple[int, int], list[list[int]]] = {}
+        self.last: WeakKeyDictionary[Pool, list[list[int]]] = WeakKeyDictionary()
 
     def _generator(self, name: str) -> torch.Generator:
         return torch.Generator().manual_seed(random.Random(f"{self.seed}/{name}").getrandbits(62))
@@ -130,7 +132,8 @@ class Case:
     ) -> tuple[dict[str, Any], list[Outputs]]:
         """Write the arguments of some calls to new places, prepare as many outputs; the message that asks for them."""
         calls, held, places = [], [], []
-        keep = self.last.get((id(outputs), len(sets))) if rng.random() < SAME_PLACE else None
+        shift = self._shift(outputs, rng)
+        keep = self._same_place(outputs, len(sets)) if rng.random() < SAME_PLACE else None
         for i, args in enumerate(sets):
             tensors = [a for a in args if isinstance(a, torch.Tensor)]
             offsets = keep[i] if keep else scatter(tensors, *_part(self.inputs, i, len(sets)), rng)
@@ -138,8 +141,20 @@ class Case:
             out = Outputs(outputs, self.like, scatter(self.like, *_part(outputs, i, len(sets)), rng), rng)
             calls.append((write_arguments(self.inputs, args, offsets), out.places))
             held.append(out)
-        self.last[id(outputs), len(sets)] = places
-        return {"op": "call", "calls": calls}, held
+        self.last[outputs] = places
+        return {"op": "call", "calls": calls, "shift": shift}, held
+
+    def _same_place(self, outputs: Pool, sets: int) -> list[list[int]] | None:
+        """Where this worker's last call had its arguments, for the first of the coming calls."""
+        before = self.last.get(outputs)
+        if before is None or sets not in (1, len(before)):
+            return None
+        return before[::-1][:sets]
+
+    def _shift(self, outputs: Pool, rng: random.Random) -> int:
+        """By how much the worker's own allocations move in this call. The first time by the most, so that no later call grows its heap."""
+        most = cushion_bytes(outputs.size) // 16 // 64 * 64
+        return rng.randrange(0, most, 64) if outputs in self.last else most
 
     def close(self) -> None:
         self.inputs.close()

@@ -32,13 +32,13 @@ class KernelEvaluator:
 
     `threads`: of candidate and baselines; one is measured in CPU time, several in wall time. `baselines`: of eager, compile, onednn;
     eager is always measured. `pairs`: timed pairs of an evaluation (at least 15). Raises KerfError where the machine cannot
-    isolate a candidate, unless `trust`."""
+    isolate a candidate, unless `trust`. `claims`: check what manifests claim in every evaluation, not only in `confirm`."""
 
     def __init__(self, problem: KernelProblem, *, threads: int = 1, baselines: Sequence[str] = ("eager",), trust: bool = False,
-                 pairs: int = 15, compile_limit_s: float = 60.0, time_limit_s: float = 20.0) -> None:  # fmt: skip
+                 pairs: int = 15, compile_limit_s: float = 60.0, time_limit_s: float = 20.0, claims: bool = False) -> None:  # fmt: skip
         if not trust:
             isolation().require()
-        self.problem, self.threads, self.trust = problem, threads, trust
+        self.problem, self.threads, self.trust, self.claims = problem, threads, trust, claims
         self.baselines = tuple(dict.fromkeys(("eager", *baselines)))
         self.pairs, self.compile_limit_s, self.time_limit_s = max(15, pairs), compile_limit_s, time_limit_s
         self._bench: Bench | None = None
@@ -84,7 +84,12 @@ class KernelEvaluator:
     def _open(self, seed: int) -> Bench:
         case = Case(self.problem, seed)
         bench = Bench(
-            case, self.threads, self.baselines, self.time_limit_s, random.Random(secrets.randbits(64))
+            case,
+            self.threads,
+            self.baselines,
+            self.time_limit_s,
+            random.Random(secrets.randbits(64)),
+            self.trust,
         )
         bench.open()
         if self._floor is None:
@@ -95,7 +100,8 @@ class KernelEvaluator:
         started = time.monotonic()
         ragged = self._ragged_cases() if _any_shape(candidate) else ()
         trial = Trial(bench.case, bench, dict(candidate.files), self.threads, self.pairs, precise, self.trust,
-                      self.compile_limit_s, self.time_limit_s, random.Random(secrets.randbits(64)), ragged)  # fmt: skip
+                      self.compile_limit_s, self.time_limit_s, random.Random(secrets.randbits(64)), ragged,
+                      self._floor.floor_s if self._floor else 0.0, self.claims)  # fmt: skip
         try:
             trial.run()
             status, reason = self._believable(trial)
@@ -130,7 +136,7 @@ class KernelEvaluator:
             return Status.PASSED, ""
         return (
             Status.REJECTED,
-            f"its time of {seconds * 1e6:.1f} us is below the physical floor of {floor * 1e6:.1f} us for the bytes it must write",
+            f"its time of {seconds * 1e6:.1f} us is below the physical floor of {floor * 1e6:.1f} us for the bytes it must write, measured twice",
         )
 
     def _metrics(self, trial: Trial) -> dict[str, Metric]:
@@ -154,7 +160,7 @@ class KernelEvaluator:
         detail["seed_sha256"] = hashlib.sha256(str(bench.case.seed).encode()).hexdigest()
         detail["clock"] = "cpu" if self.threads == 1 else "wall"
         detail["calls_per_sample"], detail["best_baseline"] = bench.calls, bench.best
-        detail["overhead_s"] = {"native": bench.overheads.get(True), "module": bench.overheads.get(False)}
+        detail["overhead_s"] = dict(bench.overheads)
         detail["baselines_left_out"] = dict(bench.left_out)
         detail["classes"] = list(bench.case.names())
         if trial.seconds.get("candidate"):
@@ -170,6 +176,11 @@ class KernelEvaluator:
             "bound": self._floor.bound,
             "bound_s": self._floor.bound_s,
             "floor_s": self._floor.floor_s,
+            "flops": self._floor.flops,
+            "bytes": self._floor.bytes,
+            "peak_gflops": self._floor.peak_gflops,
+            "bandwidth_gbs": self._floor.bandwidth_gbs,
+            "time_s": seconds,
         }
 
     def environment(self) -> dict[str, Any]:

@@ -18,15 +18,18 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import kerf
 from kerf.core.types import KerfError
 from kerf.kernels.referee import clock
 from kerf.kernels.referee.pool import Pool
 from kerf.kernels.referee.protocol import Fds, answer, pair, read_answer, send
-from kerf.kernels.referee.worker import serve, steady_allocator
-from kerf.sandbox import Policy, isolation
+from kerf.kernels.referee.worker import cushion_bytes, serve, steady_allocator
+from kerf.sandbox import SYSTEM, Policy, isolation, python_folders
+
+if TYPE_CHECKING:
+    from kerf.kernels.referee.case import Case
 
 STOP_TIMEOUT_S, START_TIMEOUT_S = 2.0, 60.0
 OMP_PAUSE_HARD = 2
@@ -149,6 +152,7 @@ class Zygote:
         entry: str,
         *,
         writable: bool = False,
+        traced: bool = False,
     ) -> Worker:
         """A new worker over these pools; `policy` None means trusted code. Ended when it cannot enter its sandbox."""
         with self.lock:
@@ -159,6 +163,7 @@ class Zygote:
                 "policy": policy,
                 "entry": entry,
                 "writable": writable,
+                "traced": traced,
                 "pid_namespace": policy is not None and isolation().pid,
             }
             send(channel, message, [theirs.fileno(), inputs.fd, outputs.fd, params.fd])
@@ -220,6 +225,18 @@ class Zygote:
             self.process.kill()
             self.process.wait()
         self.channel = self.process = None
+
+
+def candidate_policy(case: Case, folder: Path, threads: int, trust: bool) -> Policy:
+    """What a candidate's worker may do: read the system's libraries, Python's packages and its own folder, and use memory in
+    proportion to the problem."""
+    memory = (
+        (1 << 30)
+        + 6 * (case.inputs.size + case.output_bytes + case.params.size)
+        + cushion_bytes(case.output_bytes)
+    )
+    read = (*SYSTEM, *python_folders(), str(folder))
+    return Policy(read=read, memory_bytes=memory, threads=threads, trust=trust)
 
 
 @cache

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import random
 import statistics
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from kerf.kernels.referee import clock
-from kerf.kernels.referee.baselines import Baseline, Empty, Nothing, baselines_of
+from kerf.kernels.referee.baselines import Baseline, Empty, baselines_of, empty_source
 from kerf.kernels.referee.case import Case
 from kerf.kernels.referee.pool import Outputs, Pool
-from kerf.kernels.referee.process import Ended, Timing, Worker, trusted_worker
+from kerf.kernels.referee.process import Ended, Timing, Worker, candidate_policy, trusted_worker, zygote
 from kerf.kernels.referee.stats import Interval, ratio
 from kerf.kernels.referee.tolerance import compare
 
-SAMPLE_S = 4e-4  # a sample is at least this long, by repeating short calls on different arguments
+SAMPLE_S = 2e-3  # a sample is at least this long, by repeating short calls on different arguments
 CALIBRATION_ROUNDS, OVERHEAD_ROUNDS = 7, 9
 CONTENDED = 0.05
+START_S = 30.0
 NET_SHARE = 0.1  # of a sample is the least that is left when an empty call's cost is taken off: below that it is noise
 
 
@@ -42,11 +45,12 @@ class Bench:
     wanted: tuple[str, ...]
     time_limit_s: float
     rng: random.Random
+    trust: bool = False
     workers: dict[str, Worker] = field(default_factory=dict)
     makers: dict[str, Baseline] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
     relative: dict[str, Interval] = field(default_factory=dict)
-    overheads: dict[bool, float] = field(default_factory=dict)
+    overheads: dict[str, float] = field(default_factory=dict)
     calls: int = 1
     best: str = "eager"
     best_s: float = 0.0
@@ -109,13 +113,40 @@ class Bench:
         self.calls = max(1, min(self.case.batch, round(SAMPLE_S / max(min(seconds), 1e-6))))
 
     def _measure_overheads(self) -> None:
-        """Of an empty call through either interface; for the module interface that includes copying the result out."""
-        for native, make in ((True, Nothing), (False, lambda: Empty(self.case.like))):
-            worker = self._worker(make)
-            sets = [self.case.fresh(self.rng) for _ in range(self.calls)]
-            samples = [self.seconds(self.answer(worker, sets, keep=False)[0]) for _ in range(OVERHEAD_ROUNDS)]
-            self.overheads[native] = statistics.median(samples[2:])
-            worker.kill()
+        """Of an empty call: through either interface in a sandboxed worker, and in a baseline's; for the module interface that includes
+        copying the result out."""
+        with tempfile.TemporaryDirectory(prefix="kerf-empty-") as folder:
+            entry = Path(folder) / "kernel.py"
+            entry.write_text(empty_source(self.case.like))
+            empty = {
+                "native": self._sandboxed(entry, "native"),
+                "module": self._sandboxed(entry, "module"),
+                "baseline": self._worker(lambda: Empty(self.case.like)),
+            }
+            samples: dict[str, list[float]] = {name: [] for name in empty}
+            for _ in range(OVERHEAD_ROUNDS):
+                sets = [self.case.fresh(self.rng) for _ in range(self.calls)]
+                for name, worker in empty.items():
+                    samples[name].append(self.seconds(self.answer(worker, sets, keep=False)[0]))
+            self.overheads = {name: statistics.median(found[2:]) for name, found in samples.items()}
+            for worker in empty.values():
+                worker.kill()
+
+    def _sandboxed(self, entry: Path, interface: str) -> Worker:
+        """A worker like a candidate's."""
+        pool = Pool(self.case.output_bytes, sealed=False)
+        policy = candidate_policy(self.case, entry.parent, self.threads, self.trust)
+        worker = zygote(self.threads).fork(pool, self.case.inputs, self.case.params, policy, str(entry))
+        load = {
+            "op": "load",
+            "init": [],
+            "interface": interface,
+            "training": False,
+            "threads": self.threads,
+            "weights": [],
+        }
+        worker.ask(load, START_S)
+        return worker
 
     def _compare_baselines(self) -> None:
         samples: dict[str, list[float]] = {name: [] for name in self.workers}
@@ -162,7 +193,8 @@ class Bench:
         for name in order:
             worker, native = entries[name]
             timing, held, reply = self.answer(worker, sets, keep=name in keep)
-            answers[name] = Answer(timing, self._net(timing, native))
+            kind = "baseline" if name not in extra else "native" if native else "module"
+            answers[name] = Answer(timing, self._net(timing, kind))
             if not reply.get("ok"):
                 raise Failed(name, reply)
             if name in extra and not all(h.fences_intact() for h in held):
@@ -172,10 +204,10 @@ class Bench:
         self.sets = sets
         return answers
 
-    def _net(self, timing: Timing, native: bool) -> float:
+    def _net(self, timing: Timing, kind: str) -> float:
         """Seconds of one call of a sample, without what an empty call costs."""
         spent = self.seconds(timing)
-        return max(NET_SHARE * spent, spent - self.overheads[native]) / self.calls
+        return max(NET_SHARE * spent, spent - self.overheads[kind]) / self.calls
 
     def revive(self) -> None:
         """Start again what has died since (the system may have run out of memory)."""

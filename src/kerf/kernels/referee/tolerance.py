@@ -91,6 +91,7 @@ def _copied(value: Any) -> Any:
 def _double(module: Any, args: Sequence[Any], picks: _Picks) -> list[torch.Tensor] | None:
     """The outputs in float64; None where the module cannot run so."""
     wide = [a.double() if isinstance(a, torch.Tensor) and a.is_floating_point() else a for a in args]
+    picks.given = {a.untyped_storage().data_ptr() for a in wide if isinstance(a, torch.Tensor)}
     before = torch.get_default_dtype()
     try:
         own = copy.deepcopy(module).double()
@@ -276,6 +277,7 @@ class _Picks(TorchDispatchMode):
     def __init__(self) -> None:
         super().__init__()
         self.made: list[tuple[torch.Tensor, torch.Tensor, int | None]] = []
+        self.given: set[int] = set()  # storages of the inputs: nothing was rounded there, so the first of equal values is the answer
         self.products = False
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -295,6 +297,7 @@ class _Picks(TorchDispatchMode):
                 indices.data_ptr() == output.data_ptr()
                 and indices.numel() == output.numel()
                 and values.is_floating_point()
+                and values.untyped_storage().data_ptr() not in self.given
             ):
                 return values, dim
         return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import random
+import shutil
 import signal
 import statistics
 import tempfile
@@ -16,15 +17,15 @@ import torch
 
 from kerf.core.types import Status
 from kerf.kernels.referee import clock
-from kerf.kernels.referee.build import build
+from kerf.kernels.referee.build import build, build_empty
 from kerf.kernels.referee.candidate import Malformed, Package, package
 from kerf.kernels.referee.case import Case, Check
+from kerf.kernels.referee.claims import claims_all_generated, described
 from kerf.kernels.referee.pool import Pool
-from kerf.kernels.referee.process import Ended, Timing, Worker, zygote
+from kerf.kernels.referee.process import Ended, Timing, Worker, candidate_policy, zygote
 from kerf.kernels.referee.rounds import CONTENDED, Bench, Failed, Overrun
 from kerf.kernels.referee.stats import Interval, median_interval, ratio
 from kerf.kernels.referee.tolerance import Expected, Verdict, compare, reference_outputs
-from kerf.sandbox import SYSTEM, Policy, python_folders
 
 RAGGED_CLASSES = ("given", "mixed")
 EARLY_PAIRS, HOPELESS = (
@@ -58,6 +59,8 @@ class Trial:
     time_limit_s: float
     rng: random.Random
     ragged: Sequence[Case] = ()
+    floor_s: float = 0.0
+    claims: bool = False  # whether to check what its manifest claims about itself
     detail: dict[str, Any] = field(default_factory=dict)
     seconds: dict[str, list[float]] = field(default_factory=dict)
     prepare_s: float = 0.0
@@ -76,6 +79,8 @@ class Trial:
             try:
                 self._start(self.case)
                 self._judge()
+                if (self.claims or self.precise) and claims_all_generated(found.manifest):
+                    self._check_claims(found)
             finally:
                 if self.worker is not None:
                     self.worker.kill()
@@ -88,15 +93,13 @@ class Trial:
 
     # ------------------------------------------------------------ the worker
 
-    def _start(self, case: Case, *, writable: bool = False) -> None:
+    def _start(self, case: Case, *, writable: bool = False, traced: bool = False) -> None:
         outputs = Pool(case.output_bytes, sealed=False)
-        read = (*SYSTEM, *python_folders(), str(self.folder))
-        memory = (1 << 30) + 6 * (case.inputs.size + case.output_bytes + case.params.size)
-        policy = Policy(read=read, memory_bytes=memory, threads=self.threads, trust=self.trust)
+        policy = candidate_policy(case, self.folder, self.threads, self.trust)
         entry = str(self.folder / self.package.entry)
         try:
             self.worker = zygote(self.threads).fork(
-                outputs, case.inputs, case.params, policy, entry, writable=writable
+                outputs, case.inputs, case.params, policy, entry, writable=writable, traced=traced
             )
         except Ended as ended:
             raise Stop(Status.CRASHED, f"its worker did not start (exit status {ended.status})") from None
@@ -167,6 +170,9 @@ class Trial:
         for name in agenda[:head]:
             self._check(self.case.check(str(name)))
         self._rounds(agenda[head:])
+        if self.time().value < self.floor_s:  # not believed at once: the same rounds again decide
+            self.detail["measured_again_s"] = self.time().value
+            self._rounds([])
         self.prepare_s = max(0.0, self.bench.seconds(timing) - statistics.median(self.seconds["candidate"]))
         if self.case.has_weights:
             self._check(self.case.check("weights"))
@@ -242,6 +248,45 @@ class Trial:
                 "an output it returned earlier changed when it was called again (it hands out the same memory twice)",
             )
 
+    # ------------------------------------------------------------ what it says about itself
+
+    def _check_claims(self, found: Package) -> None:
+        """It says that all of its work is generated code: see `claims`. In fresh workers, on the given class of values."""
+        if not found.units:
+            raise Stop(Status.REJECTED, "its manifest claims generated code, but there is no C source in it")
+        reply, _ = self._answer_anew("traced")
+        if reply.get("computing"):
+            words = f"its manifest claims generated code only, but a call of it computes with {described(reply['computing'])}"
+            raise Stop(Status.REJECTED, words)
+        for unit in found.units:
+            library = self.folder / unit.output
+            made = build_empty(library, timeout_s=self.compile_limit_s, trust=self.trust)
+            if made is not None:
+                shutil.copyfile(made, library)
+        _, right = self._answer_anew("call")
+        if right:
+            words = "its compiled code does none of the work: with every function in it replaced by an empty one, the answers are still right"
+            raise Stop(Status.REJECTED, words)
+        self.detail["claims"] = "generated code only: traced, and wrong with its functions emptied"
+
+    def _answer_anew(self, operation: str) -> tuple[dict[str, Any], bool]:
+        """The second of two calls in a fresh worker (the first may prepare weights): its reply, and whether the answer is right."""
+        assert self.worker is not None
+        self.worker.kill()
+        self.current = self.case
+        check = self.case.check("given")
+        try:
+            self._start(self.case, traced=operation == "traced")
+            for op in ("call", operation):
+                message, held = self.case.place([check.args], self.worker.outputs, self.rng)
+                reply, _ = self.worker.ask({**message, "op": op}, self.time_limit_s)
+                if not reply.get("ok"):
+                    return reply, False
+            answers = held[0].read()
+        except (Ended, Stop):
+            return {}, False
+        return reply, all(compare(a, e).passed for a, e in zip(answers, check.expected))
+
     # ------------------------------------------------------------ timing
 
     def _rounds(self, between: list[str | int]) -> None:
@@ -259,8 +304,24 @@ class Trial:
                 self._check(self.case.check(str(places[k])))
             if k == EARLY_PAIRS and not self.precise and self._hopeless():
                 break
+        if self.threads > 1:
+            self._replace_contended(names)
         for name in (*late, *(n for at, n in places.items() if at > k)):
             self._check(self.case.check(str(name)))
+
+    def _replace_contended(self, names: list[str]) -> None:
+        """Wall time means little where a worker waited for a core: such pairs are measured again, at most as many as there were."""
+        self.detail["contended_pairs_measured_again"] = 0
+        for k in range(self.pairs):
+            worst = max(range(len(self.delays)), key=self.delays.__getitem__)
+            if self.delays[worst] <= CONTENDED:
+                return
+            with clock.alone():
+                self._pair(k + 1, names)
+            self.detail["contended_pairs_measured_again"] += 1
+            out = worst if self.delays[-1] < self.delays[worst] else -1
+            for samples in (self.delays, *self.seconds.values()):
+                del samples[out]
 
     def _pair(self, k: int, names: list[str]) -> None:
         assert self.worker is not None
@@ -314,10 +375,6 @@ class Trial:
     def _hopeless(self) -> bool:
         found = ratio(self.seconds[self.bench.best], self.seconds["candidate"])
         return found.high < HOPELESS
-
-    def remeasure(self) -> None:
-        """The same rounds again: a time below the physical floor is not believed at once."""
-        self._rounds([])
 
     # ------------------------------------------------------------ what was measured
 

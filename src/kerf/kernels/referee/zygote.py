@@ -9,8 +9,10 @@ import os
 import signal
 import socket
 import sys
+from functools import cache
 from typing import Any
 
+from kerf.kernels.referee.claims import Trace
 from kerf.kernels.referee.protocol import Fds, answer, receive
 from kerf.kernels.referee.worker import serve, steady_allocator
 from kerf.sandbox import linux
@@ -35,9 +37,20 @@ def main(fd: int) -> None:
         if message is None:
             return
         if message["op"] == "fork":
+            if message["traced"]:
+                _warm_trace()
             _fork(channel, message, fds)
         else:
             answer(channel, {"status": _reap(message["pid"])})
+
+
+@cache
+def _warm_trace() -> None:
+    """What torch imports when a dispatch mode is first used starts processes, which a sandboxed worker may not."""
+    import torch
+
+    with Trace():
+        torch.zeros(1).add_(1)
 
 
 def _fork(channel: socket.socket, message: dict[str, Any], fds: list[int]) -> None:

@@ -1,0 +1,22 @@
+# id: A10
+# problem: tanh
+# expect: rejected
+# reason: generated code only
+# A kernel is called, but what is returned comes from the library.
+import ctypes
+from pathlib import Path
+
+import torch
+
+_library = ctypes.CDLL(str(Path(__file__).with_name("kernel.so")))
+
+
+def _run(x, y):
+    _library.run(ctypes.c_void_p(x.data_ptr()), ctypes.c_void_p(y.data_ptr()), ctypes.c_long(x.numel()))
+
+
+class ModelNew(torch.nn.Module):
+    def forward(self, x):
+        x = x.contiguous()
+        _run(x, torch.empty_like(x))
+        return torch.tanh(x)

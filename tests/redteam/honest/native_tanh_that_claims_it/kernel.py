@@ -1,0 +1,17 @@
+# problem: tanh
+# Says that all of it is its own code, and it is.
+import ctypes
+from pathlib import Path
+
+import torch
+
+_library = ctypes.CDLL(str(Path(__file__).with_name("kernel.so")))
+
+
+def _run(x, y):
+    _library.run(ctypes.c_void_p(x.data_ptr()), ctypes.c_void_p(y.data_ptr()), ctypes.c_long(x.numel()))
+
+
+class ModelNew(torch.nn.Module):
+    def run(self, x, out):
+        _run(x.contiguous(), out[0])
