@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import importlib.util
+import pickle
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -11,6 +13,7 @@ import pytest
 import torch
 from torch import nn
 
+from kerf.core.types import KerfError
 from kerf.kernels.build import builder
 from kerf.kernels.problem import from_module
 
@@ -157,3 +160,33 @@ def test_it_imports_no_kerf_and_obeys_the_thread_count(tmp_path: Path) -> None:
         same(*results)
     finally:
         torch.set_num_threads(before)
+
+
+class Structured(nn.Module):
+    def forward(self, x: torch.Tensor) -> dict[str, object]:
+        return {"sum": x.sum(), "both": [x * 2.0, (x + 1.0, None)]}
+
+
+@torch.no_grad()
+def test_results_come_back_in_the_original_structure(tmp_path: Path) -> None:
+    module, x = Structured(), torch.randn(5, 7)
+    got = load(module, [x], tmp_path).ModelNew.from_module(module)(x)
+    want = module(x)
+    same(got["sum"], want["sum"])
+    same(got["both"][1][0], want["both"][1][0])
+    assert got["both"][1][1] is None and isinstance(got["both"], list)
+
+
+@torch.no_grad()
+def test_it_can_be_copied_and_pickled(tmp_path: Path) -> None:
+    module, x = Affine(), torch.randn(23, 37)
+    fast = load(module, [x], tmp_path).ModelNew()
+    fast.load_state_dict(module.state_dict())
+    fast(x)
+    for twin in (copy.deepcopy(fast), pickle.loads(pickle.dumps(fast))):
+        same(twin(x)[0], module(x)[0])
+
+
+def test_empty_tensors_are_refused_in_words() -> None:
+    with pytest.raises(KerfError, match="empty"):
+        builder(from_module(nn.Linear(4, 4), [torch.randn(0, 4)]), threads=1)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import count
 from operator import attrgetter
+from typing import Any
 
 import torch
 from torch.utils._pytree import tree_leaves
 
-from kerf.core.types import Candidate
+from kerf.core.types import Candidate, KerfError
 from kerf.kernels.assemble import Assembly, Plan, assemble
 from kerf.kernels.dropin import Signature, dropin
 from kerf.kernels.ir import Program, Role
@@ -56,7 +58,7 @@ class Builder:
             state=_state(self.problem.module),
             constants=self.constants,
             values=[x for x in tree_leaves(args) if not isinstance(x, torch.Tensor)],
-            returns_tuple=not isinstance(result, torch.Tensor),
+            returns=_numbered(result, count()),
         )
 
 
@@ -64,7 +66,14 @@ def builder(problem: KernelProblem, threads: int, chip: Chip | None = None) -> B
     """Capture and lower the problem's module. KerfError where torch.export cannot follow it."""
     from kerf.kernels.lower import lower_module
 
-    program = lower_module(problem.module, problem.inputs())  # a copy's closures would still see the original's weights
+    program = lower_module(
+        problem.module, problem.inputs()
+    )  # a copy's closures would still see the original's weights
+    empty = [b.name for b in program.buffers.values() if b.size == 0]
+    if empty:
+        raise KerfError(
+            f"{problem.name} works on empty tensors ({', '.join(empty[:3])}): there is nothing to make faster"
+        )
     return Builder(problem, program, _constants(program, problem.module), chip or native(), threads)
 
 
@@ -73,6 +82,21 @@ def _constants(program: Program, module: torch.nn.Module) -> dict[str, torch.Ten
     held = module.state_dict()
     sources = [b.source for b in program.buffers.values() if b.role is Role.PARAM and b.source not in held]
     return {path: attrgetter(path)(module).detach() for path in sources}
+
+
+def _numbered(result: Any, numbers: Iterator[int]) -> Any:
+    """The structure of a result with its tensors numbered in order."""
+    if isinstance(result, torch.Tensor):
+        return next(numbers)
+    if isinstance(result, dict):
+        return {k: _numbered(v, numbers) for k, v in result.items()}
+    if isinstance(result, list | tuple):
+        return (
+            [*(_numbered(v, numbers) for v in result)]
+            if isinstance(result, list)
+            else tuple(_numbered(v, numbers) for v in result)
+        )
+    return None
 
 
 def _state(module: torch.nn.Module) -> tuple[tuple[str, tuple[int, ...], torch.dtype, bool], ...]:

@@ -28,13 +28,14 @@ _STEPS = "        _CALLS(table, packed, scratch, threads, tensors, out)  # <<STE
 class Signature:
     """What a drop-in must look like from outside. `state`: (key, shape, dtype, trained) of the original's state dict, in order;
     `constants`: tensors the program reads that the state dict lacks, by `Buffer.source`; `values`: the plain (non-tensor)
-    arguments it was built for; `returns_tuple`: forward() returns a tuple or list rather than one tensor."""
+    arguments it was built for; `returns`: what forward() returns, with the number of an
+    output in place of each tensor."""
 
     title: str
     state: tuple[tuple[str, tuple[int, ...], torch.dtype, bool], ...]
     constants: Mapping[str, torch.Tensor]
     values: Sequence[Any] = ()
-    returns_tuple: bool = False
+    returns: Any = 0
 
 
 def dropin(
@@ -102,7 +103,7 @@ def _constants(assembly: Assembly, signature: Signature, flags: Sequence[str]) -
         ),
         "VALUES": repr(list(signature.values)),
         "OUTPUTS": _listed(f"({b.name!r}, {b.shape!r}, {TORCH_DTYPE[b.dtype]})" for b in outputs),
-        "RETURNS_TUPLE": repr(signature.returns_tuple),
+        "RETURNS": repr(signature.returns),
         "STATE": _listed(f"({k!r}, {s!r}, {d}, {t!r})" for k, s, d, t in signature.state),
         "PARAMS": _listed(f"({slot[b.name]}, {b.source!r})" for b in keyed),
         "CONSTANTS": _listed(f"({slot[b.name]}, {_encoded(b, signature.constants[b.source])})" for b in held),

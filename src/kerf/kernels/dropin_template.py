@@ -21,7 +21,7 @@ FLAGS: list[str] = []
 INPUTS: list[tuple[str, tuple[int, ...], torch.dtype]] = []
 VALUES: list[object] = []
 OUTPUTS: list[tuple[str, tuple[int, ...], torch.dtype]] = []
-RETURNS_TUPLE = False
+RETURNS: object = 0
 STATE: list[tuple[str, tuple[int, ...], torch.dtype, bool]] = []
 PARAMS: list[tuple[int, str]] = []
 CONSTANTS: list[tuple[int, tuple[tuple[int, ...], torch.dtype, str]]] = []
@@ -88,6 +88,8 @@ def _aligned(size: int) -> torch.Tensor:
 
 def _usable(t: torch.Tensor) -> torch.Tensor:
     """The tensor as the kernels read it: contiguous and 64-byte aligned; a copy where it is not."""
+    if t.is_contiguous() and t.data_ptr() % 64 == 0:
+        return t
     t = t.detach().contiguous()
     return t if t.data_ptr() % 64 == 0 or t.numel() == 0 else _copy(t)
 
@@ -127,8 +129,18 @@ class ModelNew(torch.nn.Module):
         for key, shape, dtype, trained in STATE:
             _register(self, key, torch.zeros(shape, dtype=dtype), trained)
         self._original, self._otherwise = (original,), otherwise  # in a tuple: not a submodule
+        self._homes = [_home(self, key) for _, key in PARAMS]
         self._lock = threading.Lock()
         self._ready: tuple[object, ...] | None = None
+
+    def __getstate__(self) -> dict[str, object]:
+        """Copies and pickles carry the weights; memory and packed weights are made again at their first call."""
+        return {k: v for k, v in self.__dict__.items() if k not in _MADE_AT_FIRST_CALL}
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        super().__setstate__(state)
+        self._homes = [_home(self, key) for _, key in PARAMS]
+        self._lock, self._ready = threading.Lock(), None
 
     @classmethod
     def from_module(cls, original: torch.nn.Module, otherwise: str = "original") -> ModelNew:
@@ -143,7 +155,7 @@ class ModelNew(torch.nn.Module):
             return self._elsewhere(problem, args, kwargs)
         out = tuple(torch.empty(shape, dtype=dtype) for _, shape, dtype in OUTPUTS)
         self.run(*args, *kwargs.values(), out)
-        return out if RETURNS_TUPLE else out[0]
+        return _shaped(RETURNS, out)
 
     def run(self, *args: object) -> None:
         """run(*inputs, out): destination-passing form; `out` is a tuple of contiguous tensors as in OUTPUTS."""
@@ -184,10 +196,10 @@ class ModelNew(torch.nn.Module):
 
     def _prepare(self) -> None:
         """Allocate once; pack the weights at the first call and whenever they have changed."""
-        sources = [self._state(key) for _, key in PARAMS]
         stamp = self._stamp()
         if self._ready == stamp:
             return
+        sources = [self._state(key) for _, key in PARAMS]
         if self._ready is None:
             self._workspace, self._scratch = _aligned(WORKSPACE_BYTES), _aligned(SCRATCH_BYTES + 64)
             self._packed_room = [_aligned(size) for size in PACKED_BYTES]
@@ -205,8 +217,7 @@ class ModelNew(torch.nn.Module):
 
     def _stamp(self) -> tuple[tuple[int, int], ...]:
         """Changes when somebody changes a weight."""
-        sources = [self._state(key) for _, key in PARAMS]
-        return tuple((t.data_ptr(), t._version) for t in sources)
+        return tuple([(t.data_ptr(), t._version) for t in [home[name] for home, name in self._homes]])
 
     def _written_back(self, keys: tuple[str, ...]) -> None:
         """The call itself changed this state, none of which is packed: look at it again, but leave the rest as it is."""
@@ -230,6 +241,27 @@ class ModelNew(torch.nn.Module):
             if slot >= 0:
                 table[slot] = t.data_ptr()
         _CALLS(table, packed, scratch, threads, tensors, out)  # <<STEPS>>
+
+
+_MADE_AT_FIRST_CALL = (
+    "_homes", "_lock", "_ready", "_workspace", "_scratch", "_packed_room", "_packed", "_table", "_constants", "_temps", "_weights",
+)  # fmt: skip
+
+
+def _home(module: torch.nn.Module, key: str) -> tuple[dict[str, torch.Tensor], str]:
+    """The dictionary that holds the tensor of a state-dict key, and its name there."""
+    path, _, name = key.rpartition(".")
+    owner = module.get_submodule(path)
+    return (owner._parameters if name in owner._parameters else owner._buffers), name  # type: ignore[return-value]
+
+
+def _shaped(structure: object, out: tuple[torch.Tensor, ...]) -> object:
+    """The results as forward() returns them: a number stands for that output."""
+    if isinstance(structure, dict):
+        return {k: _shaped(v, out) for k, v in structure.items()}
+    if isinstance(structure, list | tuple):
+        return type(structure)(_shaped(v, out) for v in structure)
+    return out[structure] if isinstance(structure, int) else None
 
 
 def _register(module: torch.nn.Module, key: str, value: torch.Tensor, trained: bool) -> None:
