@@ -11,7 +11,15 @@ from typing import Any
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
+
+
+def _attention_flops(q: Any, k: Any, v: Any, *args: Any, out_shape: Any = None, **kwargs: Any) -> int:
+    return sdpa_flop_count(q, k, v)
+
+
+# operators that torch's counter does not know
+_UNCOUNTED = {torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention_flops}
 
 
 @dataclass(frozen=True)
@@ -126,7 +134,7 @@ def measure_module(module: torch.nn.Module, inputs: Sequence[Any]) -> Cost:
 
 
 def _run(call: Callable[..., Any], args: Sequence[Any], state: Sequence[torch.Tensor]) -> Cost:
-    watch, counter = _Watch(), FlopCounterMode(display=False)
+    watch, counter = _Watch(), FlopCounterMode(display=False, custom_mapping=_UNCOUNTED)
     with counter, watch:
         out = call(*args)
     outputs = list(flat_tensors(out))
