@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import operator
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -36,7 +37,8 @@ def capture(module: torch.nn.Module, inputs: Sequence[Any]) -> Graph:
     returned, arguments written in place.
     """
     name = type(module).__name__
-    with torch.no_grad(), _whole_recurrences():
+    with torch.no_grad(), _whole_recurrences(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch.export's words about its own use of torch
         try:
             exported = torch.export.export(module, tuple(inputs), strict=False)
             exported = exported.run_decompositions(_kept_whole())  # type: ignore[arg-type]
