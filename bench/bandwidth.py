@@ -1,10 +1,10 @@
 """Bandwidth-bound kernels against a probe that does nothing but the same reads and writes, interleaved.
 
-    python bench/bandwidth.py [--only norm] [--pairs 15] [--search RESULTS.json]
+    python bench/bandwidth.py [--only norm] [--pairs 15]
 
 The probe reads every byte of the inputs once and writes every byte of the outputs once, with plain or streaming stores, whichever is
-faster. `share` is the probe's median time over the kernel's. One thread, CPU time, order alternating. Without --search the kernel
-is the generator's default schedule.
+faster. `share` is the probe's median time over the kernel's. One thread, CPU time, order alternating. The kernel is the
+generator's default schedule, not a searched one.
 """
 
 from __future__ import annotations
@@ -84,18 +84,14 @@ def main() -> None:
     )
     parser.add_argument("--only", nargs="*", default=FAMILIES)
     parser.add_argument("--pairs", type=int, default=15)
-    parser.add_argument(
-        "--search", type=Path, help="results of bench/kernels.py: time its winners instead of the defaults"
-    )
     parser.add_argument("--out", type=Path, default=HERE / "results" / "bandwidth.json")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    found = json.loads(args.search.read_text())["problems"] if args.search else {}
     rows = {}
     for path in sorted(HERE.glob("problems/*/*.py")):
         name = f"{path.parent.name}/{path.stem}"
         if any(o in name for o in args.only):
-            rows[name] = one(path, args.pairs, found.get(name))
+            rows[name] = one(path, args.pairs)
             print(
                 f"{name:<36} {rows[name]['kernel_ms']:8.2f} ms  probe {rows[name]['probe_ms']:8.2f} ms  share {rows[name]['share']:.0%}",
                 flush=True,
@@ -108,13 +104,13 @@ def main() -> None:
     )
 
 
-def one(path: Path, pairs: int, row: dict[str, object] | None) -> dict[str, float]:
+def one(path: Path, pairs: int) -> dict[str, float]:
     problem = load_problem(path)
     inputs = [t for t in problem.inputs() if isinstance(t, torch.Tensor)]
     with torch.no_grad():
         result = problem.fresh_module()(*inputs)
     out = (torch.empty_like(result),)
-    run = kernel(problem, row)
+    run = kernel(problem)
     times: dict[str, list[float]] = {"kernel": [], "plain": [], "stream": []}
     calls: dict[str, Callable[[], object]] = {
         "kernel": lambda: run(*inputs, out),
@@ -131,13 +127,10 @@ def one(path: Path, pairs: int, row: dict[str, object] | None) -> dict[str, floa
     return {"kernel_ms": median["kernel"] * 1e3, "probe_ms": best * 1e3, "share": best / median["kernel"]}
 
 
-def kernel(problem: object, row: dict[str, object] | None) -> Callable[..., object]:
-    """run(*inputs, out) of the default candidate, or of the winner that a benchmark found."""
+def kernel(problem: object) -> Callable[..., object]:
+    """run(*inputs, out) of the default candidate."""
     build = builder(problem, 1)  # type: ignore[arg-type]
     files = build.files(build.space.default())
-    place = Path(str(row["candidate"]["path"])).parent if row and row.get("candidate") else None  # type: ignore[index]
-    if place and (place / "kernel.c").exists():
-        files = {p.name: p.read_text() for p in place.iterdir() if p.is_file()}
     folder = Path(tempfile.mkdtemp())
     for name, text in files.items():
         (folder / name).write_text(text)

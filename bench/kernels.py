@@ -23,6 +23,19 @@ from kerf.kernels.render import interval
 from kerf.kernels.search import Request, search
 
 HERE = Path(__file__).resolve().parent
+KEPT = (
+    "status",
+    "stopped",
+    "speedup",
+    "time_ms",
+    "roofline",
+    "provenance",
+    "evaluations",
+    "seconds",
+    "wall_s",
+    "confirmed",
+    "note",
+)
 
 
 def main() -> None:
@@ -113,7 +126,7 @@ def save(out: Path, rows: dict[str, dict[str, Any]], args: argparse.Namespace) -
         "minutes": args.minutes,
         "threads": args.threads,
     }
-    slim = {n: {k: v for k, v in r.items() if k not in ("report", "evidence")} for n, r in rows.items()}
+    slim = {n: {k: r[k] for k in KEPT if k in r} for n, r in rows.items()}
     partial = out.with_suffix(".partial")
     partial.write_text(
         json.dumps({**head, "problems": slim, "summary": summary(rows).splitlines()}, indent=1, default=str)
