@@ -39,11 +39,11 @@ class Request:
 
 
 class First:
-    """A proposer that asks for given candidates before anything else: the library as it is is always among the answers."""
+    """A proposer that asks for given candidates before anything else: the generators' best guess and the library as it is are always
+    among the answers."""
 
     def __init__(self, candidates: Sequence[Candidate], rest: Proposer | None, name: str) -> None:
         self._given, self._rest, self.name = list(candidates), rest, name
-        self._mine = {c.id for c in candidates}
 
     def ask(self, n: int) -> Sequence[Candidate]:
         if self._given:
@@ -52,7 +52,7 @@ class First:
         return self._rest.ask(n) if self._rest else ()
 
     def tell(self, candidate: Candidate, evaluation: Evaluation) -> None:
-        if self._rest and candidate.id not in self._mine:
+        if self._rest and candidate.notes.get("point") is not None:
             self._rest.tell(candidate, evaluation)
 
 
@@ -77,15 +77,23 @@ class Search:
         return cls(request, problem, build, why_not, evaluator, archive)
 
     def proposer(self, run: str | None = None) -> Proposer:
-        library = library_candidate(self.problem)
+        first = [c for c in (self._default(), library_candidate(self.problem)) if c]
         inner = (
             make(self.request.proposer, self.build.space, self.archive.memory(run), self.request.seed)
             if self.build
             else None
         )
-        if inner is None and library is None:
+        if not first:
             raise KerfError(f"nothing to try for {self.problem.name}: {self.why_not}")
-        return First([library] if library else [], inner, self.request.proposer)
+        return First(first, inner, self.request.proposer)
+
+    def _default(self) -> Candidate | None:
+        """The generators' own best guess: whatever the budget, it is tried."""
+        return (
+            self.build.space.candidate(self.build.space.default(), parent=None, proposer="heuristic")
+            if self.build
+            else None
+        )
 
     def run(self, budget: Budget, watch: Watch) -> Outcome:
         options = asdict(self.request)
@@ -127,6 +135,7 @@ def search(
     with ExitStack() as stack:
         store = archive or stack.enter_context(Archive())
         found = Search.open(request, open_problem(problem, request.overrides, request.seed), store, stack)
+        found.evaluator.open()  # starting workers and compiling baselines is not search time
         outcome = found.resume(resume, budget, watch) if resume else found.run(budget, watch)
         return answer(found, outcome)
 

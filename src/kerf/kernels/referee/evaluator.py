@@ -65,6 +65,10 @@ class KernelEvaluator:
         finally:
             _closed(bench)
 
+    def open(self) -> None:
+        """Start the workers and calibrate the baselines, which the first evaluation would do otherwise."""
+        self._opened()
+
     def close(self) -> None:
         if self._bench is not None:
             _closed(self._bench)
