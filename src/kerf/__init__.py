@@ -1,7 +1,7 @@
 """Kerf makes code fit chips and chips fit code.
 
-    import kerf
-    result = kerf.optimize(module, [x])      # result["candidate"]["path"] is a drop-in for `module`
+import kerf
+result = kerf.optimize(module, [x])      # result["candidate"]["path"] is a drop-in for `module`
 """
 
 from __future__ import annotations

@@ -144,34 +144,32 @@ def test_half_precision_storage_converts_as_torch_does(name, dtype):
 
 
 def test_every_op_of_the_ir_has_its_helpers():
-    infix = set(
-        [
-            "add",
-            "sub",
-            "mul",
-            "div",
-            "lt",
-            "le",
-            "gt",
-            "ge",
-            "eq",
-            "ne",
-            "and",
-            "or",
-            "xor",
-            "bitand",
-            "bitor",
-            "bitxor",
-            "shl",
-            "shr",
-            "neg",
-            "not",
-            "bitnot",
-            "cast",
-            "select",
-            "recip",
-        ]
-    )
+    infix = {
+        "add",
+        "sub",
+        "mul",
+        "div",
+        "lt",
+        "le",
+        "gt",
+        "ge",
+        "eq",
+        "ne",
+        "and",
+        "or",
+        "xor",
+        "bitand",
+        "bitor",
+        "bitxor",
+        "shl",
+        "shr",
+        "neg",
+        "not",
+        "bitnot",
+        "cast",
+        "select",
+        "recip",
+    }
     known = helpers()
     for op in set(OPS) - infix:
         assert f"kf_{op}" in known and f"kf_{op}_f64" in known, op

@@ -227,7 +227,9 @@ def _pack(packed: Sequence[Packed], table: Sequence[Buffer], names: Mapping[str,
     calls = []
     for i, p in enumerate(packed):
         reads = ", ".join(f"b[{slot[name]}]" for name in (p.reads or (p.source,)))
-        calls.append(f"    {{ const void *s[] = {{{reads}}}; {names.get(p.symbol, p.symbol)}(s, packed[{i}]); }}")
+        calls.append(
+            f"    {{ const void *s[] = {{{reads}}}; {names.get(p.symbol, p.symbol)}(s, packed[{i}]); }}"
+        )
     return (
         "/* Weights in the layout the kernels read; called once, and again when they change. */\nvoid kerf_pack(void **b, void **packed) {\n"
         + "\n".join([*calls, "    (void)b; (void)packed;"])

@@ -133,13 +133,78 @@ Expr = Const | Index | Load | Apply
 # name -> arity. Comparison and logic give BOOL; `cast` gives the node's dtype; the rest keep their arguments' dtype.
 OPS: dict[str, int] = {
     **dict.fromkeys(
-        ["neg", "abs", "sign", "floor", "ceil", "trunc", "round", "sqrt", "rsqrt", "recip", "exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "tanh", "asinh", "acosh", "atanh", "erf", "erfc", "sigmoid", "isnan", "isinf", "not", "bitnot", "cast"],
+        [
+            "neg",
+            "abs",
+            "sign",
+            "floor",
+            "ceil",
+            "trunc",
+            "round",
+            "sqrt",
+            "rsqrt",
+            "recip",
+            "exp",
+            "exp2",
+            "expm1",
+            "log",
+            "log2",
+            "log10",
+            "log1p",
+            "sin",
+            "cos",
+            "tan",
+            "asin",
+            "acos",
+            "atan",
+            "sinh",
+            "cosh",
+            "tanh",
+            "asinh",
+            "acosh",
+            "atanh",
+            "erf",
+            "erfc",
+            "sigmoid",
+            "isnan",
+            "isinf",
+            "not",
+            "bitnot",
+            "cast",
+        ],
         1,
     ),
     # min/max propagate NaN as torch does; mod has the sign of the divisor (python), fmod that of the dividend (C);
     # floordiv and mod on I64 with a positive constant divisor are what index arithmetic uses.
     **dict.fromkeys(
-        ["add", "sub", "mul", "div", "floordiv", "mod", "fmod", "pow", "atan2", "min", "max", "lt", "le", "gt", "ge", "eq", "ne", "and", "or", "xor", "bitand", "bitor", "bitxor", "shl", "shr"], 2
+        [
+            "add",
+            "sub",
+            "mul",
+            "div",
+            "floordiv",
+            "mod",
+            "fmod",
+            "pow",
+            "atan2",
+            "min",
+            "max",
+            "lt",
+            "le",
+            "gt",
+            "ge",
+            "eq",
+            "ne",
+            "and",
+            "or",
+            "xor",
+            "bitand",
+            "bitor",
+            "bitxor",
+            "shl",
+            "shr",
+        ],
+        2,
     ),
     "select": 3,
 }
@@ -576,7 +641,9 @@ class Program:
     def rewritten(self, step: str, ops: tuple[Op, ...]) -> Program:
         """A new program with these ops; buffers no longer mentioned are dropped."""
         made = {b.name: b for op in ops for b in outputs_of(op)}
-        used = {n for op in ops for n in reads_of(op)} | set(self.inputs) | set(self.outputs) | set(self.updates)
+        used = (
+            {n for op in ops for n in reads_of(op)} | set(self.inputs) | set(self.outputs) | set(self.updates)
+        )
         kept = {n: b for n, b in self.buffers.items() if n in used and (n not in made)}
         return replace(self, buffers={**kept, **made}, ops=ops, parent=self, step=step)
 

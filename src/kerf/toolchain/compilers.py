@@ -14,7 +14,20 @@ from pathlib import Path
 
 from kerf.core.types import KerfError
 
-CANDIDATES = ("gcc", "clang", "cc", "gcc-14", "gcc-13", "gcc-12", "clang-19", "clang-18", "clang-17", "clang-16", "clang-15", "clang-14")
+CANDIDATES = (
+    "gcc",
+    "clang",
+    "cc",
+    "gcc-14",
+    "gcc-13",
+    "gcc-12",
+    "clang-19",
+    "clang-18",
+    "clang-17",
+    "clang-16",
+    "clang-15",
+    "clang-14",
+)
 
 
 @dataclass(frozen=True)
@@ -53,7 +66,13 @@ def find_compiler(name: str = "") -> Compiler:
 
 def native_flags(machine: str, vector_bits: int = 0) -> list[str]:
     """Flags for the fastest code on this machine that keep IEEE semantics of NaN and infinity."""
-    flags = ["-O3", "-march=native" if machine == "x86_64" else "-mcpu=native", "-std=gnu11", "-fno-math-errno", "-fno-trapping-math"]
+    flags = [
+        "-O3",
+        "-march=native" if machine == "x86_64" else "-mcpu=native",
+        "-std=gnu11",
+        "-fno-math-errno",
+        "-fno-trapping-math",
+    ]
     if machine == "x86_64" and vector_bits == 512:
         flags.append("-mprefer-vector-width=512")
     return [*flags, "-ffp-contract=fast", "-fopenmp"]
@@ -69,7 +88,9 @@ def cache_folder() -> Path:
     return folder
 
 
-def compile_library(source: str, flags: Sequence[str], *, compiler: Compiler | None = None, timeout_s: float = 60.0) -> Build:
+def compile_library(
+    source: str, flags: Sequence[str], *, compiler: Compiler | None = None, timeout_s: float = 60.0
+) -> Build:
     """Compile one C text to a shared library, or find it in the cache. A failed build is a value, not an exception."""
     import time
 
@@ -84,10 +105,16 @@ def compile_library(source: str, flags: Sequence[str], *, compiler: Compiler | N
         text.write_text(source)
         command = [tool.path, *flags, "-shared", "-fPIC", "-o", str(made), str(text), "-lm"]
         try:
-            said = subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, stdin=subprocess.DEVNULL)
+            said = subprocess.run(
+                command, capture_output=True, text=True, timeout=timeout_s, stdin=subprocess.DEVNULL
+            )
         except subprocess.TimeoutExpired:
             return Build(None, f"the compiler ran past {timeout_s:.0f} s", seconds=time.monotonic() - start)
         if said.returncode != 0 or not made.exists():
-            return Build(None, said.stderr or f"the compiler exited with {said.returncode}", seconds=time.monotonic() - start)
+            return Build(
+                None,
+                said.stderr or f"the compiler exited with {said.returncode}",
+                seconds=time.monotonic() - start,
+            )
         os.replace(made, library)
     return Build(library, said.stderr, seconds=time.monotonic() - start)

@@ -33,7 +33,9 @@ def literal(value: float | int | bool, dtype: DType) -> str:
     if kind is DType.BOOL:
         return "1" if value else "0"
     if not kind.is_float:
-        return f"INT64_C({int(value)})" if kind is DType.I64 and abs(int(value)) > 2**31 - 1 else str(int(value))
+        return (
+            f"INT64_C({int(value)})" if kind is DType.I64 and abs(int(value)) > 2**31 - 1 else str(int(value))
+        )
     x = float(value)
     if math.isnan(x):
         return "NAN"
@@ -66,7 +68,9 @@ def offset(load: Load, buffer: Buffer, axes: Mapping[str, str]) -> str:
     return " + ".join(terms) or "0"
 
 
-def memory_loads(buffers: Callable[[str], Buffer], axes: Mapping[str, str], names: Mapping[str, str] | None = None) -> Callable[[Load], str]:
+def memory_loads(
+    buffers: Callable[[str], Buffer], axes: Mapping[str, str], names: Mapping[str, str] | None = None
+) -> Callable[[Load], str]:
     """The usual way to render loads: from memory, at the index they name. `names` renames buffers to C pointers. Index
     expressions may themselves load (gathers)."""
 
@@ -127,7 +131,9 @@ def _cast(code: str, source: DType, target: DType) -> str:
     return code if source is target else f"({CTYPE[target]}){_paren(code)}"
 
 
-def bound(expr: Expr, axes: Mapping[str, str], load: Callable[[Load], str], indent: str, prefix: str = "t") -> tuple[list[str], str]:
+def bound(
+    expr: Expr, axes: Mapping[str, str], load: Callable[[Load], str], indent: str, prefix: str = "t"
+) -> tuple[list[str], str]:
     """C statements that bind every shared or deep sub-expression to a typed constant, and the final C expression: what a
     reader wants to see in a loop body."""
     lines: list[str] = []
@@ -157,7 +163,11 @@ def _no_loads(load: Load) -> str:
 
 
 def _paren(code: str) -> str:
-    return code if code.isidentifier() or code.isdigit() or code.startswith("(") and _balanced(code) else f"({code})"
+    return (
+        code
+        if code.isidentifier() or code.isdigit() or (code.startswith("(") and _balanced(code))
+        else f"({code})"
+    )
 
 
 def _balanced(code: str) -> bool:

@@ -58,7 +58,9 @@ def standalone(group: Group, choices: Mapping[str, Value] | None = None, *, thre
         held = _packed(library, group, emitted, inputs)
         scratch = _aligned(emitted.scratch_bytes + 64)
         pointers = [held.get(b.name, t) for b, t in zip(group.inputs, inputs, strict=True)]
-        array = (ctypes.c_void_p * (len(pointers) + len(outputs)))(*(t.data_ptr() for t in [*pointers, *outputs]))
+        array = (ctypes.c_void_p * (len(pointers) + len(outputs)))(
+            *(t.data_ptr() for t in [*pointers, *outputs])
+        )
         place, run = ctypes.c_void_p(scratch.data_ptr()), library.entry
         keep = (held, scratch, pointers, outputs)
         return lambda: (run(array, place, ctypes.c_int(threads)), keep)[1] and None
@@ -70,19 +72,26 @@ def _source(group: Group, emitted: Emitted) -> str:
     packed = {p.source: p.ctype for p in emitted.packed}
     args = [f"(const {packed.get(b.name, CTYPE[b.dtype])} *)b[{i}]" for i, b in enumerate(group.inputs)]
     args += [f"({CTYPE[b.dtype]} *)b[{i + len(args)}]" for i, b in enumerate(group.outputs)]
-    packs = "\n".join(f"void pack_{i}(const void *const *s, void *p) {{ {p.symbol}(s, p); }}" for i, p in enumerate(emitted.packed))
+    packs = "\n".join(
+        f"void pack_{i}(const void *const *s, void *p) {{ {p.symbol}(s, p); }}"
+        for i, p in enumerate(emitted.packed)
+    )
     entry = f"void entry(void **b, char *scratch, int threads) {{ {emitted.symbol}({', '.join(args)}, scratch, threads); }}"
     body = f"{emitted.code}\n{packs}\n{entry}\n"
     return prelude(body) + body
 
 
-def _packed(library: ctypes.CDLL, group: Group, emitted: Emitted, inputs: list[torch.Tensor]) -> dict[str, torch.Tensor]:
+def _packed(
+    library: ctypes.CDLL, group: Group, emitted: Emitted, inputs: list[torch.Tensor]
+) -> dict[str, torch.Tensor]:
     held: dict[str, torch.Tensor] = {}
     names = [b.name for b in group.inputs]
     for i, p in enumerate(emitted.packed):
         held[p.source] = _aligned(p.bytes)
         reads = [inputs[names.index(n)].data_ptr() for n in (p.reads or (p.source,))]
-        getattr(library, f"pack_{i}")((ctypes.c_void_p * len(reads))(*reads), ctypes.c_void_p(held[p.source].data_ptr()))
+        getattr(library, f"pack_{i}")(
+            (ctypes.c_void_p * len(reads))(*reads), ctypes.c_void_p(held[p.source].data_ptr())
+        )
     return held
 
 

@@ -59,7 +59,9 @@ class Template(Protocol):
     def decisions(self, group: Group, chip: Chip, threads: int) -> tuple[Decision, ...]:
         """What may vary, each with the heuristic's default."""
 
-    def emit(self, group: Group, choices: Mapping[str, Value], chip: Chip, threads: int, symbol: str) -> Emitted:
+    def emit(
+        self, group: Group, choices: Mapping[str, Value], chip: Chip, threads: int, symbol: str
+    ) -> Emitted:
         """C for the group under these choices (already resolved against `decisions`)."""
 
 
@@ -67,7 +69,16 @@ def templates() -> tuple[Template, ...]:
     """Every template, the most specific first: the first that accepts a group is its generator."""
     from kerf.kernels.codegen import attention, conv, gemm, nest, pool, recurrence, recurrent, scan
 
-    return (attention.TEMPLATE, recurrent.TEMPLATE, recurrence.TEMPLATE, conv.TEMPLATE, pool.TEMPLATE, scan.TEMPLATE, gemm.TEMPLATE, nest.TEMPLATE)
+    return (
+        attention.TEMPLATE,
+        recurrent.TEMPLATE,
+        recurrence.TEMPLATE,
+        conv.TEMPLATE,
+        pool.TEMPLATE,
+        scan.TEMPLATE,
+        gemm.TEMPLATE,
+        nest.TEMPLATE,
+    )
 
 
 def template_for(group: Group) -> Template | None:

@@ -66,7 +66,9 @@ def reference_outputs(
     """What the module should return for `args`, with tolerances from `perturbed` randomly rounded variants and the plain ones. The
     module is copied: its state does not change."""
     native = run(module, args)
-    if min((t.numel() for t in native), default=0) < FEW:  # one element shows one sum of signs: look more often
+    if (
+        min((t.numel() for t in native), default=0) < FEW
+    ):  # one element shows one sum of signs: look more often
         perturbed += 3
     picks = _Picks()
     exact = _double(module, args, picks) or native
@@ -277,7 +279,9 @@ class _Picks(TorchDispatchMode):
     def __init__(self) -> None:
         super().__init__()
         self.made: list[tuple[torch.Tensor, torch.Tensor, int | None]] = []
-        self.given: set[int] = set()  # storages of the inputs: nothing was rounded there, so the first of equal values is the answer
+        self.given: set[int] = (
+            set()
+        )  # storages of the inputs: nothing was rounded there, so the first of equal values is the answer
         self.products = False
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
