@@ -1,6 +1,6 @@
 """The kernel benchmark: every problem of bench/problems, optimized and measured beside its baselines in one run.
 
-    python bench/kernels.py [--only gemm] [--evaluations 12] [--minutes 1] [--threads 1] [--out bench/results/kernels.json]
+    python bench/kernels.py [--only gemm] [--default] [--evaluations 12] [--minutes 1] [--threads 1] [--out bench/results/kernels.json]
 
 Each problem is searched, then its winner is measured again in fresh workers, alternating with PyTorch eager, torch.compile and oneDNN
 (allocator settings right for all). Prints a table with intervals, writes everything as JSON, and resumes where it was stopped.
@@ -14,13 +14,16 @@ import math
 import os
 import statistics
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from kerf.archive import Archive
 from kerf.core.types import Budget, KerfError
+from kerf.kernels import judge
+from kerf.kernels.problem import load_problem
 from kerf.kernels.render import interval
-from kerf.kernels.search import Request, search
+from kerf.kernels.search import BASELINES, Request, Search, provenance, roofline_of, search
 
 HERE = Path(__file__).resolve().parent
 KEPT = (
@@ -62,6 +65,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--evaluations", type=int, default=12)
     parser.add_argument("--minutes", type=float, default=1.0)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--default", action="store_true", help="no search: the generators' default schedules")
     parser.add_argument("--proposer", default="portfolio")
     parser.add_argument("--archive", type=Path, default=None, help="archive folder (default: the user's)")
     parser.add_argument("--resume", action="store_true", help="skip problems already in --out")
@@ -73,10 +77,38 @@ def one(path: Path, args: argparse.Namespace, archive: Archive) -> dict[str, Any
     start = time.monotonic()
     request = Request(str(path), {}, args.threads, args.proposer, 0)
     try:
+        if args.default:
+            return default_schedule(path, request, archive) | {"wall_s": round(time.monotonic() - start, 1)}
         result = search(str(path), request, Budget(args.evaluations, args.minutes * 60), archive=archive)
     except KerfError as error:
         return {"status": "error", "note": str(error), "wall_s": time.monotonic() - start}
     return result | {"wall_s": round(time.monotonic() - start, 1)}
+
+
+def default_schedule(path: Path, request: Request, archive: Archive) -> dict[str, Any]:
+    """The generators' own best guess, measured as a winner would be, without a search."""
+    with ExitStack() as stack:
+        found = Search.open(request, load_problem(path), archive, stack)
+        if found.build is None:
+            return {"status": "error", "note": found.why_not}
+        candidate = found.build.space.candidate(
+            found.build.space.default(), parent=None, proposer="heuristic"
+        )
+        evaluation = found.evaluator.confirm(candidate)
+    row = {
+        "status": str(evaluation.status),
+        "note": evaluation.reason,
+        "evaluations": 0,
+        "provenance": provenance(candidate),
+    }
+    if evaluation.score is None:
+        return row
+    speedup = {b: judge.interval(evaluation, f"speedup.{b}") for b in BASELINES}
+    return row | {
+        "speedup": speedup,
+        "time_ms": evaluation.metrics["time_s"].value * 1e3,
+        "roofline": roofline_of(evaluation),
+    }
 
 
 def best_baseline(row: dict[str, Any]) -> float | None:
