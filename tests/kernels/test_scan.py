@@ -111,3 +111,11 @@ def test_a_long_float_sum_stays_as_close_as_a_double_carry():
     group, expected = scanned(x, "sum", 1)
     (out,) = standalone(group, template=TEMPLATE).call([x])
     assert ((out - expected).abs() / expected).max() < 2.5e-7
+
+
+def test_products_that_overflow_only_in_part() -> None:
+    """Small first, large later: the running product is finite, a product of the later values alone is not."""
+    x = torch.tensor([[1e-30, 1e-8, *[1e5] * 9, 1e-12, *[0.5] * 30]])
+    group, exact = scanned(x, "prod", 1)
+    (got,) = standalone(group, template=TEMPLATE).call([x])
+    torch.testing.assert_close(got, exact.float(), rtol=1e-5, atol=0)

@@ -87,7 +87,10 @@ class _Writer:
         self.e = extent(self.op)
         computed, out = self.op.value.dtype.compute, self.op.out.dtype.compute
         self.kind: DType = computed if out.is_float and computed.is_float else out
+        if self.op.kind == "prod" and self.kind is DType.F32:
+            self.kind = DType.F64  # a stretch may overflow float32 where what came before it is small
         self.value = ctype(self.kind)
+        self.direct = self.tail.direct and self.kind.compute is out
         self.identity = _identity(self.op.kind, self.kind)
         # sums and products of float32 carry in double between vectors
         wide = self.kind is DType.F32 and self.op.kind in ("sum", "prod")
@@ -277,7 +280,7 @@ class RowScan(_Writer):
     def _row(self, indent: str) -> list[str]:
         """C that scans the columns [from, to) of one row, starting with `carry`."""
         op, e, inner = self.op, self.e, indent + "    "
-        plain, direct = self._plain(), self.tail.direct
+        plain, direct = self._plain(), self.direct
         lines = []
         if plain:
             lines.append(f"{indent}const {self.value} *const source = {plain};")
