@@ -142,6 +142,10 @@ def test_destination_passing_and_the_custom_operator(tmp_path: Path) -> None:
     out = (torch.empty(23, 29), torch.empty(23))
     fast.run(x, out)
     same(out[1], module(x)[1])
+    turned = (torch.empty(29, 23).T, torch.empty(46)[::2])
+    fast.run(x, turned)
+    same(turned[0], module(x)[0])
+    same(turned[1], module(x)[1])
     operator = made.register(fast)
     same(operator([x])[0], module(x)[0])
 

@@ -158,13 +158,17 @@ class ModelNew(torch.nn.Module):
         return _shaped(RETURNS, out)
 
     def run(self, *args: object) -> None:
-        """run(*inputs, out): destination-passing form; `out` is a tuple of contiguous tensors as in OUTPUTS."""
+        """run(*inputs, out): destination-passing form; `out` is a tuple of tensors as in OUTPUTS (contiguous ones are written directly)."""
         *inputs, last = args
         out: tuple[torch.Tensor, ...] = last  # type: ignore[assignment]
         tensors = [_usable(t) for t in _tensor_leaves(inputs) if isinstance(t, torch.Tensor)]
+        direct = tuple(t if t.is_contiguous() else torch.empty(t.shape, dtype=t.dtype) for t in out)
         with self._lock:
             self._prepare()
-            self._execute(tensors, out)
+            self._execute(tensors, direct)
+        for given, made in zip(out, direct, strict=True):
+            if given is not made:
+                given.copy_(made)
 
     # ------------------------------------------------------------ what a call must be like
 

@@ -42,7 +42,9 @@ class Case:
         self.problem, self.seed, self.sizes = problem, seed, sizes
         self.module = problem.module
         self.example = problem.contract.draw(self._generator("example"), "given")
-        self.like = run(self.module, self.example)
+        self.like = [
+            t.contiguous() for t in run(self.module, self.example)
+        ]  # what a native candidate is given
         tensors = [a for a in self.example if isinstance(a, torch.Tensor)]
         size = max(room(tensors), room(self.like))
         self.batch = max(1, min(BATCH_MAX, BATCH_BYTES // size))
