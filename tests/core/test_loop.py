@@ -169,13 +169,15 @@ def test_progress_tells_the_best_so_far(archive):
 
 
 SLOW = """
-import sys, time
+import signal, sys, time
 sys.path.insert(0, sys.argv[1])
 from kerf import loop
 from kerf.archive import Archive
 from kerf.core.types import Budget
 from kerf.proposers import make
 from toys import ToyEvaluator, ToyProblem
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job starts with it ignored
 
 class Slow(ToyEvaluator):
     def evaluate(self, candidate):
