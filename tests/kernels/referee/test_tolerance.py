@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from kerf.kernels.referee.tolerance import compare, reference_outputs
+from kerf.kernels.referee.tolerance import compare, exponent, reference_outputs
 
 
 class Product(nn.Module):
@@ -30,6 +30,26 @@ def test_another_order_of_summation_passes(arguments: list[torch.Tensor]) -> Non
 def test_narrower_arithmetic_fails(arguments: list[torch.Tensor], dtype: torch.dtype) -> None:
     answer = torch.relu(arguments[0].to(dtype).float() @ arguments[1].to(dtype).float())
     assert not compare(answer, reference_outputs(Product(), arguments)[0]).passed
+
+
+class Cancelling(nn.Module):
+    def forward(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return torch.exp(x) - y
+
+
+def test_a_rare_cancellation_is_judged_by_its_own_error() -> None:
+    """Many small elements, and one as small that is what remains of 1 - 1: there an ulp of the terms is honest, and no more than ulps."""
+    x, y = torch.full((4001,), -11.5), torch.zeros(4001)
+    x[77], y[77] = -(2.0**-17), 1.0
+    right = Cancelling()(x.double(), y.double()).float()
+    expected = reference_outputs(Cancelling(), [x, y], seed=1)[0]
+    assert float(expected.table[exponent(right)[77]]) < 2.0**-24, (
+        "the few variants of the first look missed it"
+    )
+    for off, honest in ((2.0**-24, True), (2.0**-23, True), (2.0**-16, False)):
+        answer = right.clone()
+        answer[77] += off
+        assert compare(answer, expected).passed == honest
 
 
 def test_nan_and_infinity_must_be_in_place() -> None:
