@@ -44,10 +44,11 @@ def shuffle(a: str, b: str, lanes: Sequence[int], mask: str) -> str:
 
 def tile_function(symbol: str, rows: int, vectors: int, lanes: int) -> str:
     """`SYMBOL_tile{rows}x{vectors}`: c (rows x vectors*lanes) = [c +] a (rows x k, each value broadcast) times b (k x
-    vectors*lanes): the register tile of a matrix product, all accumulators in vector registers."""
+    vectors*lanes): the register tile of a matrix product, all accumulators in vector registers. Never inlined: a caller's
+    own constants (an exponential's, say) would take registers from the sums, and the compiler reads b again for each row."""
     v, name = f"{symbol}_v", f"{symbol}_tile{rows}x{vectors}"
     cells = [(r, c) for r in range(rows) for c in range(vectors)]
-    lines = [f"static inline __attribute__((always_inline)) void {name}(long k, const float *restrict a, long lda,",
+    lines = [f"static __attribute__((noinline)) void {name}(long k, const float *restrict a, long lda,",
              "        const float *restrict b, long ldb, float *restrict c, long ldc, int add) {"]  # fmt: skip
     lines += [f"    {v} " + ", ".join(f"s{r}_{c} = {{0}}" for c in range(vectors)) + ";" for r in range(rows)]
     lines.append("    if (add) {")
