@@ -485,9 +485,10 @@ static inline float kf_atanh(float x) { return atanhf(x); }
 
 static inline double kf_atanh_f64(double x) { return atanh(x); }
 
-// Copy computed results to memory past the caches, where they would only displace what is still needed: whole vectors without reading
-// the lines first. A barrier (the end of a parallel loop, kf_stream_end) orders them before later reads by other threads.
-static inline void kf_stream(void *to, const void *from, size_t bytes) {
+// Copy computed results to memory past the caches, where they would only displace what is still needed: without reading the lines
+// first. A barrier (the end of a parallel loop, kf_stream_end) orders them before later reads by other threads. `to` and `bytes` are
+// multiples of 64; where `from` is a small array that was just filled, compilers store from registers.
+static inline void kf_stream_lines(void *to, const void *from, size_t bytes) {
 #if defined(__x86_64__) && !defined(__clang__) && defined(__AVX512F__)
     typedef float vector __attribute__((vector_size(64)));
 #define KF_STREAM_STORE(p, v) __builtin_ia32_movntps512((float *)(p), v)
@@ -504,16 +505,22 @@ static inline void kf_stream(void *to, const void *from, size_t bytes) {
     typedef float vector __attribute__((vector_size(16)));
 #define KF_STREAM_STORE(p, v) (*(vector *)(p) = (v))
 #endif
+    for (size_t at = 0; at < bytes; at += sizeof(vector)) {
+        vector v;
+        memcpy(&v, (const char *)from + at, sizeof v);
+        KF_STREAM_STORE((char *)to + at, v);
+    }
+}
+
+// The same for any place and size: what lies in no whole line is stored plainly.
+static inline void kf_stream(void *to, const void *from, size_t bytes) {
     char *d = (char *)to;
     const char *s = (const char *)from;
-    size_t head = -(uintptr_t)d % sizeof(vector), at = head < bytes ? head : bytes;
+    size_t head = -(uintptr_t)d % 64, at = head < bytes ? head : bytes;
     memcpy(d, s, at);
-    for (; at + sizeof(vector) <= bytes; at += sizeof(vector)) {
-        vector v;
-        memcpy(&v, s + at, sizeof v);
-        KF_STREAM_STORE(d + at, v);
-    }
-    memcpy(d + at, s + at, bytes - at);
+    size_t whole = (bytes - at) / 64 * 64;
+    kf_stream_lines(d + at, s + at, whole);
+    memcpy(d + at + whole, s + at + whole, bytes - at - whole);
 }
 
 // Streamed stores are visible to other threads from here on.

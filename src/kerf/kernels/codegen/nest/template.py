@@ -11,7 +11,7 @@ from kerf.kernels.codegen.nest import reduction
 from kerf.kernels.codegen.nest.cnames import padded
 from kerf.kernels.codegen.nest.common import shared
 from kerf.kernels.codegen.nest.phase import Phase, phases, sweeping
-from kerf.kernels.codegen.nest.sweep import cost, hoisted, reusable
+from kerf.kernels.codegen.nest.sweep import cost, hoisted, needed, reusable
 from kerf.kernels.codegen.nest.writer import Choices, Writer, transposed
 from kerf.kernels.codegen.template import Emitted
 from kerf.kernels.ir import Buffer, Group, Map, Reduce, loads
@@ -20,6 +20,7 @@ from kerf.kernels.targets.cpu import Chip
 
 NARROW = 64  # elements: a block of whole cache lines, for any type
 LONG = 40  # vector instructions of two costly functions
+LANES = (16, 32, 64, 128, 256)  # elements: from one vector of 512 bits to 16
 BLOCKS = (16, 64, 128, 256, 512, 1024, 2048, 4096, 8192)
 
 
@@ -39,7 +40,9 @@ class NestTemplate:
         if any(_blocked(p) and p.reduced for p in found):
             out.append(Decision("unroll", (1, 2, 4, 8), 4 if all(_plain(p) for p in found) else 1))
         if any(not _blocked(p) and p.axes for p in found):
-            out.append(Decision("streams", (1, 2, 4), 1))
+            out.append(Decision("lanes", LANES, 4 * chip.lanes))
+            if any(_again(p, group, chip) for p in found):
+                out.append(Decision("prefetch", (False, True), True))
         if any(_long(p) for p in found):
             out.append(Decision("cut", (0, 20, 60), 20))
         if any(reusable(p, _stored(p, group)) for p in found):
@@ -75,7 +78,7 @@ class NestTemplate:
             )
             lines += w.write()
             need = max(need, base + w.per_thread * threads)
-        streams = any("kf_stream(" in line for line in lines)
+        streams = any("kf_stream" in line for line in lines)
         if streams:
             lines.append("    kf_stream_end();")
         code = "\n".join(
@@ -136,6 +139,13 @@ def _stored(p: Phase, group: Group) -> frozenset[str]:
     )
 
 
+def _again(p: Phase, group: Group, chip: Chip) -> bool:
+    """Are rows read more than once, which leaves memory idle meanwhile, and does the next row fit into L2 beside this one?"""
+    width = max(b.dtype.bytes for b in group.inputs)
+    several = not _blocked(p) and p.rows > 1 and len(needed(p, _stored(p, group))) > 1
+    return several and p.depth * width <= chip.l2_bytes // 2
+
+
 def _single(group: Group) -> frozenset[str]:
     return frozenset(b.name for b in (*group.inputs, *group.outputs, *group.internal) if b.size == 1)
 
@@ -181,7 +191,8 @@ def _choices(p: Phase, group: Group, choices: Mapping[str, Value]) -> Choices:
         streamed = frozenset()
     return Choices(
         block=int(choices.get("block", 1024)),
-        streams=int(choices.get("streams", 1)),
+        lanes=int(choices.get("lanes", 64)),
+        prefetch=bool(choices.get("prefetch", False)),
         unroll=int(choices.get("unroll", 1)),
         tile=int(choices.get("tile", 0)),
         keep=bool(choices.get("keep", False)),
@@ -236,10 +247,12 @@ def _signature(group: Group, symbol: str) -> str:
 
 def _declarations(found: Iterable[Phase]) -> list[str]:
     lines = [
-        reduction.declaration(s.kind, s.out.dtype)
+        reduction.declaration(
+            s.kind.removeprefix("arg"), (s.value if s.kind.startswith("arg") else s.out).dtype
+        )
         for p in found
         for s in p.steps
-        if s.reduces and not s.kind.startswith("arg")
+        if s.reduces
     ]
     unique = dict.fromkeys(line for line in lines if line)
     return [_once(line) for line in unique]

@@ -12,24 +12,21 @@ from kerf.kernels.codegen.nest.domain import Step
 from kerf.kernels.codegen.nest.fission import Part
 from kerf.kernels.codegen.nest.index import form
 from kerf.kernels.codegen.nest.phase import Phase, sweeping
-from kerf.kernels.codegen.nest.sweep import Sweep, sweeps
+from kerf.kernels.codegen.nest.sweep import Sweep, cost, sweeps
 from kerf.kernels.codegen.strength import flushed
 from kerf.kernels.ir import Affine, Apply, Axis, Buffer, Expr, Load, loads
-
-LANES = 64  # lane arrays of argmax: a constant trip count keeps them in registers
-CHUNK = 1024  # elements computed before they are streamed to memory
-WIDE = 1024  # longest inner loop whose partial results are kept per element
 
 
 @dataclass(frozen=True)
 class Choices:
-    """block: elements of the innermost kept axis done together. streams: independent accumulators of a trailing reduction.
-    unroll: steps of the innermost reduced loop done together. keep: store costly values for later sweeps. stream: outputs past the
+    """block: elements of the innermost kept axis done together. lanes: partial results of a trailing reduction. prefetch: fetch the next row
+    while this one is computed. unroll: steps of the innermost reduced loop done together. keep: store costly values for later sweeps. stream: outputs past the
     cache. tile: rows of a transposing map done together (0: no tiling). cut: vector instructions after which a long expression goes on in a
     loop of its own (0: never)."""
 
     block: int
-    streams: int
+    lanes: int
+    prefetch: bool
     unroll: int
     keep: bool
     stream: frozenset[str]
@@ -50,6 +47,7 @@ class Writer:
     scratch_base: int = 0
     lines: list[str] = field(default_factory=list)
     scratch: list[tuple[str, str, int]] = field(default_factory=list)
+    found: tuple[Sweep, ...] = ()
 
     # ------------------------------------------------------------ shape of the nest
 
@@ -83,22 +81,12 @@ class Writer:
         return transposed(self.phase)
 
     def at(self, name: str) -> str:
-        if self.blocked:
-            return f"r_{name}[l]"
-        lanes = any(
-            s.kind.startswith("arg") and self.phase.sweep[s.out.name] == self.phase.sweep[name]
-            for s in self.phase.steps
-        )
-        return (
-            f"r_{name}[0]"
-            if lanes and self.phase.step(name).reduces and self._sweeps(self.phase.step(name))
-            else f"r_{name}"
-        )
+        return f"r_{name}[l]" if self.blocked else f"r_{name}"
 
     # ------------------------------------------------------------ the phase
 
     def write(self) -> list[str]:
-        found = sweeps(self.phase, self.stored, self.choices.keep)
+        found = self.found = sweeps(self.phase, self.stored, self.choices.keep)
         self.scratch = [
             (n, ctype(self.phase.step(n).out.dtype), self.phase.depth * self.block)
             for s in found
@@ -476,10 +464,18 @@ class Writer:
 
     # ------------------------------------------------------------ sweeps
 
-    def _sweep(self, sweep: Sweep) -> list[str]:
-        from kerf.kernels.codegen.nest.loops import sweep_lines
+    @property
+    def fetching(self) -> Sweep | None:
+        """The sweep that fetches the next row while it computes: the costliest but the first, which reads this row from memory."""
+        if not self.choices.prefetch or not self.outer:
+            return None
+        return max(self.found[1:], key=lambda f: sum(cost(s.value) for s in f.steps), default=None)
 
-        return sweep_lines(self, sweep)
+    def _sweep(self, sweep: Sweep) -> list[str]:
+        from kerf.kernels.codegen.nest.loops import block_lines
+        from kerf.kernels.codegen.nest.rows import row_lines
+
+        return (block_lines if self.blocked else row_lines)(self, sweep)
 
 
 def transposed(phase: Phase) -> Axis | None:
