@@ -54,6 +54,14 @@ def test_what_an_epilogue_adds_lies_where_the_strided_result_does(tmp_path: Path
     agree(loaded(build, tmp_path), build.problem.module, x, y)
 
 
+@pytest.mark.parametrize("cell", [nn.LSTMCell, nn.GRUCell])
+def test_a_product_with_a_constant_operand_is_built(cell: type[nn.Module], tmp_path: Path) -> None:
+    """A cell that is given no state multiplies zeros."""
+    x = torch.randn(5, 17)
+    build = built(cell(17, 23), x)
+    agree(loaded(build, tmp_path), build.problem.module, x)
+
+
 def test_running_statistics_are_kept_without_packing_the_weights_again(tmp_path: Path) -> None:
     x = torch.randn(16, 32)
     build = built(nn.Sequential(nn.Linear(32, 48), nn.BatchNorm1d(48)).train(), x)

@@ -15,8 +15,9 @@ from kerf.kernels.ir import Group, Load, linear, loads
 
 
 def _head(name: str, parameters: str, acc: str, row: str) -> list[str]:
+    own = f"{parameters}, " if parameters else ""  # a constant operand reads nothing
     return [
-        f"static void {name}({parameters}, {acc} *restrict dst, long z,",
+        f"static void {name}({own}{acc} *restrict dst, long z,",
         f"        long {row}0, long {row}1, long k0, long k1) {{",
         "    (void)z;",
     ]
