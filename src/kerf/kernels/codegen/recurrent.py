@@ -160,20 +160,29 @@ class _Writer:
             return [self.B]
         return sorted({self.B // self.threads, -(-self.B // self.threads)} - {0})
 
+    def _split(self, n: int) -> dict[int, int]:
+        """How many register tiles of each height cover n rows: heights differ by one at most, because a low tile does not hide
+        its loads."""
+        low, more = divmod(n, -(-n // self.rows))
+        return {low + 1: more, low: -(-n // self.rows) - more} if more else {low: n // low}
+
     def _tiles(self) -> list[int]:
-        sizes = {self.rows} if any(n >= self.rows for n in self._shares()) else set()
-        return sorted(sizes | {n % self.rows for n in self._shares() if n % self.rows}, reverse=True)
+        return sorted({size for n in self._shares() for size in self._split(n)}, reverse=True)
 
     def _product(self) -> str:
         """c (n x a panel) = [c +] a (n x k) times one panel."""
         s = self.symbol
         lines = [f"static void {s}_product(long n, long k, const float *restrict a, long lda, const float *restrict panel, float *restrict c, int add) {{",
                  "    long r = 0;"]  # fmt: skip
-        for size in self._tiles():
-            step = f"for (; r + {size} <= n; r += {size})" if size == self.rows else f"if (n - r == {size})"
-            lines.append(
-                f"    {step} {s}_tile{size}x{self.vectors}(k, a + r * lda, lda, panel, {self.width}, c + r * {self.width}, {self.width}, add);"
-            )
+        for n in self._shares():
+            end = 0
+            lines.append(f"    if (n == {n}) {{")
+            for size, count in self._split(n).items():
+                end += size * count
+                lines.append(
+                    f"        for (; r < {end}; r += {size}) {s}_tile{size}x{self.vectors}(k, a + r * lda, lda, panel, {self.width}, c + r * {self.width}, {self.width}, add);"
+                )
+            lines.append("    }")
         return "\n".join([*lines, "}", ""])
 
     def _gates(self) -> str:
