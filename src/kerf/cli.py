@@ -59,8 +59,10 @@ def _typed(p: Parameter) -> inspect.Parameter:
     if p.required:
         face: Any = typer.Argument(help=p.option.help, metavar=p.option.metavar or None)
         return inspect.Parameter(p.name, inspect.Parameter.KEYWORD_ONLY, annotation=Annotated[p.kind, face])
-    flag = p.option.flag or "--" + p.name.replace("_", "-")
-    face = typer.Option(flag, help=p.option.help, metavar=p.option.metavar or None)
+    if p.option.positional:
+        face = typer.Argument(help=p.option.help, metavar=p.option.metavar or None)
+    else:
+        face = typer.Option(*p.flags, help=p.option.help, metavar=p.option.metavar or None)
     return inspect.Parameter(
         p.name, inspect.Parameter.KEYWORD_ONLY, default=p.default, annotation=Annotated[p.kind, face]
     )

@@ -35,10 +35,7 @@ def test_commands_exist(page: Path) -> None:
     verbs = all_verbs()
     for name, rest in re.findall(r"(?:^|`)kerf ([a-z]+)([^`\n]*)", page.read_text(), re.M):
         assert name in verbs, f"{page.name} shows `kerf {name}`, which is no verb"
-        flags = {p.option.flag or "--" + p.name.replace("_", "-") for p in verbs[name].parameters()} | {
-            "--json",
-            "--help",
-        }
+        flags = {flag for p in verbs[name].parameters() for flag in p.flags} | {"--json", "--help"}
         for flag in re.findall(r"--[a-z][a-z-]*", rest):
             assert flag in flags, f"{page.name} shows `kerf {name} {flag}`, which does not exist"
 

@@ -1,7 +1,7 @@
 """A verb: one typed function that is a CLI command, a Python call and (later) a tool and a web action at once.
 
-Its parameters are declared where they are used, once, as `Annotated[type, Option("what it means")]`; a parameter without a default
-is positional on the command line. `watch`, where a verb takes it, receives progress and is no option.
+Its parameters are declared where they are used, once, as `Annotated[type, Option("what it means")]`; a parameter without a default,
+or that says so, is positional on the command line. `watch`, where a verb takes it, receives progress and is no option.
 """
 
 from __future__ import annotations
@@ -17,11 +17,13 @@ Result = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Option:
-    """`flag`: the option's name on the command line where it is not the parameter's own ("--set")."""
+    """`flag`: the option's names on the command line, separated by spaces, where they are not the parameter's own ("--out -o").
+    `positional`: an argument that may be left out, though it has a default."""
 
     help: str
     flag: str = ""
     metavar: str = ""
+    positional: bool = False
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,10 @@ class Parameter:
     @property
     def required(self) -> bool:
         return self.default is inspect.Parameter.empty
+
+    @property
+    def flags(self) -> list[str]:
+        return self.option.flag.split() or ["--" + self.name.replace("_", "-")]
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,65 @@
+"""One placement, every metric. The definitions are in docs/placement.md."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kerf.core.types import KerfError
+from kerf.placement.design import Design, Ints, Placement
+from kerf.placement.hpwl import hpwl
+from kerf.placement.legality import Legality, Overlaps, check
+
+SHOWN = 5
+
+
+def score(design: Design, placement: Placement) -> dict[str, Any]:
+    """HPWL, legality and what breaks it, as plain JSON. Lengths are in micrometres where the design's format has them, else in its
+    own unit; `unit` says which. Raises KerfError where a pin's cell has no place."""
+    legality = check(design, placement)
+    length = hpwl(design, placement)
+    if length != length:
+        lacking = design.cell_names[legality.unplaced[0]] if len(legality.unplaced) else "a port"
+        raise KerfError(
+            f"{design.name}: {len(legality.unplaced)} cells have no position ({lacking} is one): give a placement that places every cell"
+        )
+    per_um = design.per_um or 1.0
+    return {
+        "hpwl": length / per_um,
+        "proxy": None,
+        "legal": legality.legal,
+        "overlaps": len(legality.overlaps),
+        "overlaps_complete": legality.overlaps.complete,
+        "overlap_area": legality.overlaps.area / per_um**2,
+        "out_of_die": len(legality.out_of_die),
+        "violations": violations(design, legality),
+        "unit": "um" if design.per_um else design.unit,
+        "cells": design.cells,
+        "nets": design.nets,
+        "pins": design.pins,
+    }
+
+
+def violations(design: Design, legality: Legality) -> list[dict[str, Any]]:
+    """What is broken, how often, and the first few by name."""
+    rules: list[tuple[str, Ints | Overlaps]] = [
+        ("every movable cell has a position", legality.unplaced),
+        ("no two hard objects overlap", legality.overlaps),
+        ("movable cells lie inside the die", legality.out_of_die),
+        ("movable standard cells stand on rows", legality.off_row),
+        ("movable standard cells stand on sites", legality.off_site),
+    ]
+    return [
+        {"rule": rule, "count": len(cells), "examples": [_named(design, cell) for cell in _first(cells)]}
+        for rule, cells in rules
+        if len(cells)
+    ]
+
+
+def _first(cells: Ints | Overlaps) -> Ints:
+    return (cells.pairs if isinstance(cells, Overlaps) else cells)[:SHOWN]
+
+
+def _named(design: Design, cell: Any) -> str | list[str]:
+    if getattr(cell, "shape", ()):
+        return [design.cell_names[i] for i in cell]
+    return design.cell_names[cell]

@@ -1,0 +1,49 @@
+"""The placement domain's verbs. Machinery is imported where it is used: `kerf --help` imports none of it."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+from kerf.core.verb import Option, Verb
+from kerf.placement import render
+
+DesignFile = Annotated[
+    str,
+    Option("A design: Bookshelf (.aux); gzip is read transparently.", metavar="DESIGN"),
+]
+PlacementFile = Annotated[
+    str,
+    Option(
+        "A placement of it, in its own format; without one, the placement that came with the design.",
+        metavar="PLACEMENT",
+        positional=True,
+    ),
+]
+
+
+def score(design: DesignFile, placement: PlacementFile = "") -> dict[str, Any]:
+    """Score a placement: wirelength, overlaps, cells out of the die or off their rows."""
+    from kerf.placement.score import score as measure
+
+    began, cpu = time.perf_counter(), time.process_time()
+    loaded, placed = _load(design, placement)
+    return {
+        "design": loaded.name,
+        **measure(loaded, placed),
+        "output": None,
+        "seconds": time.perf_counter() - began,
+        "cpu_seconds": time.process_time() - cpu,
+        "seed": None,
+    }
+
+
+def _load(design: str, placement: str) -> tuple[Any, Any]:
+    from kerf.placement.formats import load, load_placement
+
+    loaded = load(Path(design))
+    return loaded, load_placement(Path(placement), loaded) if placement else loaded.initial
+
+
+VERBS = (Verb("score", score, render.score),)
