@@ -17,6 +17,7 @@ from kerf.kernels.codegen.conv.geometry import geometry
 from kerf.kernels.codegen.conv.toom import transform
 from kerf.kernels.codegen.standalone import standalone
 from kerf.kernels.ir import Buffer, Const, DType, Index, Load, Role, apply
+from kerf.kernels.schedule import Value
 from kerf.kernels.targets.cpu import native
 
 FORMS = {
@@ -46,9 +47,9 @@ def test_forms(name: str) -> None:
 
 
 @pytest.mark.parametrize("tiling", ["rows", "linear", "panel"])
-@pytest.mark.parametrize(("algorithm", "points"), [("direct", 4), ("winograd", 4), ("winograd", 6)])
-def test_algorithms_and_tilings(algorithm: str, points: int, tiling: str) -> None:
-    choices = {"algorithm": algorithm, "points": points, "tiling": tiling, "band_kb": 64}
+@pytest.mark.parametrize("algorithm", ["direct", "winograd"])
+def test_algorithms_and_tilings(algorithm: str, tiling: str) -> None:
+    choices: dict[str, Value] = {"algorithm": algorithm, "tiling": tiling, "band_kb": 64}
     check(Case((2, 7, 14, 19), 9, (3, 3), padding=(1, 1)), choices)
 
 
@@ -59,11 +60,20 @@ def test_algorithms_and_tilings(algorithm: str, points: int, tiling: str) -> Non
         Case((2, 6, 13, 17), 7, (3, 5), padding=(1, 1), transposed=True, bias=False),
         Case((3, 4, 50), 5, (3,), padding=(1,), groups=1),
         Case((5, 4, 3, 2), 3, (2, 1), role=Role.INPUT),
+        Case((1, 3, 35, 33), 20, (11, 7), stride=(4, 3), padding=(2, 5)),
+        Case((2, 3, 20, 25), 9, (3, 5), padding=(2, 2), dilation=(2, 1), groups=3),
+        Case((1, 2, 9, 14, 13), 5, (2, 1, 9), stride=(1, 2, 1), padding=(0, 0, 4), transposed=False),
+        Case((1, 4, 6, 7, 8), 3, (2, 3, 7), transposed=True),
     ],
-    ids=["3-D, strided depth", "transposed 3x5", "1-D", "2x1, weight not a parameter"],
-)
-def test_winograd_forms(case: Case) -> None:
-    check(case, {"algorithm": "winograd", "points": 6})
+    ids=[
+        "3-D, strided depth", "transposed 3x5", "1-D", "2x1, weight not a parameter", "strided in pieces", "dilated height",
+        "3-D, long row", "transposed in pieces",
+    ],
+)  # fmt: skip
+def test_every_cut_into_minimal_filters(case: Case) -> None:
+    decisions = {d.name: d.choices for d in TEMPLATE.decisions(case.group(), native(), 1)}
+    for cut in decisions["filtering"][:2]:
+        check(case, {"algorithm": "winograd", "filtering": cut})
 
 
 def test_any_combination_of_choices_is_right() -> None:
@@ -139,14 +149,15 @@ def test_a_map_that_reads_a_neighbour_is_refused() -> None:
     assert TEMPLATE.accepts(with_maps(case, [Load("y", at, DType.F32)], ()))
 
 
-@pytest.mark.parametrize("name", ["ragged", "depthwise", "pointwise"])
-def test_nan_and_infinity_reach_exactly_their_taps(name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "algorithm"),
+    [("ragged", "direct"), ("ragged", "winograd"), ("depthwise", "depthwise"), ("pointwise", "direct")],
+)
+def test_nan_and_infinity_reach_exactly_their_taps(name: str, algorithm: str) -> None:
     case = FORMS[name]
     tensors = case.tensors()
     tensors[0].view(-1)[[3, 40, 101]] = torch.tensor([torch.nan, torch.inf, -torch.inf])
-    (got,) = standalone(
-        case.group(), {"algorithm": "depthwise" if name == "depthwise" else "direct"}, template=TEMPLATE
-    ).call(tensors)
+    (got,) = standalone(case.group(), {"algorithm": algorithm}, template=TEMPLATE).call(tensors)
     want = case.torch(*(t.double() for t in tensors))
     torch.testing.assert_close(got.double(), want, rtol=1e-3, atol=1e-3, equal_nan=True)
 
@@ -196,9 +207,24 @@ def test_winograd_rounds_little_more_than_the_direct_sum() -> None:
     case = Case((1, 64, 24, 24), 32, (3, 3), padding=(1, 1), bias=False)
     tensors = case.tensors()
     want = case.torch(tensors[0].double(), tensors[1].double(), None)
-    (got,) = standalone(case.group(), {"algorithm": "winograd", "points": 6}, template=TEMPLATE).call(tensors)
+    (got,) = standalone(
+        case.group(), {"algorithm": "winograd", "filtering": "F(4,3)xF(4,3)"}, template=TEMPLATE
+    ).call(tensors)
     honest = (case.torch(tensors[0], tensors[1], None).double() - want).abs().max()
     assert (got.double() - want).abs().max() <= 16 * honest
+
+
+@pytest.mark.parametrize("role", [Role.PARAM, Role.INPUT])
+def test_winograd_does_not_round_by_a_large_neighbour(role: Role) -> None:
+    """Outputs whose taps miss an enormous input are as exact as if it were not there."""
+    case = Case((1, 8, 24, 24), 16, (5, 5), padding=(2, 2), stride=(2, 2), bias=False, role=role)
+    tensors = case.tensors()
+    tensors[0][0, 3, 11, 11] = 1e6
+    want = case.torch(tensors[0].double(), tensors[1].double(), None)
+    (got,) = standalone(case.group(), {"algorithm": "winograd"}, template=TEMPLATE).call(tensors)
+    far = torch.ones(want.shape, dtype=torch.bool)
+    far[:, :, 5:7, 5:7] = False
+    assert (got.double() - want).abs()[far].max() < 1e-4
 
 
 def test_strides_and_transposes_cover_every_output_once() -> None:

@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
-from math import prod
+from math import inf
 
-from kerf.kernels.codegen.conv import depthwise, winograd
+from kerf.kernels.codegen.conv import depthwise
+from kerf.kernels.codegen.conv.filtering import Filtering, filterings, products
 from kerf.kernels.codegen.conv.geometry import Geometry
 from kerf.kernels.targets.cpu import Chip
 
 # Vector operations a transformed point costs on the way in or out, its loads and stores included.
 _TRANSFORM = 15.0
+# Vector operations a product costs where a tile's transformed inputs do not stay in the second cache.
+_CROWDED = 1.5
 # Vector operations in the time of a byte from memory.
 _BYTE = 0.5
 # How much Winograd must promise: it rounds more than the direct sum.
 _MARGIN = 0.9
+# How many ways to cut are offered.
+_OFFERED = 6
 
 
-def default_algorithm(g: Geometry, chip: Chip, element: int) -> tuple[str, int]:
-    """(algorithm, points of Winograd's tiles)."""
-    sizes = winograd.sizes(g)
-    best = min(sizes, key=lambda p: winograd_cost(g, p, chip, element), default=0)
+def default_algorithm(g: Geometry, chip: Chip, element: int) -> str:
     if depthwise.legal(g):
-        return "depthwise", best
-    if best and winograd_cost(g, best, chip, element) < _MARGIN * direct_cost(g, chip, element):
-        return "winograd", best
-    return "direct", best
+        return "depthwise"
+    best = min((winograd_cost(g, f, chip, element) for f in filterings(g)), default=inf)
+    return "winograd" if best < _MARGIN * direct_cost(g, chip, element) else "direct"
+
+
+def ranked(g: Geometry, chip: Chip, element: int) -> list[Filtering]:
+    """The cheapest ways to cut the convolution into minimal filters, best first."""
+    return sorted(filterings(g), key=lambda f: winograd_cost(g, f, chip, element))[:_OFFERED]
 
 
 def direct_cost(g: Geometry, chip: Chip, element: int) -> float:
@@ -32,14 +38,12 @@ def direct_cost(g: Geometry, chip: Chip, element: int) -> float:
     return 1.12 * g.flops / 2 * element / (chip.vector_bits / 8)
 
 
-def winograd_cost(g: Geometry, points: int, chip: Chip, element: int) -> float:
+def winograd_cost(g: Geometry, f: Filtering, chip: Chip, element: int) -> float:
     """Vector operations of the transforms and products, and the transformed weights where they overflow the last cache."""
-    tiled = winograd.tile_geometry(g, points)
-    places = g.batch * prod(tiled.outside)
-    square = tiled.kernel[1] * tiled.kernel[2]
-    depth = g.group_channels * g.kernel[0]
-    products = 1.2 * places * square * depth * g.filters
-    transforms = _TRANSFORM * places * square * (depth * g.groups + g.filters)
-    weights = square * depth * g.filters * element
+    places, depth = products(g, f)
+    crowded = f.points * depth * 3 * chip.vector_bits / 8 > 0.7 * chip.l2_bytes
+    sums = (_CROWDED if crowded else 1.2) * places * depth * g.filters
+    transforms = _TRANSFORM * places * (depth * g.groups + g.filters)
+    weights = f.points * depth * g.filters * element
     spilled = weights if weights > 0.6 * chip.l3_bytes else 0
-    return (products + transforms) * element / (chip.vector_bits / 8) + _BYTE * spilled
+    return (sums + transforms) * element / (chip.vector_bits / 8) + _BYTE * spilled

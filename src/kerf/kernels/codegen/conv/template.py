@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from kerf.kernels.codegen.conv import depthwise, direct, winograd
+from kerf.kernels.codegen.conv import depthwise, direct, guard, winograd
 from kerf.kernels.codegen.conv.blocking import choose
 from kerf.kernels.codegen.conv.epilogue import Epilogue, accepts
-from kerf.kernels.codegen.conv.estimate import default_algorithm
+from kerf.kernels.codegen.conv.estimate import default_algorithm, ranked
+from kerf.kernels.codegen.conv.filtering import filterings, named, tile_geometry
 from kerf.kernels.codegen.conv.geometry import Geometry, geometry
 from kerf.kernels.codegen.conv.micro import default_tile, even_rows, fits, lanes_of
 from kerf.kernels.codegen.conv.tiles import Plan
@@ -36,11 +37,11 @@ class ConvTemplate:
             if _heavy(g, element, chip)
             else budget
         )
-        algorithm, points = default_algorithm(g, chip, element)
-        tiled = winograd.tile_geometry(g, points) if algorithm == "winograd" else g
+        algorithm, cuts = default_algorithm(g, chip, element), ranked(g, chip, element)
+        tiled = tile_geometry(g, cuts[0]) if algorithm == "winograd" else g
         return (
             Decision("algorithm", _algorithms(g), algorithm),
-            Decision("points", winograd.sizes(g) or (points,), points),
+            *((Decision("filtering", tuple(map(str, cuts)), str(cuts[0])),) if cuts else ()),
             Decision("tiling", ("rows", "linear", "panel"), _tiling(tiled, lanes_of(chip, element))),
             Decision(
                 "rows", tuple(sorted({rows, *(even_rows(g.group_filters, r) for r in range(1, 17))})), rows
@@ -58,15 +59,32 @@ class ConvTemplate:
     ) -> Emitted:
         g = geometry(group)
         if choices["algorithm"] == "winograd":
-            points = int(choices["points"])
-            plan = _plan(group, winograd.tile_geometry(g, points), False, choices, chip, threads)
-            return winograd.emit(group, winograd.make(g, plan), threads, symbol)
+            return _guarded(group, g, choices, chip, threads, symbol)
         if choices["algorithm"] == "depthwise":
             return depthwise.emit(group, _sliding(group, g, choices, chip, threads), threads, symbol)
-        borrowed = g.is_pointwise and group.buffer(_conv(group).x).dtype is _conv(group).out.dtype.compute
-        if borrowed and Epilogue(group, g).flat:
-            g = _collapsed(g)
-        return direct.emit(group, _plan(group, g, borrowed, choices, chip, threads), threads, symbol)
+        return _direct(group, g, choices, chip, threads, symbol)
+
+
+def _direct(
+    group: Group, g: Geometry, choices: Mapping[str, Value], chip: Chip, threads: int, symbol: str
+) -> Emitted:
+    borrowed = g.is_pointwise and group.buffer(_conv(group).x).dtype is _conv(group).out.dtype.compute
+    if borrowed and Epilogue(group, g).flat:
+        g = _collapsed(g)
+    return direct.emit(group, _plan(group, g, borrowed, choices, chip, threads), threads, symbol)
+
+
+def _guarded(
+    group: Group, g: Geometry, choices: Mapping[str, Value], chip: Chip, threads: int, symbol: str
+) -> Emitted:
+    """Minimal filtering, and the direct sum for the inputs that it would round too much."""
+    dtype = _conv(group).out.dtype
+    cut = named(g, str(choices["filtering"]))
+    plan = _plan(group, tile_geometry(g, cut), False, choices, chip, threads)
+    fast = winograd.emit(group, winograd.Winograd(g, plan, cut), threads, f"{symbol}_fast")
+    tiling = _tiling(g, lanes_of(chip, dtype.compute.bytes))
+    safe = _direct(group, g, {**choices, "tiling": tiling}, chip, threads, f"{symbol}_safe")
+    return guard.joined(group, fast, safe, ctype(dtype), symbol)
 
 
 def _conv(group: Group) -> Conv:
@@ -113,7 +131,7 @@ def _slide(g: Geometry, chip: Chip) -> int:
 def _algorithms(g: Geometry) -> tuple[str, ...]:
     return (
         "direct",
-        *(("winograd",) if winograd.sizes(g) else ()),
+        *(("winograd",) if filterings(g) else ()),
         *(("depthwise",) if depthwise.legal(g) else ()),
     )
 
