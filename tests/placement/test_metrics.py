@@ -65,7 +65,7 @@ def test_overlaps_are_those_that_every_pair_shows(seed: int) -> None:
 
 def four(x: list[float], y: list[float], **changed: object) -> tuple:
     """Four 2 x 10 cells at lower left corners, in rows of height 10 with 40 sites of 1."""
-    size = {"width": np.full(4, 2.0), "height": np.full(4, 10.0), "kind": np.zeros(4, np.int8)}
+    size = {"width": np.full(4, 2.0), "height": np.full(4, 10.0), "kind": np.zeros(4, np.int8), "grid": None}
     d = design(1, cells=4, nets=0, fixed=np.zeros(4, bool), **(size | changed))
     return d, Placement(np.array(x) + d.width / 2, np.array(y) + d.height / 2, np.zeros(4, np.int64))
 

@@ -8,12 +8,13 @@ from kerf.core.types import KerfError
 from kerf.placement.design import Design, Ints, Placement
 from kerf.placement.hpwl import hpwl
 from kerf.placement.legality import Legality, Overlaps, check
+from kerf.placement.proxy import proxy
 
 SHOWN = 5
 
 
 def score(design: Design, placement: Placement) -> dict[str, Any]:
-    """HPWL, legality and what breaks it, as plain JSON. Lengths are in micrometres where the design's format has them, else in its
+    """HPWL, the proxy cost where the design has a grid, legality and what breaks it, as plain JSON. Lengths are in micrometres where the design's format has them, else in its
     own unit; `unit` says which. Raises KerfError where a pin's cell has no place."""
     legality = check(design, placement)
     length = hpwl(design, placement)
@@ -25,7 +26,7 @@ def score(design: Design, placement: Placement) -> dict[str, Any]:
     per_um = design.per_um or 1.0
     return {
         "hpwl": length / per_um,
-        "proxy": None,
+        "proxy": _proxy(design, placement),
         "legal": legality.legal,
         "overlaps": len(legality.overlaps),
         "overlaps_complete": legality.overlaps.complete,
@@ -37,6 +38,13 @@ def score(design: Design, placement: Placement) -> dict[str, Any]:
         "nets": design.nets,
         "pins": design.pins,
     }
+
+
+def _proxy(design: Design, placement: Placement) -> dict[str, float] | None:
+    if design.grid is None:
+        return None
+    found = proxy(design, placement)
+    return {**vars(found), "cost": found.cost}
 
 
 def violations(design: Design, legality: Legality) -> list[dict[str, Any]]:

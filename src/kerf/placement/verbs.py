@@ -11,7 +11,10 @@ from kerf.placement import render
 
 DesignFile = Annotated[
     str,
-    Option("A design: Bookshelf (.aux); gzip is read transparently.", metavar="DESIGN"),
+    Option(
+        "A design: Bookshelf (.aux) or Circuit Training (netlist.pb.txt); gzip is read transparently.",
+        metavar="DESIGN",
+    ),
 ]
 PlacementFile = Annotated[
     str,
@@ -24,7 +27,7 @@ PlacementFile = Annotated[
 
 
 def score(design: DesignFile, placement: PlacementFile = "") -> dict[str, Any]:
-    """Score a placement: wirelength, overlaps, cells out of the die or off their rows."""
+    """Score a placement: wirelength, proxy cost, overlaps, cells out of the die or off their rows."""
     from kerf.placement.score import score as measure
 
     began, cpu = time.perf_counter(), time.process_time()
@@ -42,7 +45,7 @@ def score(design: DesignFile, placement: PlacementFile = "") -> dict[str, Any]:
 def _load(design: str, placement: str) -> tuple[Any, Any]:
     from kerf.placement.formats import load, load_placement
 
-    loaded = load(Path(design))
+    loaded = load(Path(design), [Path(placement)] if placement else [])
     return loaded, load_placement(Path(placement), loaded) if placement else loaded.initial
 
 

@@ -2,28 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from kerf.core.types import KerfError
 from kerf.placement.design import Design, Placement
-from kerf.placement.formats import bookshelf
+from kerf.placement.formats import bookshelf, circuit_training
 
 
 @dataclass(frozen=True)
 class Format:
-    """`read(design)`, `read_placement(file, design)`, `write_placement(file, design, placement)`."""
+    """`read(design, beside)`: files that a design needs and does not name, such as LEF for DEF, are beside it or given."""
 
     name: str
     endings: tuple[str, ...]
-    read: Callable[[Path], Design]
+    read: Callable[[Path, Sequence[Path]], Design]
     read_placement: Callable[[Path, Design], Placement]
     write_placement: Callable[[Path, Design, Placement], None]
 
 
 FORMATS = (
-    Format("bookshelf", (".aux",), bookshelf.read, bookshelf.read_placement, bookshelf.write_placement),
+    Format(
+        "bookshelf",
+        (".aux",),
+        lambda path, beside: bookshelf.read(path),
+        bookshelf.read_placement,
+        bookshelf.write_placement,
+    ),
+    Format(
+        "circuit_training",
+        (".pb.txt", ".pbtxt"),
+        circuit_training.read,
+        circuit_training.read_placement,
+        circuit_training.write_placement,
+    ),
 )
 
 
@@ -39,12 +52,15 @@ def format_of(path: Path) -> Format:
     )
 
 
-def load(path: Path) -> Design:
-    """Read a design. Raises KerfError, with file and line where it is malformed."""
+def load(path: Path, beside: Sequence[Path] = ()) -> Design:
+    """Read a design. `beside`: other files that it needs: LEF for a DEF, a .plc for a Circuit Training netlist.
+
+    Raises KerfError, with file and line where one is malformed."""
     known = format_of(path)
-    if not path.is_file():
-        raise KerfError(f"{path}: no such file")
-    return known.read(path)
+    for needed in (path, *beside):
+        if not needed.is_file():
+            raise KerfError(f"{needed}: no such file")
+    return known.read(path, beside)
 
 
 def load_placement(path: Path, design: Design) -> Placement:
