@@ -9,7 +9,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch._subclasses.fake_tensor import FakeTensorMode
+from torch._subclasses.fake_tensor import (
+    DataDependentOutputException,
+    FakeTensorMode,
+    unset_fake_temporarily,
+)
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
@@ -109,28 +113,45 @@ def _fake() -> Iterator[FakeTensorMode]:
 
 
 def measure(build: Callable[[], torch.nn.Module], inputs: Callable[[], Sequence[Any]]) -> Cost:
-    """Cost of `build()(*inputs())`, with both called over fake tensors. Raises what they raise; an operator that needs
-    real values raises torch's DataDependentOutputException."""
-    with _fake():
+    """Cost of `build()(*inputs())`, with both called over fake tensors, except for a constructor that needs real values. Raises
+    what they raise; an operator of forward() that needs real values raises torch's DataDependentOutputException."""
+    with _fake() as mode:
+        call, state = _built(mode, build)
+        return _run(call, list(inputs()), state)
+
+
+def _built(
+    mode: FakeTensorMode, build: Callable[[], torch.nn.Module]
+) -> tuple[Callable[..., Any], list[torch.Tensor]]:
+    """The module over fake tensors, and its parameters and buffers. One that reads values while it is made (`.item()` of a
+    linspace) is made in earnest first."""
+    try:
         module = build()
-        args = list(inputs())
-        return _run(module, args, list(module.parameters()) + list(module.buffers()))
+        return module, [*module.parameters(), *module.buffers()]
+    except DataDependentOutputException:
+        with unset_fake_temporarily():
+            module = build()
+        return _faked(mode, module)
+
+
+def _faked(mode: FakeTensorMode, module: torch.nn.Module) -> tuple[Callable[..., Any], list[torch.Tensor]]:
+    state = {**dict(module.named_parameters()), **dict(module.named_buffers())}
+    fake: dict[str, torch.Tensor] = {k: mode.from_tensor(v) for k, v in state.items()}
+    return lambda *a: torch.func.functional_call(module, fake, a), list(state.values())
 
 
 def static_bytes(build: Callable[[], torch.nn.Module], inputs: Callable[[], Sequence[Any]]) -> int:
     """Bytes of inputs, parameters and buffers alone."""
-    with _fake():
-        module = build()
-        return nbytes(flat_tensors(list(inputs()))) + nbytes([*module.parameters(), *module.buffers()])
+    with _fake() as mode:
+        _, state = _built(mode, build)
+        return nbytes(flat_tensors(list(inputs()))) + nbytes(state)
 
 
 def measure_module(module: torch.nn.Module, inputs: Sequence[Any]) -> Cost:
     """The same for a module and inputs that exist; neither is changed."""
-    state = {**dict(module.named_parameters()), **dict(module.named_buffers())}
     with _fake() as mode:
-        fake_state: dict[str, torch.Tensor] = {k: mode.from_tensor(v) for k, v in state.items()}
-        args = [mode.from_tensor(a) if isinstance(a, torch.Tensor) else a for a in inputs]
-        return _run(lambda *a: torch.func.functional_call(module, fake_state, a), args, list(state.values()))
+        call, state = _faked(mode, module)
+        return _run(call, [mode.from_tensor(a) if isinstance(a, torch.Tensor) else a for a in inputs], state)
 
 
 def _run(call: Callable[..., Any], args: Sequence[Any], state: Sequence[torch.Tensor]) -> Cost:

@@ -11,7 +11,7 @@ rounds once, at the end.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from math import prod
 
@@ -594,20 +594,30 @@ def exprs_of(op: Op) -> tuple[Expr, ...]:
 
 def reads_of(op: Op) -> tuple[str, ...]:
     """Names of the buffers an op reads, each once, in a stable order."""
+    known: tuple[str, ...] | None = op.__dict__.get("_reads")  # asked for over and over, and ops never change
+    if known is None:
+        known = op.__dict__["_reads"] = tuple(dict.fromkeys(_reads_of(op)))
+    return known
+
+
+def _reads_of(op: Op) -> list[str]:
     if isinstance(op, Library):
-        names = [r.buffer for r in _refs((op.args, tuple(v for _, v in op.kwargs)))]
-    elif isinstance(op, Conv):
-        names = [op.x, op.weight, *([op.bias] if op.bias else [])]
-    elif isinstance(op, Pool):
-        names = [op.x]
-    elif isinstance(op, Attention):
-        names = [op.q, op.k, op.v, *([op.mask] if op.mask else [])]
-    elif isinstance(op, Recurrent):
-        names = [op.x, op.h0, *([op.c0] if op.c0 else []), *(w for group in op.weights for w in group if w)]
-    else:
-        carried = op.carried if isinstance(op, Recurrence) else ()
-        names = [ld.buffer for e in exprs_of(op) for ld in loads(e) if ld.buffer not in carried]
-    return tuple(dict.fromkeys(names))
+        return [r.buffer for r in _refs((op.args, tuple(v for _, v in op.kwargs)))]
+    if isinstance(op, Conv):
+        return [op.x, op.weight, *([op.bias] if op.bias else [])]
+    if isinstance(op, Pool):
+        return [op.x]
+    if isinstance(op, Attention):
+        return [op.q, op.k, op.v, *([op.mask] if op.mask else [])]
+    if isinstance(op, Recurrent):
+        return [op.x, op.h0, *([op.c0] if op.c0 else []), *(w for group in op.weights for w in group if w)]
+    carried = op.carried if isinstance(op, Recurrence) else ()
+    return [ld.buffer for e in exprs_of(op) for ld in loads(e) if ld.buffer not in carried]
+
+
+def values_of(op: Op) -> dict[str, object]:
+    """The fields of an op by name."""
+    return {f.name: getattr(op, f.name) for f in fields(op)}
 
 
 def _refs(value: object) -> Iterator[Ref]:
@@ -715,7 +725,7 @@ def _op_text(op: Op) -> str:
     if isinstance(op, Library):
         return f"{outs} = library {op.target}({', '.join(map(str, op.args))})"
     skip = ("out", "indices", "h_n", "c_n")
-    fields = ", ".join(f"{k}={v}" for k, v in op.__dict__.items() if k not in skip)
+    fields = ", ".join(f"{k}={v}" for k, v in values_of(op).items() if k not in skip)
     return f"{outs} = {type(op).__name__.lower()}({fields})"
 
 

@@ -36,6 +36,7 @@ from kerf.kernels.ir import (
     reads_of,
     rename_axes,
     transform,
+    values_of,
     walk,
 )
 from kerf.kernels.lower.values import expression_cost, is_affine_reshape, reindex
@@ -231,7 +232,7 @@ def _redirected(ops: tuple[Op, ...], old: Buffer, new: Buffer) -> tuple[Op, ...]
 def _renamed(op: Op, old: str, new: str) -> Op:
     if old not in reads_of(op):
         return op
-    return replace(op, **{k: _rename_value(v, old, new) for k, v in op.__dict__.items()})  # type: ignore[arg-type]
+    return replace(op, **{k: _rename_value(v, old, new) for k, v in values_of(op).items()})  # type: ignore[arg-type]
 
 
 def _rename_value(value: object, old: str, new: str) -> object:

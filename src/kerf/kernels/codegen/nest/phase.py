@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from math import prod
 
 from kerf.kernels.codegen.nest.domain import (
@@ -24,7 +25,18 @@ from kerf.kernels.codegen.nest.domain import (
     volume,
 )
 from kerf.kernels.codegen.nest.index import form
-from kerf.kernels.ir import Affine, Axis, Group, Load, Map, Reduce, linear, loads
+from kerf.kernels.ir import (
+    Affine,
+    Axis,
+    Buffer,
+    Group,
+    Load,
+    Map,
+    Reduce,
+    linear,
+    loads,
+    reads_of,
+)
 
 
 @dataclass(frozen=True)
@@ -76,28 +88,31 @@ def phases(group: Group) -> tuple[Phase, ...]:
 
 def phase_of(ops: Sequence[Op], group: Group) -> Phase | None:
     """`ops` as one phase, or None where they do not share a domain or need a barrier between them."""
+    made = {op.out.name for op in ops}
+    stored = ({b.name for b in group.outputs} | _read_later(ops, group)) & made
+    read = {n for op in ops for n in reads_of(op)} - made
+    used = [b for b in (*group.inputs, *group.outputs, *group.internal) if b.name in read | made]
+    return _phase_of(tuple(ops), tuple(used), frozenset(stored))
+
+
+@lru_cache(maxsize=1 << 12)  # fusion asks for the same phases as members of ever longer groups
+def _phase_of(ops: tuple[Op, ...], used: tuple[Buffer, ...], stored: frozenset[str]) -> Phase | None:
+    buffers = {b.name: b for b in used}.__getitem__
     total = max(volume(op) for op in ops)
     made = {op.out.name: op for op in ops}
-    layouts = [layout(op, group.buffer, made) for op in ops if volume(op) == total]
+    layouts = [layout(op, buffers, made) for op in ops if volume(op) == total]
     digits = refined([x for x in layouts if x], total)
     if digits is None or any(x is None for x in layouts):
         return None
-    steps = _steps(ops, total, digits, group.buffer)
-    if steps is None:
-        return None
-    return _built(
-        tuple(a for a, _ in digits), steps, {b.name for b in group.outputs} | _read_later(ops, group)
-    )
+    steps = _steps(ops, total, digits, buffers)
+    return None if steps is None else _built(tuple(a for a, _ in digits), steps, stored)
 
 
 def _read_later(ops: Sequence[Op], group: Group) -> set[str]:
     inside = {op.out.name for op in ops}
-    return {
-        load.buffer
-        for op in group.ops
-        if op not in ops and isinstance(op, Map | Reduce)
-        for load in loads(op.value)
-    } & inside
+    mine = set(map(id, ops))
+    later = (op for op in group.ops if id(op) not in mine and isinstance(op, Map | Reduce))
+    return {name for op in later for name in reads_of(op)} & inside
 
 
 def _steps(
@@ -152,7 +167,7 @@ def _consistent(step: Step, done: Mapping[str, Step]) -> bool:
     return True
 
 
-def _built(axes: tuple[Axis, ...], steps: list[Step], stored: set[str]) -> Phase | None:
+def _built(axes: tuple[Axis, ...], steps: list[Step], stored: frozenset[str]) -> Phase | None:
     every = {a.name for a in axes}
     partial = [s for s in steps if s.reduces and s.over and (s.space or s.kind.startswith("arg"))]
     reduced = partial[0].over if partial else frozenset[str]()
@@ -167,7 +182,7 @@ def _built(axes: tuple[Axis, ...], steps: list[Step], stored: set[str]) -> Phase
     def same(a: str, b: str) -> bool:
         return (a in reduced) == (b in reduced)
 
-    merged, current = collapsed(axes, steps, same, made, frozenset(stored))
+    merged, current = collapsed(axes, steps, same, made, stored)
     names = {a.name for a in merged}
     return Phase(merged, reduced & names, current, level, pass_numbers(current, level, reduced & names))
 
