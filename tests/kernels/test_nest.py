@@ -200,9 +200,35 @@ def test_chains_cut_into_several_loops_keep_their_value(cut):
     )
 
 
-@pytest.mark.parametrize("unroll", [1, 4])
+@pytest.mark.parametrize("unroll", [1, 4, 12])
 def test_rows_done_together_reduce_alike(unroll):
     x = torch.randn(3, 37, 67)
     x[1, 5, 3] = float("nan")
     for f in (lambda x: x.max(1)[0], lambda x: x.argmin(1), lambda x: x.sum(1), lambda x: x.softmax(1)):
         agree(f, [x], choices={"unroll": unroll})
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("unroll", [1, 8])
+def test_wide_columns_at_any_alignment(threads, unroll):
+    x = randn(2, 29, 1031)
+    x[1, 5, 1030], x[0, 0, 0], x[1, 7, 333] = float("nan"), float("inf"), -float("inf")
+    for dtype in (torch.float32, torch.bfloat16):
+        for f in (
+            lambda x: x.max(1)[0],
+            lambda x: x.argmax(1),
+            lambda x: x.float().sum(1),
+            lambda x: x.float().var(1),
+        ):
+            agree(f, [x.to(dtype)], threads=threads, choices={"unroll": unroll})
+
+
+@pytest.mark.parametrize("choices", [{}, {"unroll": 1}, {"variance": "two_sweeps"}])
+def test_long_columns_lose_no_digits(choices):
+    x = torch.full((2, 3001, 1, 70), 0.1) + torch.arange(70) * 1e-4
+    x[:, ::7] += 1000
+    wanted = x.double()
+    for f in (lambda x: x.mean((0, 1)), lambda x: x.var((0, 1)), lambda x: x.sum(1), lambda x: x.var(1)):
+        module = Of(f)
+        got = ours(module, [x], choices=choices)[0]
+        torch.testing.assert_close(got.reshape(f(wanted).shape).double(), f(wanted), rtol=4e-6, atol=0)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from kerf.kernels.codegen.expr import render
+from kerf.kernels.codegen.expr import ctype, render
 from kerf.kernels.codegen.nest import reduction
+from kerf.kernels.codegen.nest.domain import Step
 from kerf.kernels.codegen.nest.index import expression
-from kerf.kernels.ir import Affine, DType
+from kerf.kernels.ir import Affine, Axis, DType
 
 
 class Own(dict[str, str]):
@@ -33,3 +34,39 @@ def simd(reductions: Sequence[tuple[str, DType, list[str]]]) -> str:
 def padded(size: int) -> int:
     """Bytes up to the next cache line."""
     return -(-size // 64) * 64
+
+
+def nested(axes: Sequence[Axis], body: Sequence[str]) -> list[str]:
+    lines = list(body)
+    for a in reversed(axes):
+        lines = [f"for (long {a.name} = 0; {a.name} < {a.extent}; {a.name}++) {{", *indented(lines), "}"]
+    return lines
+
+
+def indented(lines: Sequence[str]) -> list[str]:
+    return ["    " + line for line in lines]
+
+
+def arg_update(s: Step, value: str, best: str, at: str) -> list[str]:
+    """The first winner keeps its place; a NaN wins over everything but an earlier NaN."""
+    name, here = s.out.name, affine_c(s.position)
+    position = reduction.position_type(s.value.dtype)
+    lines = [f"const {ctype(s.value.dtype)} y_{name} = {value};"]
+    lines += [
+        f"const {ctype(s.value.dtype)} z_{name} = {best};",
+        f"const {position} j_{name} = ({position})({here});",
+    ]
+    sign = ">" if s.kind == "argmax" else "<"
+    wins = f"(y_{name} {sign} z_{name})"
+    ties = f"(y_{name} == z_{name})"
+    if s.value.dtype.is_float:
+        wins += f" | ((y_{name} != y_{name}) & (z_{name} == z_{name}))"
+        ties += f" | ((y_{name} != y_{name}) & (z_{name} != z_{name}))"
+    if not s.ordered:
+        wins += f" | (({ties}) & (j_{name} < {at}))"
+    lines += [
+        f"const int w_{name} = {wins};",
+        f"{best} = w_{name} ? y_{name} : z_{name};",
+        f"{at} = w_{name} ? j_{name} : {at};",
+    ]
+    return lines

@@ -87,15 +87,17 @@ def layout(op: Op, buffers: Buffers, made: Mapping[str, object]) -> dict[str, in
 
 
 def _digits(load: Load, axes: Sequence[Axis], buffers: Buffers) -> dict[str, int] | None:
+    """Strides of `axes` (those of more than one element) where the load runs over its buffer once, element by element."""
     form_ = linear(load, buffers(load.buffer))
-    if form_ is None or form_.offset or set(form_.coefficients) != {a.name for a in axes}:
+    names = {a.name for a in axes}
+    if form_ is None or form_.offset or not names <= set(form_.coefficients):
         return None
     step = 1
     for axis in sorted(axes, key=lambda a: form_.of(a.name)):
         if form_.of(axis.name) != step:
             return None
         step *= axis.extent
-    return dict(form_.coefficients)
+    return {name: form_.of(name) for name in names}
 
 
 def refined(layouts: Sequence[Mapping[str, int]], total: int) -> tuple[tuple[Axis, int], ...] | None:

@@ -12,10 +12,10 @@ from math import prod
 
 from kerf.kernels.codegen.expr import CTYPE, ctype
 from kerf.kernels.codegen.nest import reduction
-from kerf.kernels.codegen.nest.cnames import affine_c, simd
+from kerf.kernels.codegen.nest.cnames import affine_c, arg_update, indented, nested, simd
 from kerf.kernels.codegen.nest.domain import Step
 from kerf.kernels.codegen.nest.index import form
-from kerf.kernels.codegen.nest.loops import arg_update, indented, nested, point
+from kerf.kernels.codegen.nest.loops import point
 from kerf.kernels.codegen.nest.sweep import Sweep
 from kerf.kernels.codegen.nest.writer import Writer
 from kerf.kernels.ir import Affine, Axis, loads

@@ -10,6 +10,7 @@ from kerf.kernels.codegen.expr import CTYPE
 from kerf.kernels.codegen.nest import reduction
 from kerf.kernels.codegen.nest.cnames import padded
 from kerf.kernels.codegen.nest.common import shared
+from kerf.kernels.codegen.nest.moments import merged
 from kerf.kernels.codegen.nest.phase import Phase, phases, sweeping
 from kerf.kernels.codegen.nest.sweep import cost, hoisted, needed, reusable
 from kerf.kernels.codegen.nest.writer import Choices, Writer, transposed
@@ -21,6 +22,7 @@ from kerf.kernels.targets.cpu import Chip
 NARROW = 64  # elements: a block of whole cache lines, for any type
 LONG = 40  # vector instructions of two costly functions
 LANES = (16, 32, 64, 128, 256)  # elements: from one vector of 512 bits to 16
+UNROLLS = (1, 2, 4, 8, 12)
 BLOCKS = (16, 64, 128, 256, 512, 1024, 2048, 4096, 8192)
 
 
@@ -31,14 +33,16 @@ class NestTemplate:
         return bool(group.ops) and all(isinstance(op, Map | Reduce) for op in group.ops)
 
     def decisions(self, group: Group, chip: Chip, threads: int) -> tuple[Decision, ...]:
-        found = _phases(group)
+        found = _phases(group, True)
         out: list[Decision] = []
+        if found != _phases(group, False):
+            out.append(Decision("variance", ("one_sweep", "two_sweeps"), "one_sweep"))
         if any(_blocked(p) for p in found):
             out.append(Decision("block", BLOCKS, _default_block(group, found, chip, threads)))
         if any(_blocked(p) and not p.reduced and transposed(p) for p in found):
             out.append(Decision("tile", (0, 16, 32, 64), 32))
         if any(_blocked(p) and p.reduced for p in found):
-            out.append(Decision("unroll", (1, 2, 4, 8), 4 if all(_plain(p) for p in found) else 1))
+            out.append(Decision("unroll", UNROLLS, _default_unroll(group, found, chip, threads)))
         if any(not _blocked(p) and p.axes for p in found):
             out.append(Decision("lanes", LANES, 4 * chip.lanes))
             if any(_again(p, group, chip) for p in found):
@@ -57,7 +61,7 @@ class NestTemplate:
     def emit(
         self, group: Group, choices: Mapping[str, Value], chip: Chip, threads: int, symbol: str
     ) -> Emitted:
-        found = _phases(group)
+        found = _phases(group, choices.get("variance") != "two_sweeps")
         scalars = {b.name: f"v_{b.name}" for b in group.internal if b.size == 1}
         scalars |= {
             b.name: f"v_{b.name}" for b in group.outputs if b.size == 1 and b.dtype.compute is b.dtype
@@ -103,8 +107,9 @@ class NestTemplate:
 
 
 @lru_cache(maxsize=256)
-def _phases(group: Group) -> tuple[Phase, ...]:
-    return tuple(shared(p) for p in phases(group))
+def _phases(group: Group, one_sweep: bool) -> tuple[Phase, ...]:
+    found = [shared(p) for p in phases(group)]
+    return tuple(merged(p) if one_sweep and _blocked(p) else p for p in found)
 
 
 def _long(p: Phase) -> bool:
@@ -118,7 +123,7 @@ def _plain(p: Phase) -> bool:
     gain nothing from rows done together."""
     partial = [s for s in p.steps if s.reduces and s.over & p.reduced]
     costs = [cost(s.value) for s in p.steps if sweeping(s, p.level[s.out.name], p.reduced)]
-    return all(s.kind in ("sum", "prod") for s in partial) and max(costs, default=0) < LONG // 2
+    return all(s.kind in ("sum", "prod", "sqdev") for s in partial) and max(costs, default=0) < LONG // 2
 
 
 def _blocked(p: Phase) -> bool:
@@ -209,24 +214,50 @@ def _streamable(group: Group) -> tuple[Buffer, ...]:
 
 def _default_block(group: Group, found: Sequence[Phase], chip: Chip, threads: int) -> int:
     """Largest block whose tile of one point of K stays in half of L2 (where sweeps read it again); where even a narrow tile is larger
-    than L2, or nothing is read again, the longest runs through memory whose partial results stay in L1."""
+    than L2, or one sweep is enough, the longest runs through memory."""
     again = [p for p in found if _blocked(p) and p.reduced and max(p.sweep.values(), default=0) > 0]
+    once = any(_blocked(p) and p.reduced for p in found)
     width = max(b.dtype.bytes for b in (*group.inputs, *group.outputs))
     depth = max([p.depth for p in again] or [0])
-    fits = chip.l2_bytes // 2 // (2 * width * depth) if depth else 1024
-    limit = max(64, fits) if NARROW * width * depth <= chip.l2_bytes else 1024
-    smallest = min(p.axes[-1].extent for p in found if _blocked(p))
-    if threads > 1:
-        rows = min(p.rows for p in found if _blocked(p))
-        limit = min(limit, max(64, rows // threads))
+    limit = BLOCKS[-1] if once else 1024
+    if depth and NARROW * width * depth <= chip.l2_bytes:
+        limit = min(2048, max(64, chip.l2_bytes // 2 // (2 * width * depth)))
     if any(_blocked(p) and not p.reduced and transposed(p) for p in found):
         limit = 16
-    legal = [b for b in BLOCKS if b <= min(limit, max(smallest, 16), 2048)] or [BLOCKS[0]]
-    return (
-        legal[-1]
-        if smallest > legal[-1]
-        else next((b for b in BLOCKS if b >= smallest and b <= limit), legal[-1])
-    )
+    columns = min(p.axes[-1].extent for p in found if _blocked(p))
+    legal = [b for b in BLOCKS if b <= limit and b < 2 * columns] or [BLOCKS[0]]
+    return _shared_out(legal, columns, min(p.rows for p in found if _blocked(p)), threads)
+
+
+def _shared_out(legal: Sequence[int], columns: int, rows: int, threads: int) -> int:
+    """The largest block that leaves every thread as much to do."""
+    for block in reversed(legal):
+        items = rows // columns * -(-columns // block)
+        if threads == 1 or items >= 4 * threads or items % threads == 0 or block <= NARROW:
+            return block
+    return legal[0]
+
+
+def _default_unroll(group: Group, found: Sequence[Phase], chip: Chip, threads: int) -> int:
+    """One row at a time where a row and its partial results stay in L1 together; else, for cheap sums, as many as registers hold."""
+    block = _default_block(group, found, chip, threads)
+    columns = [p for p in found if _blocked(p) and p.reduced]
+    bytes_ = max(min(block, p.axes[-1].extent) * _column_bytes(p, group) for p in columns)
+    near = 4 * bytes_ <= 3 * chip.l1_bytes
+    if any(s.kind == "sqdev" for p in columns for s in p.steps):
+        return 8 if near else 12
+    if near:
+        return 1
+    return 12 if all(_plain(p) for p in found) else 4
+
+
+def _column_bytes(p: Phase, group: Group) -> int:
+    """What one column of a row reads, and its partial results."""
+    sums = [s for s in p.steps if s.reduces and s.over & p.reduced]
+    read = {
+        b for s in p.steps if sweeping(s, p.level[s.out.name], p.reduced) for b in s.reads if b not in p.made
+    }
+    return sum(group.buffer(b).dtype.bytes for b in read) + sum(s.value.dtype.compute.bytes for s in sums)
 
 
 def _row_bytes(group: Group, found: Sequence[Phase], chip: Chip) -> int:

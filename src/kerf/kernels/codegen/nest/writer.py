@@ -16,6 +16,8 @@ from kerf.kernels.codegen.nest.sweep import Sweep, cost, sweeps
 from kerf.kernels.codegen.strength import flushed
 from kerf.kernels.ir import Affine, Apply, Axis, Buffer, Expr, Load, loads
 
+LINE = 64  # elements: a whole number of cache lines, for any type
+
 
 @dataclass(frozen=True)
 class Choices:
@@ -62,7 +64,12 @@ class Writer:
 
     @property
     def block(self) -> int:
-        return min(self.choices.block, self.vector.extent) if self.blocked else 1
+        """The chosen width, made even over the axis."""
+        if not self.blocked:
+            return 1
+        extent, wanted = self.vector.extent, self.choices.block
+        even = -(-extent // -(-extent // wanted))
+        return min(extent, -(-even // LINE) * LINE if wanted >= LINE else wanted)
 
     @property
     def outer(self) -> tuple[Axis, ...]:
