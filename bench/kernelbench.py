@@ -1,20 +1,26 @@
 """The generator and the referee on KernelBench's problems (https://github.com/ScalingIntelligence/KernelBench, MIT; not part of this repository).
 
-    python bench/kernelbench.py FOLDER [--levels 1 2 3] [--only 1_23] [--evaluations 4] [--minutes 0.5] [--threads 1] [--fast]
-                                [--resume] [--out bench/results/kernelbench.json]
+    python bench/kernelbench.py FOLDER [--levels 1 2 3] [--only 1_23] [--evaluations 3] [--minutes 0.5] [--threads 1]
+                                [--prepare | --fast] [--resume] [--limit 600] [--out bench/results/kernelbench.json]
 
 FOLDER holds level1, level2 and level3. Each problem is shrunk until eager PyTorch takes some milliseconds on one core, and audited
-again at those sizes; then it is searched like those of bench/kernels.py. `--fast` leaves the referee out: it only builds the default candidate,
-in a process of its own, and compares its result (with the reference in float64) and its time (with eager).
+again at those sizes; then it is searched like those of bench/kernels.py. Every problem has a process of its own, so that a crash or
+one that takes longer than --limit costs one row; the file of results is written after each, and `--resume` goes on where it ended.
+
+`--prepare` only finds and audits the sizes: a later run with the same --out takes them from there. `--fast` leaves the referee out: it only
+builds the default candidate and compares its result (with the reference in float64) and its time (with eager).
+Two problems (3_48, 3_49) import einops, which the extra `bench` installs.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import os
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -34,15 +40,27 @@ def main() -> None:
     if any(os.environ.get(k) != v for k, v in ALLOCATOR.items()):
         os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **ALLOCATOR})
     rows: dict[str, Row] = json.loads(args.out.read_text())["problems"] if args.out.exists() else {}
-    work = _quick(args) if args.fast else _searching(args)
+    work = _work(args)
     for name, path in _problems(args.folder, args.levels, args.only):
-        done = rows.get(name, {})
-        if args.resume and "status" in done:
+        known = rows.get(name, {})
+        if _done(known, args):
             continue
-        rows[name] = _guarded(lambda path=path, done=done: _one(path, done, work))  # type: ignore[misc]
+        rows[name] = _one(path, known, work, args.limit)
         print(_line(name, rows[name]), flush=True)
         _save(args, rows)
     print("\n" + "\n".join(summary(rows)))
+
+
+def _done(row: Row, args: argparse.Namespace) -> bool:
+    if args.prepare:
+        return "degenerate" in row
+    return args.resume and row.get("status", "prepared") not in ("prepared", "timed_out")
+
+
+def _work(args: argparse.Namespace) -> Callable[[Path, dict[str, Any]], Row]:
+    if args.prepare:
+        return lambda path, sizes: {"status": "prepared"}
+    return _quick(args) if args.fast else _searching(args)
 
 
 def _arguments() -> argparse.Namespace:
@@ -52,11 +70,13 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--levels", type=int, nargs="*", default=list(LEVELS))
     parser.add_argument("--only", nargs="*", help="problems LEVEL_NUMBER, such as 1_23")
-    parser.add_argument("--evaluations", type=int, default=4)
+    parser.add_argument("--evaluations", type=int, default=3)
     parser.add_argument("--minutes", type=float, default=0.5)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--proposer", default="portfolio")
     parser.add_argument("--archive", type=Path, default=None, help="archive folder (default: the user's)")
+    parser.add_argument("--limit", type=float, default=600, help="seconds of wall time a problem may take")
+    parser.add_argument("--prepare", action="store_true", help="only find and audit the sizes")
     parser.add_argument("--fast", action="store_true", help="only the default candidate, without the referee")
     parser.add_argument("--resume", action="store_true", help="skip problems already in --out")
     parser.add_argument("--out", type=Path, default=HERE / "results" / "kernelbench.json")
@@ -66,33 +86,32 @@ def _arguments() -> argparse.Namespace:
 def _problems(folder: Path, levels: list[int], only: list[str] | None) -> list[tuple[str, Path]]:
     found = []
     for level in levels:
-        for path in sorted((folder / f"level{level}").glob("*.py"), key=lambda p: int(p.stem.split("_")[0])):
+        files = [p for p in (folder / f"level{level}").glob("*.py") if not p.stem.endswith("_hardened")]
+        for path in sorted(files, key=lambda p: int(p.stem.split("_")[0])):
             key = f"{level}_{path.stem.split('_')[0]}"
             if not only or key in only:
                 found.append((f"{level}_{path.stem}", path))
     return found
 
 
-def _guarded(work: Callable[[], Row]) -> Row:
-    """What went wrong is a result too: one problem that fails does not end the run."""
+def _one(path: Path, known: Row, work: Callable[[Path, dict[str, Any]], Row], limit_s: float) -> Row:
+    """Sizes and their audit, then the work, each in a forked process. What went wrong is a result too."""
     start = time.monotonic()
-    try:
-        row = work()
-    except Exception as error:
-        row = {"status": "error", "note": f"{type(error).__name__}: {error}"}
+    if "degenerate" not in known:
+        known = contained(lambda: _sized(path), limit_s)
+    row = {k: known[k] for k in ("sizes", "degenerate", "status", "note") if k in known}
+    if "degenerate" in row:
+        row = {k: row[k] for k in ("sizes", "degenerate")}
+        row |= contained(lambda: work(path, row["sizes"]), limit_s)
     return row | {"wall_s": round(time.monotonic() - start, 1)}
 
 
-def _one(path: Path, known: Row, work: Callable[[Path, dict[str, Any]], Row]) -> Row:
+def _sized(path: Path) -> Row:
     import torch
 
     torch.set_num_threads(1)
-    if "sizes" in known:
-        found = {k: known[k] for k in ("sizes", "degenerate")}
-    else:
-        sizes = _shrunk(path)
-        found = {"sizes": sizes, "degenerate": _degenerate(path, sizes)}
-    return {**found, **work(path, found["sizes"])}
+    sizes = _shrunk(path)
+    return {"sizes": sizes, "degenerate": _degenerate(path, sizes)}
 
 
 # ---------------------------------------------------------------- sizes
@@ -169,12 +188,13 @@ def _searching(args: argparse.Namespace) -> Callable[[Path, dict[str, Any]], Row
     from kerf.core.types import Budget
     from kerf.kernels.search import Request, search
 
-    archive = Archive(args.archive)
+    warm()
     budget = Budget(args.evaluations, args.minutes * 60)
 
     def work(path: Path, sizes: dict[str, Any]) -> Row:
         request = Request(str(path), sizes, args.threads, args.proposer, 0)
-        result = search(str(path), request, budget, archive=archive)
+        with Archive(args.archive) as archive:
+            result = search(str(path), request, budget, archive=archive)
         return {k: v for k, v in result.items() if k not in ("report", "evidence")} | {
             "generated": any(p["by"] == "generated" for p in result["provenance"])
         }
@@ -185,8 +205,47 @@ def _searching(args: argparse.Namespace) -> Callable[[Path, dict[str, Any]], Row
 def _quick(args: argparse.Namespace) -> Callable[[Path, dict[str, Any]], Row]:
     import kernelbench_quick
 
-    kernelbench_quick.warm()
+    warm()
     return lambda path, sizes: kernelbench_quick.check(path, sizes, args.threads)
+
+
+def warm() -> None:
+    """Let the children inherit what torch.export imports at its first use (a second or two)."""
+    import torch
+
+    from kerf.kernels.graph import capture
+
+    torch.set_num_threads(1)  # a pool of threads would not live on in them
+    capture(torch.nn.ReLU(), [torch.ones(4)])
+
+
+def contained(work: Callable[[], Row], limit_s: float) -> Row:
+    """`work()` in a forked child; how it ended where it ended badly."""
+    context = multiprocessing.get_context("fork")
+    ours, theirs = context.Pipe(duplex=False)
+    child = context.Process(target=_report, args=(theirs, work))
+    child.start()
+    theirs.close()
+    row: Row = {"status": "crashed", "note": "no answer"}
+    try:
+        if ours.poll(limit_s):
+            row = ours.recv()
+        else:
+            row = {"status": "timed_out", "note": f"more than {limit_s:.0f} s"}
+            child.kill()
+    except EOFError:
+        pass
+    child.join()
+    return row if row.get("status") != "crashed" else row | {"note": f"exit code {child.exitcode}"}
+
+
+def _report(pipe: Any, work: Callable[[], Row]) -> None:
+    try:
+        row = work()
+    except Exception as error:
+        trace = traceback.format_exc().strip().splitlines()
+        row = {"status": "error", "note": f"{type(error).__name__}: {error}"[:600], "trace": trace[-12:]}
+    pipe.send(row)
 
 
 # ---------------------------------------------------------------- tables
@@ -202,7 +261,7 @@ def _line(name: str, row: Row) -> str:
     ratio = best_baseline(row)
     head = f"{name[:52]:<52} {row['status']:<9}"
     if ratio is None:
-        return f"{head} {row.get('note', '')[:200]}"
+        return f"{head} {row.get('note') or row.get('sizes')} {' '.join(row.get('degenerate', []))} {row['wall_s']} s"
     made = "generated" if row.get("generated") else "library"
     return f"{head} x{ratio:6.2f}  {row.get('time_ms', 0):8.2f} ms  {made}  {row.get('remark', '')} {row['wall_s']} s"
 

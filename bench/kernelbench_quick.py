@@ -1,17 +1,14 @@
-"""`kernelbench.py --fast`: one default candidate, built, compared and timed in a forked process, so that a crash costs one row."""
+"""`kernelbench.py --fast`: one default candidate, built, compared and timed in the process that calls."""
 
 from __future__ import annotations
 
 import copy
 import importlib.util
 import json
-import multiprocessing
 import statistics
-import sys
 import tempfile
 import time
-import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,54 +16,16 @@ import torch
 
 from kerf.kernels.build import builder
 from kerf.kernels.cost import flat_tensors
-from kerf.kernels.graph import capture
 from kerf.kernels.problem import KernelProblem, load_problem
 
-LIMIT_S = 600
 PAIRS = 5
 FACTOR, FLOOR = 8.0, 2e-5  # times eager's own error, and relative to the largest value
 
 Row = dict[str, Any]
 
 
-def warm() -> None:
-    """Let the children inherit what torch.export imports at its first use (a second or two)."""
-    capture(torch.nn.ReLU(), [torch.ones(4)])
-
-
 def check(path: Path, sizes: dict[str, Any], threads: int) -> Row:
-    return contained(lambda: judged(load_problem(path, sizes, check=False), threads))
-
-
-def contained(work: Callable[[], Row]) -> Row:
-    """`work()` in a forked child; how it ended where it ended badly."""
-    context = multiprocessing.get_context("fork")
-    ours, theirs = context.Pipe(duplex=False)
-    child = context.Process(target=_report, args=(theirs, work))
-    child.start()
-    theirs.close()
-    row: Row = {"status": "crashed", "note": "no answer"}
-    try:
-        if ours.poll(LIMIT_S):
-            row = ours.recv()
-        else:
-            row = {"status": "timed_out", "note": f"more than {LIMIT_S} s"}
-    except EOFError:
-        pass
-    if row["status"] == "timed_out":
-        child.kill()
-    child.join()
-    return row if row["status"] != "crashed" else row | {"note": f"exit code {child.exitcode}"}
-
-
-def _report(pipe: Any, work: Callable[[], Row]) -> None:
-    try:
-        row = work()
-    except Exception as error:
-        trace = traceback.format_exc().strip().splitlines()
-        row = {"status": "error", "note": f"{type(error).__name__}: {error}"[:600], "trace": trace[-12:]}
-    pipe.send(row)
-    sys.stdout.flush()
+    return judged(load_problem(path, sizes, check=False), threads)
 
 
 def judged(problem: KernelProblem, threads: int) -> Row:
