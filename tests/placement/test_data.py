@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from kerf.placement.design import Kind
 from kerf.placement.formats import load
+from kerf.placement.hpwl import hpwl
 from kerf.placement.legality import check
 from kerf.placement.proxy import proxy
 
@@ -41,3 +43,21 @@ def test_iccad04_is_read_whole() -> None:
     d = load(DATA / "iccad04" / "ibm01" / "ibm01.aux.gz")
     assert (d.cells, d.nets, d.pins, len(d.rows)) == (12752, 14111, 50566, 144)
     assert d.die == (0, 0, 2295, 2304)
+
+
+def test_openroads_legalizer_prints_the_same_wirelength() -> None:
+    """Its log of the aes test says 363775.2 u before legalization."""
+    folder = DATA / "openroad"
+    d = load(folder / "aes_cipher_top_replace.def.gz", [folder / "Nangate45.lef.gz"])
+    assert round(hpwl(d, d.initial) / 2000, 1) == 363775.2
+
+
+def test_a_finished_chip_is_legal() -> None:
+    folder = DATA / "openroad"
+    d = load(folder / "gcd_nangate45.def.gz", [folder / "Nangate45.lef.gz"])
+    assert check(d, d.initial).legal
+
+
+def test_ct_ariane_is_read_whole() -> None:
+    d = load(DATA / "ct_ariane" / "ariane.def.gz")
+    assert (d.cells - 1231, d.nets, int((d.kind == Kind.MACRO).sum())) == (82954, 85193, 133)

@@ -12,7 +12,7 @@ from kerf.placement import render
 DesignFile = Annotated[
     str,
     Option(
-        "A design: Bookshelf (.aux) or Circuit Training (netlist.pb.txt); gzip is read transparently.",
+        "A design: Bookshelf (.aux), LEF and DEF (.def) or Circuit Training (netlist.pb.txt); gzip is read transparently.",
         metavar="DESIGN",
     ),
 ]
@@ -25,13 +25,21 @@ PlacementFile = Annotated[
     ),
 ]
 
+Lef = Annotated[
+    list[str],
+    Option(
+        "LEF of a DEF, may be repeated; without it, the LEF files in the DEF's folder: of its name, or all.",
+        metavar="FILE",
+    ),
+]
 
-def score(design: DesignFile, placement: PlacementFile = "") -> dict[str, Any]:
+
+def score(design: DesignFile, placement: PlacementFile = "", *, lef: Lef = []) -> dict[str, Any]:  # noqa: B006
     """Score a placement: wirelength, proxy cost, overlaps, cells out of the die or off their rows."""
     from kerf.placement.score import score as measure
 
     began, cpu = time.perf_counter(), time.process_time()
-    loaded, placed = _load(design, placement)
+    loaded, placed = _load(design, placement, lef)
     return {
         "design": loaded.name,
         **measure(loaded, placed),
@@ -42,10 +50,10 @@ def score(design: DesignFile, placement: PlacementFile = "") -> dict[str, Any]:
     }
 
 
-def _load(design: str, placement: str) -> tuple[Any, Any]:
+def _load(design: str, placement: str, lef: list[str]) -> tuple[Any, Any]:
     from kerf.placement.formats import load, load_placement
 
-    loaded = load(Path(design), [Path(placement)] if placement else [])
+    loaded = load(Path(design), [Path(p) for p in (placement, *lef) if p])
     return loaded, load_placement(Path(placement), loaded) if placement else loaded.initial
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from kerf.core.types import KerfError
 from kerf.placement.design import Design, Placement
-from kerf.placement.formats import bookshelf, circuit_training
+from kerf.placement.formats import bookshelf, circuit_training, lefdef
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,7 @@ FORMATS = (
         circuit_training.read_placement,
         circuit_training.write_placement,
     ),
+    Format("lefdef", (".def",), lefdef.read, lefdef.read_placement, lefdef.write_placement),
 )
 
 
