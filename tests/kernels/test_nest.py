@@ -232,3 +232,17 @@ def test_long_columns_lose_no_digits(choices):
         module = Of(f)
         got = ours(module, [x], choices=choices)[0]
         torch.testing.assert_close(got.reshape(f(wanted).shape).double(), f(wanted), rtol=4e-6, atol=0)
+
+
+@pytest.mark.parametrize("n", [1, 15, 100, 40001])
+def test_rows_of_any_length_are_streamed_and_fetched_ahead(n):
+    x = randn(70000 // n + 1, n)
+    for f in (lambda x: x.softmax(-1), lambda x: F.layer_norm(x, (n,))):
+        agree(f, [x], choices={"stream": True, "prefetch": True, "lanes": 16})
+
+
+def test_long_sums_are_as_exact_as_short_ones():
+    x = torch.rand(3, 3_000_001)
+    want = x.double().sum(1).float()
+    group = fuse(lower_module(Of(lambda x: x.sum(1)), [x]))[0]
+    torch.testing.assert_close(standalone(group, template=TEMPLATE).call([x])[0], want, rtol=3e-7, atol=0)

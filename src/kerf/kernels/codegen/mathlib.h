@@ -46,13 +46,25 @@ static inline kf_f16 kf_to_f16(float x) {
 }
 
 // NaN if either is, as torch.maximum.
-static inline float kf_max(float a, float b) { return (a > b) | (a != a) ? a : b; }
+static inline float kf_max(float a, float b) {
+    float m = a > b ? a : b; // one instruction, and b where either is NaN
+    return a != a ? a : m;
+}
 
-static inline float kf_min(float a, float b) { return (a < b) | (a != a) ? a : b; }
+static inline float kf_min(float a, float b) {
+    float m = a < b ? a : b; // one instruction, and b where either is NaN
+    return a != a ? a : m;
+}
 
-static inline double kf_max_f64(double a, double b) { return (a > b) | (a != a) ? a : b; }
+static inline double kf_max_f64(double a, double b) {
+    double m = a > b ? a : b; // one instruction, and b where either is NaN
+    return a != a ? a : m;
+}
 
-static inline double kf_min_f64(double a, double b) { return (a < b) | (a != a) ? a : b; }
+static inline double kf_min_f64(double a, double b) {
+    double m = a < b ? a : b; // one instruction, and b where either is NaN
+    return a != a ? a : m;
+}
 
 static inline int64_t kf_max_i64(int64_t a, int64_t b) { return a > b ? a : b; }
 

@@ -56,11 +56,11 @@ def arg_update(s: Step, value: str, best: str, at: str) -> list[str]:
         f"const {ctype(s.value.dtype)} z_{name} = {best};",
         f"const {position} j_{name} = ({position})({here});",
     ]
-    sign = ">" if s.kind == "argmax" else "<"
+    sign, not_better = (">", "<=") if s.kind == "argmax" else ("<", ">=")
     wins = f"(y_{name} {sign} z_{name})"
     ties = f"(y_{name} == z_{name})"
     if s.value.dtype.is_float:
-        wins += f" | ((y_{name} != y_{name}) & (z_{name} == z_{name}))"
+        wins = f"(!(y_{name} {not_better} z_{name}) & (z_{name} == z_{name}))"
         ties += f" | ((y_{name} != y_{name}) & (z_{name} != z_{name}))"
     if not s.ordered:
         wins += f" | (({ties}) & (j_{name} < {at}))"

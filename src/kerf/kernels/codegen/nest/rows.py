@@ -36,73 +36,97 @@ class Row:
     chunk: int
 
     @property
-    def partial(self) -> bool:
-        """Do lanes hold only a part of the sum?"""
-        return bool(self.folded or self.chunk)
+    def whole(self) -> int:
+        """Elements of `inner` in blocks of all lanes."""
+        return self.inner.extent // self.lanes * self.lanes
 
 
 def row_lines(w: Writer, sweep: Sweep) -> list[str]:
     reduces = [s for s in sweep.steps if s.reduces]
     row = _row(sweep, reduces, w.choices.lanes)
-    body = _run(w, sweep, row)
     if not reduces:
-        return nested(row.outer, body)
-    body = [*_started(reduces, row.lanes), *nested(row.outer[row.folded :], body)]
-    if not row.partial:
-        return [*body, *(line for s in reduces for line in _folded(s, row.lanes))]
-    body += [line for s in reduces for line in _added(s, row.lanes)]
-    return [
-        *map(_total, reduces),
-        *nested(row.outer[: row.folded], _chunks(row, body)),
-        *map(_result, reduces),
-    ]
+        return nested(row.outer, _run(w, sweep, row))
+    if row.chunk:
+        body = [*_chunks(w, sweep, row, reduces), *_partial(reduces, row, _rest(w, sweep, row))]
+    else:
+        body = nested(
+            row.outer[row.folded :], [*_blocks(w, sweep, row, "0", str(row.whole)), *_rest(w, sweep, row)]
+        )
+        if not row.folded:
+            return [
+                *_started(reduces, row.lanes),
+                *body,
+                *(line for s in reduces for line in _folded(s, row.lanes)),
+            ]
+        body = _partial(reduces, row, body)
+    return [*map(_total, reduces), *nested(row.outer[: row.folded], body), *map(_result, reduces)]
 
 
 def _row(sweep: Sweep, reduces: Sequence[Step], lanes: int) -> Row:
     outer, inner = sweep.axes[:-1], sweep.axes[-1]
-    lanes = min(lanes, inner.extent)
+    lanes = min(lanes, 1 << inner.extent.bit_length() - 1)
     if not any(s.kind == "sum" for s in reduces) or any(s.kind.startswith("arg") for s in reduces):
         return Row(outer, inner, lanes, 0, 0)
     deep = [prod(a.extent for a in sweep.axes[n:]) > DEPTH * lanes for n in range(len(sweep.axes))]
     return Row(outer, inner, lanes, sum(deep[:-1]), DEPTH * lanes if deep[-1] else 0)
 
 
-def _chunks(row: Row, body: Sequence[str]) -> list[str]:
-    if not row.chunk:
-        return list(body)
-    name, extent, size = row.inner.name, row.inner.extent, row.chunk
-    end = f"const long {name}_e = {name}_b + {size} < {extent} ? {name}_b + {size} : {extent};"
+def _chunks(w: Writer, sweep: Sweep, row: Row, reduces: Sequence[Step]) -> list[str]:
+    name, size = row.inner.name, row.chunk
+    end = f"const long {name}_e = {name}_b + {size} < {row.whole} ? {name}_b + {size} : {row.whole};"
+    body = _partial(reduces, row, _blocks(w, sweep, row, f"{name}_b", f"{name}_e"))
     return [
-        f"for (long {name}_b = 0; {name}_b < {extent}; {name}_b += {size}) {{",
+        f"for (long {name}_b = 0; {name}_b < {row.whole}; {name}_b += {size}) {{",
         *indented([end, *body]),
         "}",
     ]
 
 
-def _run(w: Writer, sweep: Sweep, row: Row) -> list[str]:
-    """One run of the inner axis: single elements up to the first whole line of a streamed output, blocks of all lanes, the rest."""
-    name, n, extent = row.inner.name, row.lanes, row.inner.extent
-    streamed = _streamed(w, sweep, row)
-    first, last = (f"{name}_b", f"{name}_e") if row.chunk else ("0", str(extent))
-    out: list[str] = []
-    if streamed:
-        out += _head(w, sweep, row, streamed, first, last)
-        first = f"{name}_h"
-    whole = str(extent // n * n)
-    if row.chunk or streamed:
-        whole = f"{name}_w"
-        out.append(f"const long {whole} = {first} + ({last} - {first}) / {n} * {n};")
-    body = [*_prefetched(w, sweep, row), *_block(w, sweep, row, streamed)]
-    out += [f"for (long {name}_0 = {first}; {name}_0 < {whole}; {name}_0 += {n}) {{", *indented(body), "}"]
-    if row.chunk or streamed:
-        return [*out, *_simd(w, sweep, row, f"{last} - {whole}", whole)]
-    return [*out, *_simd(w, sweep, row, str(extent % n), whole)] if extent % n else out
-
-
-def _simd(w: Writer, sweep: Sweep, row: Row, count: str, start: str, through: str = "") -> list[str]:
-    """`count` neighbouring elements, each in its lane; the result called `through` goes into an array of that name."""
+def _blocks(w: Writer, sweep: Sweep, row: Row, first: str, last: str) -> list[str]:
+    """Blocks of all lanes."""
     name = row.inner.name
-    lines = [f"const long {name} = {start} + l;", *point(w, sweep, _lane_update, {through})]
+    body = [*_prefetched(w, sweep, row), *_simd(w, sweep, row, str(row.lanes), f"{name}_0")]
+    return [
+        f"for (long {name}_0 = {first}; {name}_0 < {last}; {name}_0 += {row.lanes}) {{",
+        *indented(body),
+        "}",
+    ]
+
+
+def _rest(w: Writer, sweep: Sweep, row: Row) -> list[str]:
+    """What is left after whole blocks: the last block of all lanes again, of which sums take only what is new."""
+    old = row.lanes - (row.inner.extent - row.whole)
+    if old == row.lanes:
+        return []
+    return _simd(w, sweep, row, str(row.lanes), str(row.inner.extent - row.lanes), old=old)
+
+
+def _run(w: Writer, sweep: Sweep, row: Row) -> list[str]:
+    """A sweep that only writes: where the result is streamed, single elements up to its first whole line and after its last."""
+    name, n, extent = row.inner.name, row.lanes, row.inner.extent
+    s = _streamed(w, sweep, row)
+    if s is None:
+        return [*_blocks(w, sweep, row, "0", str(row.whole)), *_rest(w, sweep, row)]
+    head = f"-(uintptr_t)(p_{s.out.name} + {affine_c(_placed(s.store, row, '0'))}) % {LINE}"
+    first, last = f"{name}_h", f"{name}_w"
+    body = [*_prefetched(w, sweep, row), *_streamed_block(w, sweep, row, s)]
+    return [
+        f"const long {first} = {head} / sizeof *p_{s.out.name}, {last} = {first} + ({extent} - {first}) / {n} * {n};",
+        *_simd(w, sweep, row, first, "0"),
+        f"for (long {name}_0 = {first}; {name}_0 < {last}; {name}_0 += {n}) {{",
+        *indented(body),
+        "}",
+        *_simd(w, sweep, row, f"{extent} - {last}", last),
+    ]
+
+
+def _simd(
+    w: Writer, sweep: Sweep, row: Row, count: str, start: str, through: str = "", old: int = 0
+) -> list[str]:
+    """`count` neighbouring elements, each in its lane; the result called `through` goes into an array of that name. Sums have
+    the first `old` elements already."""
+    name = row.inner.name
+    lines = [f"const long {name} = {start} + l;", *point(w, sweep, _Update(old), {through})]
     return ["#pragma omp simd", f"for (long l = 0; l < {count}; l++) {{", *indented(lines), "}"]
 
 
@@ -130,11 +154,27 @@ def _plain(s: Step) -> str:
     return reduction.accumulator(s.kind, s.out.dtype)
 
 
-def _lane_update(s: Step, value: str) -> list[str]:
-    lane = f"s_{s.out.name}[l]"
-    if s.kind.startswith("arg"):
-        return arg_update(s, value, f"x_{s.out.name}[l]", lane)
-    return [f"{lane} = {reduction.combine(s.kind, s.out.dtype, lane, value)};"]
+@dataclass(frozen=True)
+class _Update:
+    """Takes a value into its lane. What repeats does no harm but in sums: they leave out the first `old` lanes."""
+
+    old: int
+
+    def __call__(self, s: Step, value: str) -> list[str]:
+        lane = f"s_{s.out.name}[l]"
+        if s.kind.startswith("arg"):
+            return arg_update(s, value, f"x_{s.out.name}[l]", lane)
+        if self.old and s.kind in ("sum", "prod"):
+            value = f"(l < {self.old} ? {reduction.start(s.kind, s.out.dtype)} : {value})"
+        return [f"{lane} = {reduction.combine(s.kind, s.out.dtype, lane, value)};"]
+
+
+def _partial(reduces: Sequence[Step], row: Row, body: Sequence[str]) -> list[str]:
+    """A part of the reduction in lanes of its own, then taken into the total."""
+    if not body:
+        return []
+    added = [line for s in reduces for line in _added(s, row.lanes)]
+    return ["{", *indented([*_started(reduces, row.lanes), *body, *added]), "}"]
 
 
 def _total(s: Step) -> str:
@@ -183,36 +223,18 @@ def _best(s: Step, head: str) -> list[str]:
 
 
 def _streamed(w: Writer, sweep: Sweep, row: Row) -> Step | None:
-    """The result that is written past the caches, where rows have whole lines enough."""
+    """The result that is written past the caches, where rows are long enough for it."""
     for s in sweep.steps:
-        whole = row.inner.extent * s.out.dtype.bytes % LINE == 0 or row.inner.extent >= 8 * row.lanes
-        lined = row.lanes * s.out.dtype.bytes % LINE == 0
-        if (
-            s.out.name in w.choices.stream & w.stored
-            and not s.reduces
-            and s.store.of(row.inner.name) == 1
-            and whole
-            and lined
-        ):
+        bytes_, along = s.out.dtype.bytes, s.store.of(row.inner.name) == 1
+        long = row.inner.extent * bytes_ % LINE == 0 or row.inner.extent >= 8 * row.lanes
+        if along and long and row.lanes * bytes_ % LINE == 0 and s.out.name in w.choices.stream & w.stored:
             return s
     return None
 
 
-def _head(w: Writer, sweep: Sweep, row: Row, s: Step, first: str, last: str) -> list[str]:
-    name, ctype_ = row.inner.name, CTYPE[s.out.dtype]
-    start = f"p_{s.out.name} + {affine_c(_placed(s.store, row, first))}"
-    lines = [
-        f"long {name}_h = {first} + (-(uintptr_t)({start}) % {LINE} / sizeof({ctype_}));",
-        f"{name}_h = {name}_h < {last} ? {name}_h : {last};",
-    ]
-    return [*lines, *_simd(w, sweep, row, f"{name}_h - {first}", first)]
-
-
-def _block(w: Writer, sweep: Sweep, row: Row, s: Step | None) -> list[str]:
-    start = f"{row.inner.name}_0"
-    if s is None:
-        return _simd(w, sweep, row, str(row.lanes), start)
-    q, to = f"q_{s.out.name}", f"p_{s.out.name} + {affine_c(_placed(s.store, row, start))}"
+def _streamed_block(w: Writer, sweep: Sweep, row: Row, s: Step) -> list[str]:
+    q, start = f"q_{s.out.name}", f"{row.inner.name}_0"
+    to = f"p_{s.out.name} + {affine_c(_placed(s.store, row, start))}"
     return [
         f"{CTYPE[s.out.dtype]} {q}[{row.lanes}] __attribute__((aligned({LINE})));",
         *_simd(w, sweep, row, str(row.lanes), start, s.out.name),

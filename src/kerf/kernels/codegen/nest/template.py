@@ -21,8 +21,8 @@ from kerf.kernels.targets.cpu import Chip
 
 NARROW = 64  # elements: a block of whole cache lines, for any type
 LONG = 40  # vector instructions of two costly functions
-LANES = (16, 32, 64, 128, 256)  # elements: from one vector of 512 bits to 16
 UNROLLS = (1, 2, 4, 8, 12)
+LANES = (8, 16, 32, 64, 128)  # elements: from one vector of 512 bits to eight
 BLOCKS = (16, 64, 128, 256, 512, 1024, 2048, 4096, 8192)
 
 
@@ -44,7 +44,7 @@ class NestTemplate:
         if any(_blocked(p) and p.reduced for p in found):
             out.append(Decision("unroll", UNROLLS, _default_unroll(group, found, chip, threads)))
         if any(not _blocked(p) and p.axes for p in found):
-            out.append(Decision("lanes", LANES, 4 * chip.lanes))
+            out.append(Decision("lanes", LANES, 2 * chip.lanes))
             if any(_again(p, group, chip) for p in found):
                 out.append(Decision("prefetch", (False, True), True))
         if any(_long(p) for p in found):
