@@ -9,7 +9,7 @@ Result = Mapping[str, Any]
 
 
 def score(result: Result) -> str:
-    unit = {"bookshelf": "units"}.get(result["unit"], result["unit"])
+    unit = {"bookshelf": "unit"}.get(result["unit"], result["unit"])
     proxy = result["proxy"]
     lines = [
         f"design       {result['design']}: {result['cells']:,} cells, {result['nets']:,} nets, {result['pins']:,} pins",
@@ -20,8 +20,16 @@ def score(result: Result) -> str:
     if proxy:
         terms = f"wirelength {proxy['wirelength']:.6f} + 0.5 density {proxy['density']:.6f} + 0.5 congestion {proxy['congestion']:.6f}"
         lines.append(f"proxy cost   {proxy['cost']:.6f} = {terms}")
+    peaks = result["peaks"]
+    lines.append(
+        f"peaks        density {peaks['density']:.2f}, wire {peaks['rudy']:.3g} per {unit} (RUDY), pins {peaks['pins']:.3g} per square {unit}"
+    )
     lines.append(f"legal        {'yes' if result['legal'] else 'no'}")
     return "\n".join(lines + [_violation(v) for v in result["violations"]])
+
+
+def draw(result: Result) -> str:
+    return f"{result['output']}: {result['design']}, {result['width']} x {result['height']} pixels"
 
 
 def _violation(violation: Mapping[str, Any]) -> str:

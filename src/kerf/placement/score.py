@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from kerf.core.types import KerfError
+from kerf.placement import maps
 from kerf.placement.design import Design, Ints, Placement
 from kerf.placement.hpwl import hpwl
 from kerf.placement.legality import Legality, Overlaps, check
@@ -14,7 +15,7 @@ SHOWN = 5
 
 
 def score(design: Design, placement: Placement) -> dict[str, Any]:
-    """HPWL, the proxy cost where the design has a grid, legality and what breaks it, as plain JSON. Lengths are in micrometres where the design's format has them, else in its
+    """HPWL, the proxy cost where the design has a grid, legality and what breaks it, peaks of the maps, as plain JSON. Lengths are in micrometres where the design's format has them, else in its
     own unit; `unit` says which. Raises KerfError where a pin's cell has no place."""
     legality = check(design, placement)
     length = hpwl(design, placement)
@@ -33,6 +34,7 @@ def score(design: Design, placement: Placement) -> dict[str, Any]:
         "overlap_area": legality.overlaps.area / per_um**2,
         "out_of_die": len(legality.out_of_die),
         "violations": violations(design, legality),
+        "peaks": _peaks(design, placement, per_um),
         "unit": "um" if design.per_um else design.unit,
         "cells": design.cells,
         "nets": design.nets,
@@ -45,6 +47,16 @@ def _proxy(design: Design, placement: Placement) -> dict[str, float] | None:
         return None
     found = proxy(design, placement)
     return {**vars(found), "cost": found.cost}
+
+
+def _peaks(design: Design, placement: Placement, per_um: float) -> dict[str, float]:
+    """The fullest bin of each map: a share, length per area, pins per area."""
+    columns, rows = maps.bins(design)
+    return {
+        "density": float(maps.density(design, placement, columns, rows).max()),
+        "rudy": float(maps.rudy(design, placement, columns, rows).max()) * per_um,
+        "pins": float(maps.pins(design, placement, columns, rows).max()) * per_um**2,
+    }
 
 
 def violations(design: Design, legality: Legality) -> list[dict[str, Any]]:

@@ -50,6 +50,28 @@ def score(design: DesignFile, placement: PlacementFile = "", *, lef: Lef = []) -
     }
 
 
+def draw(
+    design: DesignFile,
+    placement: PlacementFile = "",
+    *,
+    output: Annotated[
+        str, Option("Where to write it: FILE.svg or FILE.png.", "--output -o", "FILE")
+    ] = "placement.svg",
+    map_name: Annotated[
+        str, Option("The map beside the layout: density, rudy, pins, congestion or none.", "--map", "NAME")
+    ] = "density",
+    nets: Annotated[str, Option("Draw the nets of this macro or cell.", metavar="CELL")] = "",
+    lef: Lef = [],  # noqa: B006
+) -> dict[str, Any]:
+    """Draw a placement: macros, cells, ports, and a map of what fills the die."""
+    from kerf.placement import draw as pictures
+
+    loaded, placed = _load(design, placement, lef)
+    picture = pictures.draw(loaded, placed, map_name, nets)
+    pictures.save(picture, Path(output))
+    return {"design": loaded.name, "output": output, "width": picture.width, "height": picture.height}
+
+
 def _load(design: str, placement: str, lef: list[str]) -> tuple[Any, Any]:
     from kerf.placement.formats import load, load_placement
 
@@ -57,4 +79,4 @@ def _load(design: str, placement: str, lef: list[str]) -> tuple[Any, Any]:
     return loaded, load_placement(Path(placement), loaded) if placement else loaded.initial
 
 
-VERBS = (Verb("score", score, render.score),)
+VERBS = (Verb("score", score, render.score), Verb("draw", draw, render.draw))
