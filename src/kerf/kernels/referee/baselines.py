@@ -55,19 +55,9 @@ def _compiled(module: Any) -> Any:
     return torch.compile(copy.deepcopy(module))
 
 
-class Empty(torch.nn.Module):
-    """Returns tensors that are there already: what is left is the cost of the call itself and of copying the result out."""
-
-    def __init__(self, like: Sequence[torch.Tensor]) -> None:
-        super().__init__()
-        self.results = tuple(torch.zeros(t.shape, dtype=t.dtype) for t in like)
-
-    def forward(self, *args: Any) -> Any:
-        return self.results
-
-
 def empty_source(like: Sequence[torch.Tensor]) -> str:
-    """The same as a candidate, through either interface: what a sandboxed worker's call costs."""
+    """A candidate that returns tensors that are there already, through either interface: what is left is the cost of the call itself and,
+    for a module, of copying the result out."""
     shapes = [(tuple(t.shape), str(t.dtype).removeprefix("torch.")) for t in like]
     return EMPTY.format(shapes=shapes)
 

@@ -7,7 +7,7 @@ import os
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -23,24 +23,25 @@ def cpu_time(pid: int) -> float:
 
 def waited(pid: int) -> float:
     """Seconds that the process's threads stood ready without a core: contention. 0 where the kernel does not count it."""
-    total = 0
-    for task in Path(f"/proc/{pid}/task").glob("*/schedstat"):
-        try:
-            total += int(task.read_text().split()[1])
-        except (OSError, IndexError, ValueError):
-            continue  # the thread ended
-    return total * 1e-9
+    fields = (text.split() for text in _of_threads(pid, "schedstat"))
+    return sum(int(f[1]) for f in fields if len(f) > 1) * 1e-9
 
 
 def stopped(pid: int) -> bool:
     """True when every thread of the process is stopped (or gone)."""
-    for task in Path(f"/proc/{pid}/task").glob("*/stat"):
-        try:
-            if task.read_text().rpartition(")")[2].split()[0] not in "TtZX":
-                return False
-        except (OSError, IndexError):
-            continue
-    return True
+    return all(text.rpartition(b")")[2].split()[0] in b"TtZX" for text in _of_threads(pid, "stat"))
+
+
+def _of_threads(pid: int, name: str) -> Iterator[bytes]:
+    """A file of /proc for each thread of a process that is still there."""
+    with suppress(OSError):  # the process ended
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            with suppress(OSError):  # the thread ended
+                fd = os.open(f"/proc/{pid}/task/{thread}/{name}", os.O_RDONLY)
+                try:
+                    yield os.read(fd, 4096)
+                finally:
+                    os.close(fd)
 
 
 @contextmanager

@@ -58,7 +58,7 @@ class KernelEvaluator:
         return self._judge(candidate, self._opened(), precise=False)
 
     def confirm(self, candidate: Candidate) -> Evaluation:
-        """The same in a fresh process, on values from a seed drawn now and revealed in the evidence, interleaved with every baseline."""
+        """The same in several fresh processes, on values from a seed drawn now and revealed in the evidence, interleaved with every baseline."""
         bench = self._open(secrets.randbits(60))
         try:
             return self._judge(candidate, bench, precise=True)
@@ -167,8 +167,9 @@ class KernelEvaluator:
         detail["overhead_s"] = dict(bench.overheads)
         detail["baselines_left_out"] = dict(bench.left_out)
         detail["classes"] = list(bench.case.names())
-        if trial.seconds.get("candidate"):
-            detail["samples_s"], detail["contended"] = trial.seconds, trial.contended()
+        if trial.samples.process:
+            detail["samples_s"], detail["process"] = trial.samples.seconds, trial.samples.process
+            detail["contended"] = trial.samples.contended
             detail["roofline"] = self._roofline(trial.time().value)
         return detail
 

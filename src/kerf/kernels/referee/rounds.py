@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import statistics
 import tempfile
@@ -13,16 +14,15 @@ from typing import Any
 import torch
 
 from kerf.kernels.referee import clock
-from kerf.kernels.referee.baselines import Baseline, Empty, baselines_of, empty_source
+from kerf.kernels.referee.baselines import Baseline, baselines_of, empty_source
 from kerf.kernels.referee.case import Case
 from kerf.kernels.referee.pool import Outputs, Pool
 from kerf.kernels.referee.process import Ended, Timing, Worker, candidate_policy, trusted_worker, zygote
 from kerf.kernels.referee.stats import Interval, ratio
 from kerf.kernels.referee.tolerance import compare
 
-SAMPLE_S = 2e-3  # a sample is at least this long, by repeating short calls on different arguments
-CALIBRATION_ROUNDS, OVERHEAD_ROUNDS = 7, 9
-CONTENDED = 0.05
+SAMPLE_S = 3e-3  # a sample is at least this long where the pool has room, by repeating short calls on different arguments
+CALIBRATION_ROUNDS, OVERHEAD_ROUNDS = 7, 15
 START_S = 30.0
 NET_SHARE = 0.1  # of a sample is the least that is left when an empty call's cost is taken off: below that it is noise
 
@@ -110,25 +110,24 @@ class Bench:
         seconds = [
             self.seconds(self.answer(eager, [self.case.fresh(self.rng)], keep=False)[0]) for _ in range(3)
         ]
-        self.calls = max(1, min(self.case.batch, round(SAMPLE_S / max(min(seconds), 1e-6))))
+        self.calls = max(1, min(self.case.batch, math.ceil(SAMPLE_S / max(min(seconds), 1e-6))))
 
     def _measure_overheads(self) -> None:
-        """Of an empty call: through either interface in a sandboxed worker, and in a baseline's; for the module interface that includes
-        copying the result out."""
+        """Of an empty call in a sandboxed worker: through the module interface, where that includes copying the result out, and through
+        the native one. Baselines are charged the same as modules, so that an error in it does not favour either."""
         with tempfile.TemporaryDirectory(prefix="kerf-empty-") as folder:
             entry = Path(folder) / "kernel.py"
             entry.write_text(empty_source(self.case.like))
-            empty = {
-                "native": self._sandboxed(entry, "native"),
-                "module": self._sandboxed(entry, "module"),
-                "baseline": self._worker(lambda: Empty(self.case.like)),
-            }
+            empty = {name: self._sandboxed(entry, name) for name in ("module", "native")}
             samples: dict[str, list[float]] = {name: [] for name in empty}
-            for _ in range(OVERHEAD_ROUNDS):
+            for k in range(OVERHEAD_ROUNDS):
                 sets = [self.case.fresh(self.rng) for _ in range(self.calls)]
-                for name, worker in empty.items():
-                    samples[name].append(self.seconds(self.answer(worker, sets, keep=False)[0]))
-            self.overheads = {name: statistics.median(found[2:]) for name, found in samples.items()}
+                for name in list(empty)[:: 1 if k % 2 else -1]:
+                    samples[name].append(self.seconds(self.answer(empty[name], sets, keep=False)[0]))
+            module, native = samples["module"][2:], samples["native"][2:]
+            copying = statistics.median(m - n for m, n in zip(module, native))
+            self.overheads = {"module": statistics.median(module)}
+            self.overheads["native"] = max(0.0, self.overheads["module"] - max(0.0, copying))
             for worker in empty.values():
                 worker.kill()
 
@@ -193,8 +192,7 @@ class Bench:
         for name in order:
             worker, native = entries[name]
             timing, held, reply = self.answer(worker, sets, keep=name in keep)
-            kind = "baseline" if name not in extra else "native" if native else "module"
-            answers[name] = Answer(timing, self._net(timing, kind))
+            answers[name] = Answer(timing, self._net(timing, "native" if native else "module"))
             if not reply.get("ok"):
                 raise Failed(name, reply)
             if name in extra and not all(h.fences_intact() for h in held):
@@ -214,6 +212,13 @@ class Bench:
         for name, baseline in list(self.makers.items()):
             if not self.workers[name].alive:
                 self._start(baseline)
+
+    def renew(self) -> None:
+        """Other processes for the baselines, except where starting means compiling."""
+        for name, baseline in self.makers.items():
+            if baseline.first_s <= self.time_limit_s:
+                self.workers[name].kill()
+                self.workers[name] = self._worker(baseline.make)
 
     def close(self) -> None:
         for worker in self.workers.values():

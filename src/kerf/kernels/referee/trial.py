@@ -6,8 +6,8 @@ import errno
 import random
 import shutil
 import signal
-import statistics
 import tempfile
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,8 +23,9 @@ from kerf.kernels.referee.case import Case, Check
 from kerf.kernels.referee.claims import claims_all_generated, described
 from kerf.kernels.referee.pool import Pool
 from kerf.kernels.referee.process import Ended, Timing, Worker, candidate_policy, zygote
-from kerf.kernels.referee.rounds import CONTENDED, Bench, Failed, Overrun
-from kerf.kernels.referee.stats import Interval, median_interval, ratio
+from kerf.kernels.referee.rounds import Bench, Failed, Overrun
+from kerf.kernels.referee.samples import CONTENDED, Samples
+from kerf.kernels.referee.stats import Interval
 from kerf.kernels.referee.tolerance import Expected, Verdict, compare, reference_outputs
 
 RAGGED_CLASSES = ("given", "mixed")
@@ -33,6 +34,8 @@ EARLY_PAIRS, HOPELESS = (
     0.7,
 )  # after so many pairs, a candidate surely slower than this is measured no further
 TIMED_SLACK = 1.0 + 2.0 / 16.0  # against a float32 baseline, which is itself a variant's error away
+PROCESSES = 5  # in which a precise trial measures, one after the other
+FEWEST_PAIRS, MOST_PAIRS, GROUP_S = 3, 12, 0.4  # pairs in each, so that slow kernels do not take minutes
 SAMPLE_ELEMENTS, SAMPLE_BLOCKS = 1 << 22, 8
 
 
@@ -62,7 +65,7 @@ class Trial:
     floor_s: float = 0.0
     claims: bool = False  # whether to check what its manifest claims about itself
     detail: dict[str, Any] = field(default_factory=dict)
-    seconds: dict[str, list[float]] = field(default_factory=dict)
+    samples: Samples = field(default_factory=lambda: Samples(()))
     prepare_s: float = 0.0
     worker: Worker | None = None
     version: int = 0
@@ -173,7 +176,7 @@ class Trial:
         if self.time().value < self.floor_s:  # not believed at once: the same rounds again decide
             self.detail["measured_again_s"] = self.time().value
             self._rounds([])
-        self.prepare_s = max(0.0, self.bench.seconds(timing) - statistics.median(self.seconds["candidate"]))
+        self.prepare_s = max(0.0, self.bench.seconds(timing) - self.time().value)
         if self.case.has_weights:
             self._check(self.case.check("weights"))
             self._check(self.case.check("given"))
@@ -290,40 +293,59 @@ class Trial:
     # ------------------------------------------------------------ timing
 
     def _rounds(self, between: list[str | int]) -> None:
-        """Pairs under the machine's lock, with the remaining checks at random places among them."""
-        assert self.worker is not None
+        """Pairs with the remaining checks at random places among them; a precise trial goes on in fresh processes."""
         names = list(self.bench.workers) if self.precise else [self.bench.best]
-        self.seconds = {n: [] for n in ("candidate", *names)}
-        self.delays: list[float] = []
-        places = {self.rng.randrange(self.pairs): n for n in between}
-        late = [n for n in between if n not in places.values()]
-        for k in range(self.pairs + 1):
+        self.samples = Samples(("candidate", *names))
+        started = time.monotonic()
+        with clock.alone():
+            self._pair(0, names, None)  # warms the caches of every worker alike
+        pairs = _pairs_each(time.monotonic() - started) if self.precise else self.pairs
+        self._group(0, pairs, between)
+        for process in range(1, PROCESSES if self.precise else 1):
+            self._renew()
             with clock.alone():
-                self._pair(k, names)
+                self._pair(process, names, None)
+            self._group(process, pairs, [])
+
+    def _renew(self) -> None:
+        """Other processes for the candidate and the baselines."""
+        assert self.worker is not None
+        self.worker.kill()
+        self._start(self.case)
+        self.bench.renew()
+
+    def _group(self, process: int, pairs: int, between: list[str | int]) -> None:
+        """So many pairs in the processes that there are, each under the machine's lock."""
+        names = [n for n in self.samples.seconds if n != "candidate"]
+        places = {self.rng.randrange(pairs): n for n in between}
+        late = [n for n in between if n not in places.values()]
+        for k in range(pairs):
+            with clock.alone():
+                self._pair(process + k + 1, names, process)
             if k in places:
                 self._check(self.case.check(str(places[k])))
-            if k == EARLY_PAIRS and not self.precise and self._hopeless():
+            if k + 1 == EARLY_PAIRS and not self.precise and self._hopeless():
                 break
         if self.threads > 1:
-            self._replace_contended(names)
+            self._replace_contended(names, process, pairs)
         for name in (*late, *(n for at, n in places.items() if at > k)):
             self._check(self.case.check(str(name)))
 
-    def _replace_contended(self, names: list[str]) -> None:
+    def _replace_contended(self, names: list[str], process: int, pairs: int) -> None:
         """Wall time means little where a worker waited for a core: such pairs are measured again, at most as many as there were."""
-        self.detail["contended_pairs_measured_again"] = 0
-        for k in range(self.pairs):
-            worst = max(range(len(self.delays)), key=self.delays.__getitem__)
-            if self.delays[worst] <= CONTENDED:
-                return
+        again = self.detail.setdefault("contended_pairs_measured_again", 0)
+        for k in range(pairs):
+            worst = self.samples.worst(process)
+            if self.samples.delays[worst] <= CONTENDED:
+                break
             with clock.alone():
-                self._pair(k + 1, names)
-            self.detail["contended_pairs_measured_again"] += 1
-            out = worst if self.delays[-1] < self.delays[worst] else -1
-            for samples in (self.delays, *self.seconds.values()):
-                del samples[out]
+                self._pair(k + 1, names, process)
+            again += 1
+            self.samples.remove(worst if self.samples.delays[-1] < self.samples.delays[worst] else -1)
+        self.detail["contended_pairs_measured_again"] = again
 
-    def _pair(self, k: int, names: list[str]) -> None:
+    def _pair(self, k: int, names: list[str], process: int | None) -> None:
+        """One sample of each on the same arguments; kept under `process`, unless that is None."""
         assert self.worker is not None
         extra = {"candidate": (self.worker, self.package.native)}
         try:
@@ -343,11 +365,9 @@ class Trial:
                 raise RuntimeError(f"the {failed.name} baseline failed: {failed.reply}") from failed
             raise _failed(failed.reply, "called on fresh values") from None
         self._verify_timed(answers["candidate"].outputs, answers[self.bench.best].outputs)
-        if k == 0:
-            return  # warms the caches of every worker alike
-        for name in self.seconds:
-            self.seconds[name].append(answers[name].seconds)
-        self.delays.append(max(a.timing.waited / max(a.timing.wall, 1e-9) for a in answers.values()))
+        if process is not None:
+            delay = max(a.timing.waited / max(a.timing.wall, 1e-9) for a in answers.values())
+            self.samples.add({n: a.seconds for n, a in answers.items()}, delay, process)
 
     def _verify_timed(self, answers: list[list[torch.Tensor]], baseline: list[list[torch.Tensor]]) -> None:
         """Timed outputs are checked like any other: against the baseline's own answer to the same arguments, and where that looks
@@ -373,25 +393,25 @@ class Trial:
         return torch.cat([x[s : s + block] for s in starts]), torch.cat([y[s : s + block] for s in starts])
 
     def _hopeless(self) -> bool:
-        found = ratio(self.seconds[self.bench.best], self.seconds["candidate"])
-        return found.high < HOPELESS
+        return self.samples.speedup(self.bench.best).high < HOPELESS
 
     # ------------------------------------------------------------ what was measured
 
     def speedups(self) -> dict[str, Interval]:
         """Over each baseline: measured in this trial, or for baselines that were not in it, through their ratio to the best."""
-        mine = self.seconds["candidate"]
-        found = {n: ratio(v, mine) for n, v in self.seconds.items() if n != "candidate"}
+        found = {n: self.samples.speedup(n) for n in self.samples.seconds if n != "candidate"}
         for name, relative in self.bench.relative.items():
             if name not in found:
                 found[name] = found[self.bench.best].times(relative)
         return found
 
     def time(self) -> Interval:
-        return median_interval(self.seconds["candidate"])
+        return self.samples.time()
 
-    def contended(self) -> bool:
-        return bool(self.delays) and statistics.median(self.delays) > CONTENDED
+
+def _pairs_each(round_s: float) -> int:
+    """How many pairs in each set of processes, where a round takes so long."""
+    return max(FEWEST_PAIRS, min(MOST_PAIRS, round(GROUP_S / round_s)))
 
 
 def _failed(reply: dict[str, Any], doing: str) -> Stop:
