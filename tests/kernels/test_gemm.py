@@ -102,6 +102,7 @@ SHAPES = [
     (3, 200, 1),
     (131, 67, 257),
     (29, 97, 31),
+    (16, 1050, 300),  # few rows against a large matrix: read in place, in even tiles
 ]
 
 

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from itertools import product
-from math import ceil
+from math import ceil, gcd
 
 from kerf.kernels.codegen.gemm import stream
 from kerf.kernels.codegen.gemm.analysis import Problem
 from kerf.kernels.codegen.gemm.epilogue import can_stream
-from kerf.kernels.codegen.gemm.plan import can_be_direct, can_be_weights, lanes_of, runs_along_rows
+from kerf.kernels.codegen.gemm.packing import needs_transpose
+from kerf.kernels.codegen.gemm.plan import can_be_direct, can_be_weights, heights, lanes_of, runs_along_rows
 from kerf.kernels.schedule import Decision, Value
 from kerf.kernels.targets.cpu import Chip
 
 ROWS = (1, 2, 4, 6, 8, 10, 12, 14)
 VECTORS = (1, 2, 3, 4, 6, 8)
-DEPTHS = (128, 192, 256, 384, 512, 1024, 2048, 16384)
+DEPTHS = (32, 64, 128, 192, 256, 384, 512, 1024, 2048, 16384)
 HEIGHTS = (28, 56, 112, 168, 240, 480, 960, 8192)
+WAYS = 8  # of an L2 cache, at least
 WIDTHS = (64, 128, 256, 512, 1024, 2048, 4096, 16384)
 
 
@@ -27,7 +29,7 @@ def decisions(p: Problem, chip: Chip, threads: int) -> tuple[Decision, ...]:
         *sizes("nv", VECTORS, nv, ceil(p.n.extent / lanes)),
         *sizes("kc", DEPTHS, _depth(p, chip), p.k.extent),
         *sizes("mc", HEIGHTS, _height(p, chip), p.m.extent),
-        *sizes("nc", WIDTHS, _width(p, chip), p.n.extent),
+        *sizes("nc", WIDTHS, _width(p, chip, mr), p.n.extent),
         Decision("unroll", (1, 2, 4, 8), 4 if mr * nv <= 8 else 1),
         Decision("prefetch", (0, 4, 8, 16, 32), 16),
         Decision("order", ("columns", "rows"), "rows" if p.k.extent < 16 else "columns"),
@@ -84,7 +86,8 @@ def _tile_cost(m: int, vectors: int, mr: int, nv: int) -> float:
         return (vectors // nv) * strip(rows, nv) + (strip(rows, vectors % nv) if vectors % nv else 0)
 
     spill = 0.02 * m * vectors * ((1 / mr + 1 / nv) / 2 + (mr > 8))
-    return (m // mr) * row(mr) + (row(m % mr) if m % mr else 0) + spill
+    tall, low = heights(m, mr, even=True)
+    return tall // mr * row(mr) + (-(-(m - tall) // low) * row(low) if tall < m else 0) + spill
 
 
 def _nearest(options: tuple[int, ...], most: float) -> int:
@@ -94,9 +97,25 @@ def _nearest(options: tuple[int, ...], most: float) -> int:
 def _depth(p: Problem, chip: Chip) -> int:
     """Deep blocks save passes over the result. A panel of B then outgrows the L1 cache but still streams from L2; where B is
     copied in each call for few rows, half the depth keeps the copy near."""
+    if _in_place(p, chip):
+        return _shallow(p, chip)
     deep = chip.l2_bytes // 128 // p.acc.bytes
     often = can_be_weights(p, p.right) or (p.k.extent >= deep and p.m.extent >= deep // 2)
     return _nearest(DEPTHS, deep if often else deep / 2)
+
+
+def _in_place(p: Problem, chip: Chip) -> bool:
+    """Are there so few rows that B, too large for the cache and not known before the call, is used too little to be copied?"""
+    far = p.n.extent * p.k.extent * p.acc.bytes > chip.l2_bytes
+    known = can_be_weights(p, p.right)
+    return far and not known and p.m.extent <= 128 and can_be_direct(p, p.right, columns=True)
+
+
+def _shallow(p: Problem, chip: Chip) -> int:
+    """The k steps whose rows of B, read in place, stay in the ways of the L2 cache that their distance leaves them."""
+    span = chip.l2_bytes // WAYS
+    places = span // gcd(span, (p.right.stride(p.k) or 1) * p.acc.bytes)
+    return _nearest(DEPTHS, min(WAYS // 2 * places, 64))
 
 
 def _height(p: Problem, chip: Chip) -> int:
@@ -104,7 +123,11 @@ def _height(p: Problem, chip: Chip) -> int:
     return _nearest(HEIGHTS, chip.l2_bytes / 512 / p.acc.bytes)
 
 
-def _width(p: Problem, chip: Chip) -> int:
+def _width(p: Problem, chip: Chip, mr: int) -> int:
+    """Turning B costs more where it lands far away; a narrow block is worth reading A again for, not copying it again."""
+    copied = not can_be_direct(p, p.left, columns=False) or _pack_a(p, chip, mr)
+    if needs_transpose(p) and not can_be_weights(p, p.right) and not copied:
+        return _nearest(WIDTHS, chip.l2_bytes / 2 / (_depth(p, chip) * p.acc.bytes))
     return _nearest(WIDTHS, chip.l3_bytes / 4 / (512 * p.acc.bytes))
 
 
@@ -112,13 +135,16 @@ def _pack_a(p: Problem, chip: Chip, mr: int) -> bool:
     """A tile's rows may be read where they lie as long as each keeps a way of the L1 cache to itself."""
     if runs_along_rows(p.left):
         return p.n.extent >= 256 and p.m.extent * p.k.extent * p.acc.bytes > chip.l2_bytes
+    if _in_place(p, chip):
+        return True
     return mr > 8 and p.n.extent >= 256 and p.k.extent * p.acc.bytes % 1024 == 0
 
 
 def _pack_b(p: Problem, chip: Chip, mr: int) -> bool:
     """Copying B costs about as much as one pass of row tiles over it."""
     return (
-        p.m.extent >= 4 * mr
+        not _in_place(p, chip)
+        and p.m.extent >= 4 * mr
         and p.n.extent * p.acc.bytes > 512
         and p.n.extent * p.k.extent * p.acc.bytes > chip.l1_bytes
     )

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 @dataclass(frozen=True)
 class Shape:
     """A register tile: `rows` x `vectors`; `a_row`, `a_k`, `b_k` are element steps known when the code is made, which turns
-    all addressing into displacements."""
+    all addressing into displacements. `ahead`: how many elements beyond its place b is fetched; 0 for never."""
 
     rows: int
     vectors: int
     a_row: int
     a_k: int
     b_k: int
+    ahead: int
 
 
 def name(symbol: str, s: Shape) -> str:
@@ -30,13 +31,13 @@ def types(symbol: str, ctype: str, lanes: int) -> str:
     )
 
 
-def micro(symbol: str, s: Shape, ctype: str, lanes: int, unroll: int, prefetch: int) -> str:
+def micro(symbol: str, s: Shape, ctype: str, lanes: int, unroll: int) -> str:
     """A function: dst tile (row step ldd) = src tile (row step lds; zero if NULL) + sum over kc of column a times row b."""
     v, u = f"{symbol}_v", f"{symbol}_u"
     tile = [(i, j) for i in range(s.rows) for j in range(s.vectors)]
     body = [f"        const {v} b{j} = *(const {u} *)(b + {j * lanes});" for j in range(s.vectors)]
-    if prefetch:
-        body += [f"        __builtin_prefetch(b + {prefetch * s.b_k + j * lanes});" for j in range(s.vectors)]
+    if s.ahead:
+        body += [f"        __builtin_prefetch(b + {s.ahead + j * lanes});" for j in range(s.vectors)]
     for i in range(s.rows):
         sums = " ".join(f"c{i}_{j} += x{i} * b{j};" for j in range(s.vectors))
         body.append(f"        const {ctype} x{i} = a[{i * s.a_row}]; {sums}")
@@ -44,7 +45,7 @@ def micro(symbol: str, s: Shape, ctype: str, lanes: int, unroll: int, prefetch: 
         f"static __attribute__((noinline)) void {name(symbol, s)}(long kc, const {ctype} *restrict a,",
         f"        const {ctype} *restrict b, const {ctype} *src, long lds, {ctype} *dst, long ldd) {{",
         *(f"    {v} {', '.join(f'c{i}_{j} = {{0}}' for j in range(s.vectors))};" for i in range(s.rows)),
-        *(f"    __builtin_prefetch(dst + {i} * ldd + {j * lanes}, 1);" for i, j in tile if prefetch),
+        *(f"    __builtin_prefetch(dst + {i} * ldd + {j * lanes}, 1);" for i, j in tile if s.ahead),
         f"#pragma GCC unroll {unroll}",
         "    for (long k = 0; k < kc; ++k) {",
         *body,

@@ -62,13 +62,20 @@ def _panel_head(p: Problem, plan: Plan, pad: str) -> list[str]:
 
 
 def _streamed(p: Problem, plan: Plan) -> list[str]:
-    """Memory runs along n: whole rows are read in order, and dealt out to the panels."""
+    """Memory runs along n: whole rows are read in order, and dealt out to the panels. Whole panels have a loop of fixed length,
+    which compilers unroll: one of unknown length becomes a call to memcpy for a few vectors."""
     return [
         "    for (long k = k0; k < k1; ++k)",
         f"        for (long q = n0; q < n1; q += {plan.nr}) {{",
         *_panel_head(p, plan, " " * 12),
-        "            for (long n = q; n < q + width; ++n)",
-        f"                panel[(k - k0) * wide + n - q] = {p.value(p.right)};",
+        f"            if (width == {plan.nr})",
+        f"                for (long j = 0; j < {plan.nr}; ++j) {{",
+        "                    const long n = q + j;",
+        f"                    panel[(k - k0) * {plan.nr} + j] = {p.value(p.right)};",
+        "                }",
+        "            else",
+        "                for (long n = q; n < q + width; ++n)",
+        f"                    panel[(k - k0) * wide + n - q] = {p.value(p.right)};",
         "            for (long j = width; j < wide; ++j)",
         "                panel[(k - k0) * wide + j] = 0;",
         "        }",

@@ -71,7 +71,7 @@ class _Writer:
 
     def emitted(self) -> Emitted:
         kernels = [
-            micro.micro(self.s, shape, self.acc, self.plan.lanes, self.plan.unroll, self.plan.prefetch)
+            micro.micro(self.s, shape, self.acc, self.plan.lanes, self.plan.unroll)
             for shape in dict.fromkeys(shape for _, shape in self.plan.tiles(self.p))
         ]
         parts = [self._head(), *kernels, self._multiply(), store(self.p, self.sig, self.s, self.plan.stream)]
@@ -233,20 +233,26 @@ class _Writer:
 
     def _tiles(self) -> list[str]:
         plan, pad = self.plan, " " * 16
-        rows = f"for (long m = ic; m < ie; m += {plan.mr}) {{"
+        rows = "for (long m = ic, rows; m < ie; m += rows) {"
         columns = f"for (long n = jc; n < je; n += {plan.nr}) {{"
         outer, inner = (columns, rows) if plan.order == "columns" else (rows, columns)
         last = f"ke == {self.p.k.extent}" if plan.parallel != "k" else "0"
         return [
             pad + outer,
             pad + inner,
-            f"{pad}    const long rows = ie - m < {plan.mr} ? ie - m : {plan.mr};",
+            f"{pad}    rows = {self._height()};",
             f"{pad}    const long columns = je - n < {plan.nr} ? je - n : {plan.nr};",
             *self._skip(pad + "    "),
             f"{pad}    {self.s}_tile({self.sig.arguments}, {self._layer()}, z, m, rows, n, columns, ke - k,",
             f"{pad}        {self._at_a()}, {self._at_b()}, k == k0, {last});",
             f"{pad}}}}}",
         ]
+
+    def _height(self) -> str:
+        plan = self.plan
+        if plan.tall == self.p.m.extent:
+            return str(plan.mr)
+        return f"m < {plan.tall} ? {plan.mr} : {plan.low}"
 
     def _layer(self) -> str:
         return f"sums + z * {self.p.m.extent * self.sums_step}L" if self.plan.parallel == "k" else "sums"

@@ -13,6 +13,7 @@ from kerf.kernels.schedule import Value
 from kerf.kernels.targets.cpu import Chip
 
 LINE = 64
+SHALLOW = 128  # k steps
 EVERYTHING = (
     1 << 30
 )  # a size that was left undecided because the problem is smaller than every choice but one
@@ -54,6 +55,8 @@ class Plan:
     parallel: str
     parts: int
     partial: str  # where sums wait between k blocks: none | out | scratch
+    tall: int  # rows below this one are covered by tiles of mr rows, the others by tiles of `low` rows
+    low: int
 
     @property
     def nr(self) -> int:
@@ -70,13 +73,21 @@ class Plan:
         """The tiles this problem needs, whole in n or not, with their micro-kernels: what is left over at the two far edges
         gets kernels of its own."""
         m, n = p.m.extent, p.n.extent
-        rows = [r for r in (self.mr if m >= self.mr else 0, m % self.mr) if r]
+        rows = [r for r in (self.mr if self.tall else 0, self.low if self.tall < m else 0) if r]
         widths = [(True, self.nv, self.b.k)] if n >= self.nr else []
         if n % self.nr:
             widths.append((False, self.tail_vectors(n), self.tail_vectors(n) * self.lanes))
         return tuple(
-            (whole, Shape(r, v, self.a.row, self.a.k, b_k)) for r in rows for whole, v, b_k in widths
+            (whole, Shape(r, v, self.a.row, self.a.k, b_k, self._ahead(whole, b_k)))
+            for r in rows
+            for whole, v, b_k in widths
         )
+
+    def _ahead(self, whole: bool, b_k: int) -> int:
+        """Where a block of B that is read in place is shallow, the next lines of its rows are wanted sooner than further rows."""
+        if self.b.kind == "direct" and whole and self.kc <= SHALLOW:
+            return 2 * self.nr if self.prefetch else 0
+        return self.prefetch * b_k
 
 
 def make(p: Problem, choices: Mapping[str, Value], chip: Chip, threads: int) -> Plan:
@@ -93,13 +104,15 @@ def make(p: Problem, choices: Mapping[str, Value], chip: Chip, threads: int) -> 
     partial = (
         "scratch" if parallel == "k" else "none" if not blocks else "out" if out_holds_sums(p) else "scratch"
     )
+    a = _rows(p, choices, kc, mr)
+    tall, low = heights(p.m.extent, mr, even=mc >= p.m.extent and parallel not in ("m", "grid") and a.k != mr)
     return Plan(
         mr, nv, lanes, kc, mc, nc,
-        a=_rows(p, choices, kc, mr),
+        a=a,
         b=_columns(p, choices, kc, nv * lanes),
         unroll=int(choices["unroll"]), prefetch=int(choices["prefetch"]), order=str(choices["order"]),
         stream=bool(choices.get("stream", False)) and partial != "out",
-        parallel=parallel, parts=threads if parallel != "none" else 1, partial=partial,
+        parallel=parallel, parts=threads if parallel != "none" else 1, partial=partial, tall=tall, low=low,
     )  # fmt: skip
 
 
@@ -107,6 +120,16 @@ def balanced(extent: int, size: int, step: int) -> int:
     """The block size, a multiple of `step`, that cuts `extent` into even blocks no larger than `size`."""
     pieces = ceil(extent / max(size, step))
     return rounded(ceil(extent / pieces), step)
+
+
+def heights(rows: int, mr: int, *, even: bool) -> tuple[int, int]:
+    """How many rows go to tiles of mr rows, and the height of the other tiles: what is left over, or, where few rows would leave
+    a low tile that does not hide its loads, one less than mr as often as it takes."""
+    tiles = ceil(rows / mr)
+    lower = tiles * mr - rows
+    if even and lower <= tiles:
+        return (tiles - lower) * mr, mr - 1
+    return rows // mr * mr, rows % mr
 
 
 def out_holds_sums(p: Problem) -> bool:

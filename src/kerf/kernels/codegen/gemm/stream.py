@@ -228,6 +228,6 @@ def default(p: Problem, options: tuple[str, ...], chip: Chip, resident: bool) ->
     far = p.n.extent * p.k.extent * p.acc.bytes > chip.l2_bytes
     if "dot" in options and (p.m.extent <= few or p.n.extent <= 4):
         return "dot"
-    if "axpy" in options and (p.m.extent <= few or (far and not resident and p.m.extent <= 16)):
+    if "axpy" in options and (p.m.extent <= few or (far and not resident and p.m.extent <= 8)):
         return "axpy"
     return "panel"
