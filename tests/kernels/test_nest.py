@@ -246,3 +246,29 @@ def test_long_sums_are_as_exact_as_short_ones():
     want = x.double().sum(1).float()
     group = fuse(lower_module(Of(lambda x: x.sum(1)), [x]))[0]
     torch.testing.assert_close(standalone(group, template=TEMPLATE).call([x])[0], want, rtol=3e-7, atol=0)
+
+
+GATES = {
+    "silu": lambda x: x * torch.sigmoid(x),
+    "gelu": lambda x: 0.5 * x * (1 + torch.tanh(0.7978845608 * (x + 0.044715 * x**3))),
+    "written out": lambda x: x / (1 + torch.exp(-x)) + (torch.tanh(x) + 1.0) * 3,
+}
+
+
+@pytest.mark.parametrize("f", GATES.values(), ids=GATES)
+def test_gates_in_closed_form_keep_their_value_at_the_ends(f):
+    ends = [
+        0.0,
+        -0.0,
+        1e-30,
+        20.0,
+        -20.0,
+        88.0,
+        -88.0,
+        1e10,
+        -1e10,
+        float("inf"),
+        -float("inf"),
+        float("nan"),
+    ]
+    agree(f, [torch.cat([torch.tensor(ends), randn(500) * 3])], rtol=3e-6, atol=3e-7)

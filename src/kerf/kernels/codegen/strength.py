@@ -8,22 +8,25 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
+from typing import TypeGuard
 
 from kerf.kernels.ir import Apply, Const, DType, Expr, Load
 
 LINEAR_FROM = 14.0  # softplus(x) is x in float32 from about here on (e^-14 / 14 < 2^-24)
+ONE = Const(1.0, DType.F32)
 
 
 @lru_cache(maxsize=4096)
 def cheaper(expr: Expr) -> Expr:
-    """`expr` with softplus, mish and quotients written as exp(-log1p(y)) in closed form, from the leaves up."""
+    """`expr` with softplus, mish, quotients written as exp(-log1p(y)), and products with sigmoids or 1 + tanh in closed form, from the
+    leaves up."""
     if not isinstance(expr, Apply):
         return expr
     args = tuple(cheaper(a) for a in expr.args)
     node = expr if args == expr.args else replace(expr, args=args)
     if node.dtype is not DType.F32:
         return node
-    return _softplus(node) or _bounded(node) or node
+    return _softplus(node) or _bounded(node) or _gated(node) or _over_exp(node) or node
 
 
 def flushed(expr: Expr, at_most_zero: Callable[[Expr], bool]) -> Expr:
@@ -77,9 +80,49 @@ def _bounded(node: Apply) -> Expr | None:
         return None
     log = inner.args[0]
     if isinstance(log, Apply) and log.op == "log1p" and _not_negative(log.args[0]):
-        one = Const(1.0, DType.F32)
-        return Apply("recip", (Apply("add", (log.args[0], one), DType.F32),), DType.F32)
+        return Apply("recip", (Apply("add", (log.args[0], ONE), DType.F32),), DType.F32)
     return None
+
+
+def _gated(node: Apply) -> Expr | None:
+    """a sigmoid(x) = a / (1 + e^-x), and a (1 + tanh(u)) = 2 a / (1 + e^-2u): a division takes the place of one, and of an expm1."""
+    if node.op != "mul":
+        return None
+    for a, gate in (node.args, node.args[::-1]):
+        if isinstance(gate, Apply) and gate.op == "sigmoid":
+            return _logistic(a, Apply("neg", gate.args, DType.F32))
+        if isinstance(gate, Apply) and gate.op == "add" and gate.args[1] == ONE and _is(gate.args[0], "tanh"):
+            return _logistic(_scaled(a, 2.0), _scaled(gate.args[0].args[0], -2.0))
+    return None
+
+
+def _logistic(a: Expr, exponent: Expr) -> Expr:
+    power = Apply("exp_flush", (exponent,), DType.F32)
+    return Apply("div", (a, Apply("add", (power, ONE), DType.F32)), DType.F32)
+
+
+def _over_exp(node: Apply) -> Expr | None:
+    """Beside a 1 below a fraction, results of exp below 2^-125 are nothing."""
+    below = node.args[-1]
+    if node.op not in ("div", "recip") or not _is(below, "add") or ONE not in below.args:
+        return None
+    power = next((a for a in below.args if _is(a, "exp")), None)
+    if power is None:
+        return None
+    flush = replace(power, op="exp_flush")
+    return replace(node, args=(*node.args[:-1], replace(below, args=(flush, ONE))))
+
+
+def _scaled(value: Expr, factor: float) -> Expr:
+    """`value` times a power of two, inside a constant factor where it has one."""
+    if _is(value, "mul") and isinstance(value.args[1], Const):
+        x, factor = value.args[0], factor * float(value.args[1].value)
+        return x if factor == 1.0 else Apply("mul", (x, Const(factor, DType.F32)), DType.F32)
+    return Apply("mul", (value, Const(factor, DType.F32)), DType.F32)
+
+
+def _is(value: Expr, op: str) -> TypeGuard[Apply]:
+    return isinstance(value, Apply) and value.op == op
 
 
 def _at_least(value: Expr, bound: float) -> bool:

@@ -14,12 +14,15 @@ from kerf.kernels.codegen.nest.moments import merged
 from kerf.kernels.codegen.nest.phase import Phase, phases, sweeping
 from kerf.kernels.codegen.nest.sweep import cost, hoisted, needed, reusable
 from kerf.kernels.codegen.nest.writer import Choices, Writer, transposed
+from kerf.kernels.codegen.strength import cheaper
 from kerf.kernels.codegen.template import Emitted
 from kerf.kernels.ir import Buffer, Group, Map, Reduce, loads
 from kerf.kernels.schedule import Decision, Value
 from kerf.kernels.targets.cpu import Chip
 
 NARROW = 64  # elements: a block of whole cache lines, for any type
+LINE = 64
+CHEAP = 2.5  # vector instructions an element, per byte moved, up to which a map waits for memory
 LONG = 40  # vector instructions of two costly functions
 UNROLLS = (1, 2, 4, 8, 12)
 LANES = (8, 16, 32, 64, 128)  # elements: from one vector of 512 bits to eight
@@ -38,7 +41,7 @@ class NestTemplate:
         if found != _phases(group, False):
             out.append(Decision("variance", ("one_sweep", "two_sweeps"), "one_sweep"))
         if any(_blocked(p) for p in found):
-            out.append(Decision("block", BLOCKS, _default_block(group, found, chip, threads)))
+            out.append(Decision("block", BLOCKS, _first_block(group, found, chip, threads)))
         if any(_blocked(p) and not p.reduced and transposed(p) for p in found):
             out.append(Decision("tile", (0, 16, 32, 64), 32))
         if any(_blocked(p) and p.reduced for p in found):
@@ -54,8 +57,7 @@ class NestTemplate:
         if any(p.reduced for p in found) or len(found) > 1:
             out.append(Decision("reciprocal", (True, False), True))
         if _streamable(group):
-            moved = sum(b.bytes for b in (*group.inputs, *group.outputs))
-            out.append(Decision("stream", (False, True), moved > chip.l3_bytes))
+            out.append(Decision("stream", (False, True), _streams(group, chip)))
         return tuple(out)
 
     def emit(
@@ -115,7 +117,7 @@ def _phases(group: Group, one_sweep: bool) -> tuple[Phase, ...]:
 def _long(p: Phase) -> bool:
     """Does some point of K alone take more than one costly function?"""
     alone = [s for s in p.steps if p.level[s.out.name] == "row" and not s.over & p.reduced]
-    return _blocked(p) and sum(cost(s.value) for s in alone) >= LONG
+    return _blocked(p) and sum(cost(cheaper(s.value)) for s in alone) >= LONG
 
 
 def _plain(p: Phase) -> bool:
@@ -210,6 +212,36 @@ def _streamable(group: Group) -> tuple[Buffer, ...]:
     """Outputs worth writing past the caches: long, and not read again by the group."""
     read = {load.buffer for op in group.ops if isinstance(op, Map | Reduce) for load in loads(op.value)}
     return tuple(b for b in group.outputs if b.name not in read and b.bytes >= 1 << 16)
+
+
+def _streams(group: Group, chip: Chip) -> bool:
+    """Past the caches by default? Only what exceeds them; and of maps only those that wait for memory: streamed stores leave less time to
+    compute beside them than plain ones, which take half as long again where nothing is computed."""
+    moved = sum(b.bytes for b in (*group.inputs, *group.outputs))
+    maps = [op for op in group.ops if isinstance(op, Map)]
+    work = sum(cost(cheaper(op.value)) * prod(a.extent for a in op.axes) for op in maps)
+    return moved > chip.l3_bytes and (len(maps) < len(group.ops) or work < CHEAP * moved)
+
+
+def _first_block(group: Group, found: Sequence[Phase], chip: Chip, threads: int) -> int:
+    """The default, for streamed maps a few lines: the stores of a block should not wait for it, nor the next block for them."""
+    maps = all(isinstance(op, Map) for op in group.ops)
+    lined = all(_lined(p, group) for p in found)
+    if (
+        maps
+        and lined
+        and _streamable(group)
+        and _streams(group, chip)
+        and not any(transposed(p) for p in found)
+    ):
+        return NARROW
+    return _default_block(group, found, chip, threads)
+
+
+def _lined(p: Phase, group: Group) -> bool:
+    """Does every run of the innermost axis begin a cache line if the first one does?"""
+    width = min(b.dtype.bytes for b in group.outputs)
+    return len(p.axes) == 1 or p.axes[-1].extent * width % LINE == 0
 
 
 def _default_block(group: Group, found: Sequence[Phase], chip: Chip, threads: int) -> int:
