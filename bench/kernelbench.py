@@ -21,6 +21,7 @@ import os
 import sys
 import time
 import traceback
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,7 @@ def main() -> None:
     args = _arguments()
     if any(os.environ.get(k) != v for k, v in ALLOCATOR.items()):
         os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **ALLOCATOR})
+    warnings.simplefilter("ignore")  # what the problems' own use of torch warns about is theirs
     rows: dict[str, Row] = json.loads(args.out.read_text())["problems"] if args.out.exists() else {}
     work = _work(args)
     for name, path in _problems(args.folder, args.levels, args.only):

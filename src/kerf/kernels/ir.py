@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
+from functools import cached_property
 from math import prod
 
 
@@ -642,8 +643,12 @@ class Program:
     parent: Program | None = field(default=None, compare=False, repr=False)
     step: str = ""
 
+    @cached_property
+    def _producers(self) -> dict[str, Op]:
+        return {b.name: op for op in self.ops for b in outputs_of(op)}
+
     def producer(self, name: str) -> Op | None:
-        return next((op for op in self.ops if any(b.name == name for b in outputs_of(op))), None)
+        return self._producers.get(name)
 
     def consumers(self, name: str) -> tuple[Op, ...]:
         return tuple(op for op in self.ops if name in reads_of(op))

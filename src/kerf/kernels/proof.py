@@ -55,8 +55,10 @@ def equivalent(before: Program, after: Program) -> bool:
 
 def _changed_ops(before: Program, after: Program) -> tuple[tuple[Op, ...], tuple[Op, ...]]:
     """The ops of each that the other lacks, with the unchanged producers of anything that only one side reads."""
-    old = tuple(op for op in before.ops if op not in after.ops)
-    new = tuple(op for op in after.ops if op not in before.ops)
+    same = {id(op) for op in before.ops} & {id(op) for op in after.ops}
+    left, right = ([op for op in p.ops if id(op) not in same] for p in (before, after))
+    old = tuple(op for op in left if op not in right)
+    new = tuple(op for op in right if op not in left)
     return _closed(before, old, new), _closed(after, new, old)
 
 

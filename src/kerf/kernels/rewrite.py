@@ -49,17 +49,21 @@ Rule = Callable[[Program], Program | None]
 def simplify(program: Program, rules: tuple[Rule, ...] | None = None) -> Program:
     """Apply the rules to a fixed point. The result's parents are the programs before each step."""
     refused: set[tuple[str, tuple[Op, ...]]] = set()
-    changed = True
-    while changed:
-        changed = False
+    before = None
+    while before is not program:
+        before = program
         for rule in RULES if rules is None else rules:
-            new = rule(program)
-            if new is None or (rule.__name__, new.ops) in refused:
-                continue
-            if equivalent(program, new):
-                program, changed = new, True
-            else:
-                refused.add((rule.__name__, new.ops))
+            program = _exhausted(rule, program, refused)
+    return program
+
+
+def _exhausted(rule: Rule, program: Program, refused: set[tuple[str, tuple[Op, ...]]]) -> Program:
+    """The program after one rule, as often as it finds something that can be proved."""
+    while (new := rule(program)) is not None and (rule.__name__, new.ops) not in refused:
+        if equivalent(program, new):
+            program = new
+        else:
+            refused.add((rule.__name__, new.ops))
     return program
 
 
