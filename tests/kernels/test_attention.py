@@ -46,7 +46,8 @@ def reference(tensors, scale, causal=False, weighting="softmax", tail=False):
         scores = scores.masked_fill(~mask, -torch.inf) if mask.dtype is torch.bool else scores + mask.double()
     if causal:
         scores = scores.masked_fill(torch.ones(scores.shape[-2:]).triu(1).bool(), -torch.inf)
-    out = (scores.relu() if weighting == "relu" else scores.softmax(-1)) @ v
+    weights = scores.relu() if weighting == "relu" else scores.softmax(-1)
+    out = (weights.nan_to_num() if weighting == "safe_softmax" else weights) @ v
     return out + q[..., :1] if tail else out
 
 
@@ -100,6 +101,15 @@ def test_a_nan_or_infinite_key_spoils_only_the_queries_that_see_it():
     tensors = draw(1, 2, 2, 70, 70, 16, 16)
     tensors["k"][0, 0, 40, 3], tensors["k"][0, 1, 65, 2] = torch.nan, torch.inf
     check(tensors, {"scale": 0.25, "causal": True})
+
+
+@pytest.mark.parametrize("weighting", ["softmax", "safe_softmax"])
+@pytest.mark.parametrize("kind", [torch.bool, torch.float32])
+def test_a_row_that_sees_no_key_is_nan_by_hand_and_zero_where_fused(weighting, kind):
+    tensors = draw(1, 1, 1, 20, 200, 8, 8)
+    keep = (torch.arange(20) % 7 != 3)[:, None].expand(20, 200)
+    mask = keep.clone() if kind is torch.bool else torch.zeros(20, 200).masked_fill(~keep, -torch.inf)
+    check(tensors | {"m": mask}, {"scale": 1.0, "weighting": weighting}, {"block_k": 64})
 
 
 @pytest.mark.parametrize("level", [-3e4, 3e4])

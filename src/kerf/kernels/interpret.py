@@ -245,6 +245,8 @@ def _attention(op: ir.Attention, memory: Tensors, double: bool) -> list[torch.Te
         keep = torch.ones(scores.shape[-2:], dtype=torch.bool).tril()
         scores = scores.masked_fill(~keep, -torch.inf)
     weights = scores.relu() if op.weighting == "relu" else scores.softmax(-1)
+    if op.weighting == "safe_softmax":
+        weights = weights.masked_fill((scores == -torch.inf).all(-1, keepdim=True), 0)
     return [weights @ v]
 
 

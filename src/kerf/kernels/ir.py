@@ -459,7 +459,8 @@ class Pool:
 class Attention:
     """out[b, h, i, :] = sum_j softmax_j(scale * q[b,h,i] . k[b,h,j] + mask[b,h,i,j]) v[b,h,j]. q (B, H, L, E),
     k (B, Hk, S, E), v (B, Hk, S, Ev), H a multiple of Hk; mask broadcastable to (B, H, L, S), BOOL (True keeps) or
-    float (added). causal keeps j <= i. `weighting`: softmax | relu (relu: scores pass through relu, no division)."""
+    float (added). causal keeps j <= i. `weighting`: softmax | safe_softmax (a row whose scores are all -inf gives 0, as
+    PyTorch's fused attention does, where softmax gives NaN) | relu (scores pass through relu, no division)."""
 
     out: Buffer
     q: str

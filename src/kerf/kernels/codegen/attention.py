@@ -291,7 +291,11 @@ class _Writer:
 
     def _store(self) -> list[str]:
         z = self.z
-        weight = "1.0f" if self.op.weighting == "relu" else "1.0f / sums[i]"
+        weight = {
+            "relu": "1.0f",
+            "softmax": "1.0f / sums[i]",
+            "safe_softmax": "sums[i] == 0 ? 0 : 1.0f / sums[i]",
+        }[self.op.weighting]
         body = self.tail.lines(
             "y", ["b", "h", "(q0 + i)", "e"], f"((b * {z.H} + h) * {z.L} + q0 + i) * {z.Ev}L + e", " " * 12
         )

@@ -22,7 +22,7 @@ def _sdpa(
 ) -> Value:  # fmt: skip
     if not q.shape[-1] or q.rank < 2:
         raise LookupError("attention over no features")
-    return attention(c, q, k, v, mask, q.shape[-1] ** -0.5 if scale is None else scale, is_causal)
+    return _fused(c, q, k, v, mask, scale, is_causal)
 
 
 @lowers("_scaled_dot_product_flash_attention_for_cpu")
@@ -37,7 +37,15 @@ def _flash(
     attn_mask: Any = None,
     scale: Any = None,
 ) -> Any:
-    return attention(c, q, k, v, attn_mask, q.shape[-1] ** -0.5 if scale is None else scale, is_causal), None
+    return _fused(c, q, k, v, attn_mask, scale, is_causal), None
+
+
+def _fused(
+    c: Context, q: Value, k: Value, v: Value, mask: Value | None, scale: float | None, causal: bool
+) -> Value:
+    """PyTorch's own attention: where a mask may hide every key of a row, that row is 0."""
+    factor = q.shape[-1] ** -0.5 if scale is None else scale
+    return attention(c, q, k, v, mask, factor, causal, "softmax" if mask is None else "safe_softmax")
 
 
 def attention(
