@@ -156,7 +156,8 @@ def test_a_malformed_netlist_is_refused(tmp_path: Path, old: str, new: str, says
     [
         ("# Width", "# Wdth", "`# Width : ...`"),
         ("100.0", "0.0", "positive"),
-        ("Columns : 5", "Columns : 0", "positive count"),
+        ("Columns : 5", "Columns : 0", "a grid of 1 to"),
+        ("factor : 2", "factor : -2", "from 0 to"),
         ("3 20 80", "2 20 80", "number of a port or macro"),
         ("3 20 80 N 0\n", "", "a place for each of 3"),
         ("50 40 S 0", "50 forty S 0", "initial.plc:11: expected a y"),

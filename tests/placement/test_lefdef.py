@@ -136,6 +136,13 @@ def test_the_rest_of_the_text_survives(tmp_path: Path) -> None:
     assert check(d, again).legal
 
 
+def test_a_placement_in_other_units_is_converted(tmp_path: Path) -> None:
+    d = load(written(tmp_path))
+    finer = DEF.replace("MICRONS 1000", "MICRONS 2000").replace("( 200 0 ) N", "( 401 0 ) N")
+    (tmp_path / "finer.def").write_text(finer)
+    assert load_placement(tmp_path / "finer.def", d).x[0] == 200.5 + 300
+
+
 def test_rows_and_blockages_are_checked(tmp_path: Path) -> None:
     moved = DEF.replace("- u3 INV ;", "- u3 INV + PLACED ( 15000 0 ) N ;").replace(
         "( 200 0 ) N", "( 250 0 ) N"

@@ -125,3 +125,19 @@ def test_arrays_that_do_not_fit_are_refused() -> None:
         design(2, width=np.full(12, np.nan))
     with pytest.raises(KerfError, match="die"):
         design(2, die=(0.0, 0.0, 0.0, 1.0))
+
+
+@pytest.mark.parametrize("cells,nets", [(0, 0), (1, 0), (1, 3), (5, 0)])
+def test_designs_with_next_to_nothing_are_scored(cells: int, nets: int) -> None:
+    empty = (
+        {"pin_cell": np.empty(0, np.int64), "pin_x": np.empty(0), "pin_y": np.empty(0)} if cells == 0 else {}
+    )
+    d = design(8, cells=cells, nets=nets, **empty)
+    result = score(d, d.initial)
+    assert result["hpwl"] >= 0 and np.isfinite(result["proxy"]["cost"])
+
+
+def test_cells_larger_than_the_die_and_a_die_too_full_are_said_so() -> None:
+    d, p = four([0, 2, 4, 6], [0, 0, 0, 0], width=np.full(4, 50.0), height=np.full(4, 10.0))
+    result = score(d, p)
+    assert result["out_of_die"] == 4 and result["overlaps"] == 6 and not result["legal"]

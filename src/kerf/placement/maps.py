@@ -10,6 +10,7 @@ from numba import njit
 
 from kerf.placement.design import Design, Floats, Kind, Placement
 from kerf.placement.hpwl import net_boxes
+from kerf.placement.slots import slot
 
 BINS = 128
 
@@ -73,9 +74,10 @@ def _spread(
         if bins <= 0:
             continue
         each = amount[i] / (wide * high) / bins
-        for row in range(max(int(np.floor(bottom)), 0), min(int(np.ceil(top)), rows)):
+        for row in range(slot(bottom, rows), slot(top, rows) + 1):
             dy = min(top, row + 1.0) - max(bottom, float(row))
-            for column in range(max(int(np.floor(left)), 0), min(int(np.ceil(right)), columns)):
+            for column in range(slot(left, columns), slot(right, columns) + 1):
                 dx = min(right, column + 1.0) - max(left, float(column))
-                found[row, column] += each * dx * dy
+                if dx > 0 and dy > 0:
+                    found[row, column] += each * dx * dy
     return found

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
 import time
 from pathlib import Path
 from typing import Annotated, Any
 
+from kerf.core.types import KerfError
 from kerf.core.verb import Option, Verb
 from kerf.placement import render
 
@@ -36,10 +38,10 @@ Lef = Annotated[
 
 def score(design: DesignFile, placement: PlacementFile = "", *, lef: Lef = []) -> dict[str, Any]:  # noqa: B006
     """Score a placement: wirelength, proxy cost, overlaps, cells out of the die or off their rows."""
-    from kerf.placement.score import score as measure
-
     began, cpu = time.perf_counter(), time.process_time()
     loaded, placed = _load(design, placement, lef)
+    from kerf.placement.score import score as measure
+
     return {
         "design": loaded.name,
         **measure(loaded, placed),
@@ -64,9 +66,9 @@ def draw(
     lef: Lef = [],  # noqa: B006
 ) -> dict[str, Any]:
     """Draw a placement: macros, cells, ports, and a map of what fills the die."""
+    loaded, placed = _load(design, placement, lef)
     from kerf.placement import draw as pictures
 
-    loaded, placed = _load(design, placement, lef)
     picture = pictures.draw(loaded, placed, map_name, nets)
     pictures.save(picture, Path(output))
     return {"design": loaded.name, "output": output, "width": picture.width, "height": picture.height}
@@ -75,6 +77,11 @@ def draw(
 def _load(design: str, placement: str, lef: list[str]) -> tuple[Any, Any]:
     from kerf.placement.formats import load, load_placement
 
+    for needed in ("numba", "PIL"):
+        if importlib.util.find_spec(needed) is None:
+            raise KerfError(
+                f"placement needs {needed}, which is not installed: pip install 'kerf-ai[placement]'"
+            )
     loaded = load(Path(design), [Path(p) for p in (placement, *lef) if p])
     return loaded, load_placement(Path(placement), loaded) if placement else loaded.initial
 

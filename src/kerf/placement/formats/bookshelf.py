@@ -296,6 +296,10 @@ def _row(
             raise FormatError(path, line, f"{needed} before End", "End")
     y, height, site = (number(path, line, row[k], k) for k in ("coordinate", "height", "sitewidth"))
     spacing = number(path, line, row.get("sitespacing", row["sitewidth"]), "sitespacing")
+    if min(height, site, spacing) <= 0:
+        raise FormatError(
+            path, line, "a positive height, sitewidth and sitespacing", f"{height} {site} {spacing}"
+        )
     word = row.get("siteorient", "N")
     code = _code(path, line, ROW_ORIENT.get(word, word))
     source.row_extra += [(word, row.get("sitesymmetry", ""), group) for _ in spans]

@@ -23,6 +23,7 @@ from kerf.placement.formats.text import END, FormatError, number, plain, whole
 
 KINDS = {"PORT": Kind.PORT, "MACRO": Kind.MACRO, "macro": Kind.SOFT, "STDCELL": Kind.CELL}
 PINS = ("MACRO_PIN", "macro_pin")
+GRID_CELLS = 10**7
 METADATA = "__metadata__"
 
 
@@ -224,8 +225,8 @@ def _grid(path: Path, found: dict[str, tuple[int, str, str]]) -> Grid:
     def counts(key: str) -> tuple[int, int]:
         line, one, two = found[key]
         values = whole(path, line, one, f"{key}: a count"), whole(path, line, two or "0", f"{key}: a count")
-        if min(values) < 0 or (key == "Columns" and min(values) < 1):
-            raise FormatError(path, line, f"{key}: a positive count", f"{one} {two}")
+        if key == "Columns" and not 1 <= values[0] * values[1] <= GRID_CELLS:
+            raise FormatError(path, line, f"{key}: a grid of 1 to {GRID_CELLS} cells", f"{one} {two}")
         return values
 
     def lengths(key: str) -> tuple[float, float]:

@@ -169,6 +169,8 @@ def _closing(content: str, at: int) -> int:
 
 def _top(d: _Def, statement: str, at: int) -> None:
     words = statement.replace("(", " ").replace(")", " ").split()
+    if not words:
+        raise d.refuse(at, "a statement", statement[:40])
     if words[0] == "DESIGN" and len(words) == 2:
         d.name = words[1]
     elif words[0] == "UNITS":
@@ -193,11 +195,13 @@ def _row(d: _Def, words: list[str], at: int) -> list[float]:
         raise d.refuse(at, "a SITE that the LEF defines", words[2])
     x, y = (d.number(at, w, "a coordinate") for w in words[3:5])
     sites = d.number(at, words[7], "a number of sites") if len(words) > 6 else 1
+    if not 1 <= sites <= text.MOST:
+        raise d.refuse(at, "one site or more", words[7])
     width, height = (round(side * d.units) for side in site)
     step = d.number(at, words[11], "a step") if len(words) == 13 else width
     if len(words) > 6 and words[9] != "1":
         raise d.refuse(at, "a horizontal row (BY 1)", "BY " + words[9])
-    return [x, y, height, width, step or width, sites, orient.CODES[words[5]]]
+    return [x, y, height, width, abs(step) or width, sites, orient.CODES[words[5]]]
 
 
 def _component(d: _Def, statement: str, at: int) -> None:
@@ -341,11 +345,13 @@ def _design(d: _Def, die: tuple[float, float, float, float]) -> Design:
 
 
 def read_placement(path: Path, design: Design) -> Placement:
-    """The places of the same components in another DEF of the design."""
+    """The places of the same components in another DEF of the design, whatever its database unit."""
     index = {name: i for i, name in enumerate(design.cell_names)}
     placed = design.initial.copy()
     nowhere = _Def(path, text.read(path), Library())
     for section, statement, at in _statements(path, nowhere.content):
+        if not section and statement.startswith("UNITS"):
+            _top(nowhere, statement, at)
         if section != "COMPONENTS":
             continue
         name = (statement.split(None, 2) + ["", ""])[1]
@@ -353,8 +359,10 @@ def read_placement(path: Path, design: Design) -> Placement:
             raise nowhere.refuse(at, "a component of the design", name)
         cell = index[name]
         place = PLACED.search(statement)
-        x, y, code, _ = _placed(nowhere, place, at, design.width[cell], design.height[cell])
-        placed.x[cell], placed.y[cell], placed.orient[cell] = x, y, code
+        scale = (design.per_um or 1.0) / (nowhere.units or 1)
+        size = design.width[cell] / scale, design.height[cell] / scale
+        x, y, code, _ = _placed(nowhere, place, at, *size)
+        placed.x[cell], placed.y[cell], placed.orient[cell] = x * scale, y * scale, code
     return placed
 
 

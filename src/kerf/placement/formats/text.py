@@ -26,11 +26,13 @@ END = "the end of the file"
 def present(path: Path) -> Path:
     """The file itself or, where only that exists, its gzip-compressed form."""
     packed = path.with_name(path.name + ".gz")
-    if not path.is_file() and packed.is_file():
-        return packed
-    if not path.is_file():
+    try:
+        found = next((p for p in (path, packed) if p.is_file()), None)
+    except OSError as error:
+        raise KerfError(f"{path.name[:60]}: no file can have this name ({error.strerror})") from error
+    if found is None:
         raise KerfError(f"{path}: no such file (nor {packed.name})")
-    return path
+    return found
 
 
 def read(path: Path) -> str:
@@ -84,11 +86,18 @@ def number(path: Path, line: int, word: str, what: str) -> float:
     return value
 
 
+MOST = 10**9
+
+
 def whole(path: Path, line: int, word: str, what: str) -> int:
+    """A count: not negative, at most MOST."""
     try:
-        return int(word)
+        value = int(word)
     except ValueError:
         raise FormatError(path, line, what, word) from None
+    if not 0 <= value <= MOST:
+        raise FormatError(path, line, f"{what}, from 0 to {MOST}", word)
+    return value
 
 
 def plain(value: float) -> str:
