@@ -20,6 +20,9 @@ from kerf.kernels.schedule import Decision, Value
 from kerf.kernels.targets.cpu import Chip
 
 
+SPAN = 1024  # columns of one loop: what it makes is streamed to memory from the first-level cache
+
+
 @dataclass(frozen=True)
 class Extent:
     """The loops around and along a scan: `outer` x `length` x `inner` elements, the middle one scanned."""
@@ -50,11 +53,7 @@ class ScanTemplate:
         op = _scan(group)
         e = extent(op)
         if e.inner > 1:
-            fits = chip.l1_bytes // 8
-            widths = tuple(w for w in (64, 256, 1024, 4096, 16384) if w < 2 * e.inner) or (64,)
-            return (
-                Decision("block_inner", widths, max([w for w in widths if 4 * w <= fits] or [widths[0]])),
-            )
+            return _column_decisions(group, e, chip)
         chunks = (256, 1024, 4096)
         return (
             Decision("chunk", chunks, 1024),
@@ -130,13 +129,26 @@ class _Writer:
         )
 
 
+def _column_decisions(group: Group, e: Extent, chip: Chip) -> tuple[Decision, ...]:
+    """Whole rows, in the order of memory; several at once where the running row alone would fill half of the first-level cache."""
+    widths = tuple(w for w in (64, 256, 1024, 4096, 16384) if w < 4 * e.inner) or (64,)
+    moved = sum(b.bytes for b in (*group.inputs, *group.outputs))
+    return (
+        Decision("block_inner", widths, widths[-1]),
+        Decision("rows", (1, 4, 8), 1 if 16 * min(e.inner, widths[-1]) <= chip.l1_bytes else 8),
+        Decision("stream", (False, True), moved > chip.l3_bytes),
+    )
+
+
 class ColumnScan(_Writer):
-    """The scanned axis is not the last: a running row of `block_inner` elements."""
+    """The scanned axis is not the last: a running row of `block_inner` elements, `rows` rows in one go over it."""
 
     def emit(self) -> Emitted:
         block = min(int(self.choices["block_inner"]), self.e.inner)
         if self.threads > 1:  # enough blocks to share
             block = min(block, max(64, -(-self.e.inner * self.e.outer // self.threads)))
+        self.rows = min(int(self.choices["rows"]), self.e.length)
+        self.streamed = bool(self.choices["stream"]) and self.direct
         per_thread = -(-block // 16) * 16 * 8
         return self.emitted(self.join_function() + self._kernel(block, per_thread), per_thread * self.threads)
 
@@ -145,35 +157,56 @@ class ColumnScan(_Writer):
         blocks = -(-e.inner // block)
         at = [a.name for a in op.axes].index(op.axis)
         names = [f"i{k}" for k in range(len(op.axes))]
-        axes = {a.name: n for a, n in zip(op.axes, names)}
         thread = "omp_get_thread_num()" if self.threads > 1 else "0"
-        order = f"{e.length - 1} - s" if op.reverse else "s"
         lines = [signature(self.tail.group, self.symbol), "{", "    (void)scratch; (void)threads;",
                  f"    {self.pragma()}for (long item = 0; item < {e.outer * blocks}L; item++) {{",
                  f"        {self.carry} *const run = ({self.carry} *)(scratch + {per_thread}L * {thread});",
                  f"        const long row = item / {blocks}, left = item % {blocks} * {block}, n = KF_MIN_L({e.inner} - left, {block}L);",
                  *unflattened("row", [a.extent for a in op.axes[:at]], names[:at], "        "),
-                 f"        for (long j = 0; j < n; j++) run[j] = {self.identity};",
-                 f"        for (long s = 0; s < {e.length}L; s++) {{",
-                 f"            const long {names[at]} = {order}, base = (row * {e.length} + {names[at]}) * {e.inner}L + left;",
-                 *self._inner_loop(axes, names, at), "        }", "    }", "}", ""]  # fmt: skip
-        return "\n".join(lines)
+                 f"        for (long j = 0; j < n; j++) run[j] = {self.identity};", "        long s = 0;"]  # fmt: skip
+        for count in dict.fromkeys((self.rows, 1) if e.length % self.rows else (self.rows,)):
+            lines += [f"        for (; s + {count} <= {e.length}L; s += {count})",
+                      f"            for (long c = 0; c < n; c += {SPAN}) {{", *self._span(names, at, count), "            }"]  # fmt: skip
+        return "\n".join([*lines, "        kf_stream_end();" if self.streamed else "", "    }", "}", ""])
 
-    def _inner_loop(self, axes: dict[str, str], names: list[str], at: int) -> list[str]:
-        op, indent = self.op, " " * 12
-        body, value = self.element(axes, indent + "    ")
-        inner = [a.extent for a in op.axes[at + 1 :]]
-        before = unflattened("(left + j)", inner, names[at + 1 :], indent + "    ")
+    def _span(self, names: list[str], at: int, count: int) -> list[str]:
+        """`count` rows of at most SPAN columns from column c of the block on."""
+        indent, size = " " * 16, self.value
+        lines = [f"{indent}const long m = KF_MIN_L(n - c, {SPAN}L);"]
+        if self.streamed:
+            lines.append(f"{indent}{size} tile[{count}][{SPAN}] __attribute__((aligned(64)));")
+        lines += [f"{indent}#pragma omp simd", f"{indent}for (long l = 0; l < m; l++) {{",
+                  f"{indent}    const long j = c + l;", f"{indent}    {self.carry} next = run[j];"]  # fmt: skip
+        for u in range(count):
+            lines += [f"{indent}    {{", *self._element(names, at, u), f"{indent}    }}"]
+        lines += [f"{indent}    run[j] = next;", f"{indent}}}"]
+        if self.streamed:
+            to = f"{pointer(self.op.out.name)} + (row * {self.e.length} + {self._place('s + u')}) * {self.e.inner}L + left + c"
+            lines.append(
+                f"{indent}for (long u = 0; u < {count}; u++) kf_stream({to}, tile[u], m * sizeof({size}));"
+            )
+        return lines
+
+    def _place(self, step: str) -> str:
+        """Where step number `step` is on the scanned axis."""
+        return f"({self.e.length - 1} - ({step}))" if self.op.reverse else f"({step})"
+
+    def _element(self, names: list[str], at: int, u: int) -> list[str]:
+        """Row s + u of column j."""
+        op, indent = self.op, " " * 24
+        axes = {a.name: n for a, n in zip(op.axes, names)}
+        lines = [f"{indent}const long {names[at]} = {self._place(f's + {u}')}, base = (row * {self.e.length} + {names[at]}) * {self.e.inner}L + left;",
+                 *unflattened("(left + j)", [a.extent for a in op.axes[at + 1 :]], names[at + 1 :], indent)]  # fmt: skip
+        body, value = self.element(axes, indent)
+        lines += body
         if op.exclusive:
-            body += [
-                f"{indent}    const {self.value} now = ({self.value})run[j];",
-                f"{indent}    run[j] = {self.combine('run[j]', value)};",
-            ]
-        else:
-            body += [f"{indent}    const {self.carry} next = {self.combine('run[j]', value)};", f"{indent}    run[j] = next;",
-                     f"{indent}    const {self.value} now = ({self.value})next;"]  # fmt: skip
-        tail = self.tail.lines("now", names, "base + j", indent + "    ")
-        return [f"{indent}for (long j = 0; j < n; j++) {{", *before, *body, *tail, f"{indent}}}"]
+            lines.append(f"{indent}const {self.value} now = ({self.value})next;")
+        lines.append(f"{indent}next = {self.combine('next', value)};")
+        if not op.exclusive:
+            lines.append(f"{indent}const {self.value} now = ({self.value})next;")
+        if self.streamed:
+            return [*lines, f"{indent}tile[{u}][l] = now;"]
+        return [*lines, *self.tail.lines("now", names, "base + j", indent)]
 
 
 class RowScan(_Writer):
