@@ -11,14 +11,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
 
-from kerf.kernels.codegen.expr import bound, ctype, literal, memory_loads
+from kerf.kernels.codegen.expr import CTYPE, bound, ctype, literal, memory_loads
 from kerf.kernels.codegen.tail import MACROS, Tail, pointer, pointers, signature, split, unflattened
 from kerf.kernels.codegen.template import Emitted
-from kerf.kernels.codegen.vector import shuffle, vector_types
+from kerf.kernels.codegen.vector import BYTES, shuffle, vector_types
 from kerf.kernels.ir import DType, Group, Load, Scan, affine
 from kerf.kernels.schedule import Decision, Value
 from kerf.kernels.targets.cpu import Chip
-
 
 SPAN = 1024  # columns of one loop: what it makes is streamed to memory from the first-level cache
 
@@ -57,6 +56,9 @@ class ScanTemplate:
         chunks = (256, 1024, 4096)
         return (
             Decision("chunk", chunks, 1024),
+            Decision(
+                "stream", (False, True), sum(b.bytes for b in (*group.inputs, *group.outputs)) > chip.l3_bytes
+            ),
             Decision("split_rows", (True, False), threads > 1 and e.outer < threads and e.length >= 16384),
         )
 
@@ -86,10 +88,11 @@ class _Writer:
         self.e = extent(self.op)
         computed, out = self.op.value.dtype.compute, self.op.out.dtype.compute
         self.kind: DType = computed if out.is_float and computed.is_float else out
+        self.element_type = ctype(self.kind)
         if self.op.kind == "prod" and self.kind is DType.F32:
             self.kind = DType.F64  # a stretch may overflow float32 where what came before it is small
         self.value = ctype(self.kind)
-        self.direct = self.tail.direct and self.kind.compute is out
+        self.direct = self.tail.direct and self.element_type == ctype(out)
         self.identity = _identity(self.op.kind, self.kind)
         # sums and products of float32 carry in double between vectors
         wide = self.kind is DType.F32 and self.op.kind in ("sum", "prod")
@@ -115,7 +118,7 @@ class _Writer:
         """C of the scanned value at these loop variables."""
         group = self.tail.group
         lines, code = bound(self.op.value, axes, memory_loads(group.buffer, axes, pointers(group)), indent)
-        return lines, f"({self.value})({code})"
+        return lines, f"({self.element_type})({code})"
 
     def emitted(self, code: str, scratch: int) -> Emitted:
         moved = sum(b.bytes for b in (*self.tail.group.inputs, *self.tail.group.outputs))
@@ -171,7 +174,7 @@ class ColumnScan(_Writer):
 
     def _span(self, names: list[str], at: int, count: int) -> list[str]:
         """`count` rows of at most SPAN columns from column c of the block on."""
-        indent, size = " " * 16, self.value
+        indent, size = " " * 16, self.element_type
         lines = [f"{indent}const long m = KF_MIN_L(n - c, {SPAN}L);"]
         if self.streamed:
             lines.append(f"{indent}{size} tile[{count}][{SPAN}] __attribute__((aligned(64)));")
@@ -213,14 +216,14 @@ class RowScan(_Writer):
     """The scanned axis is the last one: vectors along it."""
 
     def emit(self) -> Emitted:
-        self.lanes = max(
-            2, self.chip.vector_bits // 8 // (8 if self.value in ("double", "int64_t") else _size(self.value))
-        )
+        self.lanes = max(2, self.chip.vector_bits // 8 // BYTES[self.value])
         self.chunk = -(-int(self.choices["chunk"]) // self.lanes) * self.lanes
         self.split = bool(self.choices["split_rows"]) and self.threads > 1
+        self.streamed = bool(self.choices["stream"]) and self.direct
         lines = [
             self.join_function(),
             vector_types(self.symbol, self.value, self.lanes),
+            self._stored_vector(),
             self._joined(),
             self._prefix(),
             self._span(),
@@ -230,6 +233,11 @@ class RowScan(_Writer):
         return self.emitted(
             "\n".join(ln for ln in lines if ln), per_thread * self.threads + 8 * 64 * self.threads
         )
+
+    def _stored_vector(self) -> str:
+        """`SYMBOL_io`: as many elements in the type they are read and written in."""
+        t, size = self.element_type, BYTES[self.element_type]
+        return f"typedef {t} {self.symbol}_io __attribute__((vector_size({self.lanes * size}), aligned({size}), may_alias));\n"
 
     @property
     def _at(self) -> int:
@@ -286,20 +294,24 @@ class RowScan(_Writer):
         shown = "p"
         if self.op.exclusive:
             shown = shuffle("none", "p", _shifted(n, 1, self.op.reverse), f"{s}_mask")
-        lines = [f"static {c} {s}_span(const {self.value} *restrict x, {self.value} *restrict y, long n, {c} carry) {{",
+        t = self.element_type
+        lines = [f"static {c} {s}_span(const {t} *restrict x, {t} *restrict y, long n, {c} carry) {{",
                  f"    const {v} none = {{{', '.join([self.identity] * n)}}};", "    (void)none;",
                  f"    for (long j = 0; j < n; j += {n}) {{",
-                 f"        const {v} p = {s}_prefix(*(const {v} *)(x + {order}));",
+                 f"        const {v} p = {s}_prefix(__builtin_convertvector(*(const {s}_io *)(x + {order}), {v}));",
                  f"        const {self.value} c = ({self.value})carry;",
                  f"        const {v} all = {{{', '.join(['c'] * n)}}};",
-                 f"        *({v} *)(y + {order}) = {self._vector_combine('all', shown)};",
+                 f"        *({s}_io *)(y + {order}) = __builtin_convertvector({self._vector_combine('all', shown)}, {s}_io);",
                  f"        carry = {self.combine('carry', f'p[{last}]')};", "    }", "    return carry;", "}", ""]  # fmt: skip
         return "\n".join(lines)
 
     def _plain(self) -> str | None:
         """The pointer to a row's first element where the value is a plain load of the compute type, contiguous along it."""
         load, op = self.op.value, self.op
-        if not isinstance(load, Load) or self.tail.group.buffer(load.buffer).dtype is not self.kind:
+        if (
+            not isinstance(load, Load)
+            or CTYPE[self.tail.group.buffer(load.buffer).dtype] != self.element_type
+        ):
             return None
         forms = [affine(i) for i in load.index]
         last = op.axis
@@ -316,14 +328,17 @@ class RowScan(_Writer):
         plain, direct = self._plain(), self.direct
         lines = []
         if plain:
-            lines.append(f"{indent}const {self.value} *const source = {plain};")
+            lines.append(f"{indent}const {self.element_type} *const source = {plain};")
         lines += [f"{indent}for (long k = 0; k < to - from; k += {self.chunk}) {{",
                   f"{inner}const long n = KF_MIN_L(to - from - k, {self.chunk}L), at = {'KF_MAX_L(to - k - n, from)' if op.reverse else 'from + k'};",
                   f"{inner}const long m = (n + {self.lanes - 1}) / {self.lanes} * {self.lanes};"]  # fmt: skip
         lines += self._fill(inner, plain)
-        whole = f"m == n ? {pointer(op.out.name)} + row * {e.length}L + at : tile" if direct else "tile"
-        lines += [f"{inner}{self.value} *const to_y = {whole};",
+        target = f"{pointer(op.out.name)} + row * {e.length}L + at"
+        whole = f"m == n ? {target} : tile" if direct and not self.streamed else "tile"
+        lines += [f"{inner}{self.element_type} *const to_y = {whole};",
                   f"{inner}carry = {self.symbol}_span(from_x, to_y, m, carry);"]  # fmt: skip
+        if self.streamed:
+            return [*lines, f"{inner}kf_stream({target}, tile, n * sizeof *tile);", f"{indent}}}"]
         body = self.tail.lines(
             "tile[j]", list(self._axes("(at + j)").values()), f"row * {e.length}L + at + j", inner + "    "
         )
@@ -337,8 +352,8 @@ class RowScan(_Writer):
         loop = [f"{indent}for (long j = 0; j < n; j++) {{", *lines, f"{indent}    line[j] = {value};", f"{indent}}}",
                 f"{indent}for (long j = n; j < m; j++) line[j] = {self.identity};"]  # fmt: skip
         if not plain:
-            return [*loop, f"{indent}const {self.value} *const from_x = line;"]
-        return [f"{indent}const {self.value} *from_x = source + at;", f"{indent}if (m != n) {{", *("    " + ln for ln in loop),
+            return [*loop, f"{indent}const {self.element_type} *const from_x = line;"]
+        return [f"{indent}const {self.element_type} *from_x = source + at;", f"{indent}if (m != n) {{", *("    " + ln for ln in loop),
                 f"{indent}    from_x = line;", f"{indent}}}"]  # fmt: skip
 
     def _kernel(self) -> str:
@@ -351,12 +366,15 @@ class RowScan(_Writer):
         arrays = self._arrays("omp_get_thread_num()" if self.threads > 1 else "0", "        ")
         return "\n".join([*head, f"    {self.pragma()}for (long row = 0; row < {e.outer}L; row++) {{", *arrays, *lead,
                           f"        {self.carry} carry = {self.identity};", f"        const long from = 0, to = {e.length};",
-                          *self._row("        "), "    }", "}", ""])  # fmt: skip
+                          *self._row("        "), *self._ended("        "), "    }", "}", ""])  # fmt: skip
+
+    def _ended(self, indent: str) -> list[str]:
+        return [f"{indent}kf_stream_end();"] if self.streamed else []
 
     def _arrays(self, thread: str, indent: str) -> list[str]:
         size = 2 * self.chunk * 8
         return [
-            f"{indent}{self.value} *const line = ({self.value} *)(scratch + {size}L * {thread}), *const tile = line + {self.chunk};"
+            f"{indent}{self.element_type} *const line = ({self.element_type} *)(scratch + {size}L * {thread}), *const tile = line + {self.chunk};"
         ]
 
     def _split(self, lead: list[str]) -> list[str]:
@@ -376,7 +394,7 @@ class RowScan(_Writer):
                 "        #pragma omp parallel for num_threads(threads) schedule(static)", f"        {parts}", f"            {edges}",
                 *self._arrays("s", " " * 12), f"            {c} carry = {self.identity};",
                 f"            {before} carry = {self.combine('carry', 'total[b * 8]')};",
-                *self._row(" " * 12), "        }", "    }"]  # fmt: skip
+                *self._row(" " * 12), *self._ended(" " * 12), "        }", "    }"]  # fmt: skip
 
 
 def _shifted(lanes: int, by: int, reverse: bool) -> list[int]:
@@ -400,10 +418,6 @@ def _logaddexp(t: str, suffix: str) -> str:
     return (f"    const {t} high = a > b ? a : b, low = a > b ? b : a;\n    const {t} gap = low - high;\n"
             f"    const {t} sum = high + kf_log1p{suffix}(kf_exp{suffix}(gap));\n"
             f"    return (low == high) & (high - high != 0) & (high == high) ? high : a != a ? a : sum;\n")  # fmt: skip
-
-
-def _size(t: str) -> int:
-    return {"float": 4, "int32_t": 4, "int16_t": 2, "int8_t": 1, "uint8_t": 1}[t]
 
 
 TEMPLATE = ScanTemplate()
