@@ -17,9 +17,13 @@ from torch import nn
 import kerf
 from kerf.archive import Archive
 from kerf.cli import build
-from kerf.core.types import Budget, Candidate, Evaluation, KerfError, Status
-from kerf.kernels.search import First, Request, search
+from kerf.core.records import Outcome, Stop
+from kerf.core.types import Budget, Candidate, Evaluation, KerfError, Metric, Status
+from kerf.kernels.build import library_candidate
+from kerf.kernels.problem import load_problem
+from kerf.kernels.search import Request, Search, search, settled
 from kerf.kernels.verbs import parse_sizes
+from kerf.proposers.first import First
 
 TEXT = """
 import torch
@@ -165,6 +169,28 @@ def test_a_file_that_no_generator_can_follow_keeps_the_library(tmp_path: Path) -
             archive=archive,
         )
     assert result["provenance"][0]["by"] == "library" and "torch.export" in result["note"]
+
+
+@pytest.mark.parametrize(("measured", "kept"), [(0.93, "library"), (1.04, "heuristic")])
+def test_a_winner_slower_than_the_code_as_it_is_gives_way_to_it(
+    problem: Path, tmp_path: Path, measured: float, kept: str
+) -> None:
+    class Confirms:
+        def confirm(self, candidate: Candidate) -> Evaluation:
+            return verdict(1.0)
+
+    def verdict(speedup: float) -> Evaluation:
+        metrics = {"speedup.eager": Metric(speedup, "x", speedup - 0.05, speedup + 0.05, better="higher")}
+        return Evaluation(Status.PASSED, score=speedup - 0.05, metrics=metrics)
+
+    loaded = load_problem(str(problem), {})
+    assert library_candidate(loaded) is not None
+    with Archive(tmp_path / "home") as archive:
+        found = Search(Request(str(problem), {}, 1, "random", 0), loaded, None, "", Confirms(), archive)  # type: ignore[arg-type]
+        best = Candidate({"kernel.py": "slow"}, proposer="heuristic")
+        run = archive.begin(loaded, "key", "random", 0, Budget(1, None), {})
+        outcome = Outcome(run, best, verdict(measured), True, 1, 0, 1.0, Stop.BUDGET)
+        assert (answer := settled(found, outcome).best) and answer.proposer == kept
 
 
 def test_given_candidates_come_first_and_the_rest_hears_of_them() -> None:

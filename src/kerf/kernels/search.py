@@ -5,19 +5,20 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from kerf import loop
 from kerf.archive import Archive
-from kerf.core.records import Outcome, Progress
-from kerf.core.types import Budget, Candidate, Evaluation, KerfError, Proposer
+from kerf.core.records import Outcome, Progress, RunState
+from kerf.core.types import Budget, Candidate, Evaluation, KerfError, Proposer, Status
 from kerf.kernels.build import Builder, builder, library_candidate
 from kerf.kernels.judge import bundle, interval
 from kerf.kernels.problem import KernelProblem, from_module, load_problem
 from kerf.kernels.referee.evaluator import KernelEvaluator
 from kerf.proposers import make
+from kerf.proposers.first import First
 
 Watch = Callable[[Progress], None]
 BASELINES = ("eager", "compile", "onednn")
@@ -36,24 +37,6 @@ class Request:
     seed: int
     baselines: tuple[str, ...] = BASELINES
     trust: bool = False
-
-
-class First:
-    """A proposer that asks for given candidates before anything else: the generators' best guess and the library as it is are always
-    among the answers."""
-
-    def __init__(self, candidates: Sequence[Candidate], rest: Proposer | None, name: str) -> None:
-        self._given, self._rest, self.name = list(candidates), rest, name
-
-    def ask(self, n: int) -> Sequence[Candidate]:
-        if self._given:
-            given, self._given = self._given[:n], self._given[n:]
-            return given
-        return self._rest.ask(n) if self._rest else ()
-
-    def tell(self, candidate: Candidate, evaluation: Evaluation) -> None:
-        if self._rest and candidate.notes.get("point") is not None:
-            self._rest.tell(candidate, evaluation)
 
 
 @dataclass
@@ -137,7 +120,25 @@ def search(
         found = Search.open(request, open_problem(problem, request.overrides, request.seed), store, stack)
         found.evaluator.open()  # starting workers and compiling baselines is not search time
         outcome = found.resume(resume, budget, watch) if resume else found.run(budget, watch)
-        return answer(found, outcome)
+        return answer(found, settled(found, outcome))
+
+
+def settled(found: Search, outcome: Outcome) -> Outcome:
+    """Never slower than leaving the code alone: where the confirmed winner is slower than the reference as it is, that is the answer."""
+    library = library_candidate(found.problem)
+    if not (outcome.confirmed and outcome.best and outcome.evaluation and library):
+        return outcome
+    if outcome.best.id == library.id or outcome.evaluation.metrics["speedup.eager"].value >= 1.0:
+        return outcome
+    confirmation = found.archive.confirmations(outcome.run).get(library.id) or found.evaluator.confirm(
+        library
+    )
+    if confirmation.status is not Status.PASSED:
+        return outcome
+    if any(t.candidate.id == library.id for t in found.archive.trials(outcome.run)):
+        found.archive.record_confirmation(outcome.run, found.evaluator.key, library.id, confirmation)
+        found.archive.finish(outcome.run, RunState.DONE, outcome.seconds, library.id)
+    return replace(outcome, best=library, evaluation=confirmation)
 
 
 # ---------------------------------------------------------------- what the user keeps

@@ -34,14 +34,17 @@ _FOREIGN = {  # reach other processes, the network or the kernel
     "kexec_load": (246, 104), "reboot": (169, 142), "settimeofday": (164, 170), "clock_settime": (227, 112), "swapon": (167, 224),
     "open_tree": (428, 428), "move_mount": (429, 429), "fsopen": (430, 430), "mount_setattr": (442, 442), "acct": (163, 89),
 }  # fmt: skip
-_QUIET = {  # change priorities, timers, limits or files: harmless code may try, none of it may succeed
+_QUIET = {  # change priorities, timers, limits, files or what belongs to files (Landlock lets their owner do that): harmless code may try
     "setpriority": (141, 140), "sched_setscheduler": (144, 119), "sched_setattr": (314, 274), "sched_setparam": (142, 118),
     "setitimer": (38, 103), "alarm": (37, -1), "timer_create": (222, 107), "timerfd_create": (283, 85), "setrlimit": (160, 164),
     "creat": (85, -1), "unlink": (87, -1), "unlinkat": (263, 35), "rename": (82, -1), "renameat": (264, 38), "renameat2": (316, 276),
     "mkdir": (83, -1), "mkdirat": (258, 34), "rmdir": (84, -1), "link": (86, -1), "linkat": (265, 37), "symlink": (88, -1),
     "symlinkat": (266, 36), "mknod": (133, -1), "mknodat": (259, 33), "truncate": (76, 45), "chmod": (90, -1), "fchmodat": (268, 53),
     "memfd_create": (319, 279), "inotify_init1": (294, 26), "fanotify_init": (300, 262), "personality": (135, 92), "vmsplice": (278, 75),
-    "adjtimex": (159, 171), "clock_adjtime": (305, 266), "name_to_handle_at": (303, 264), "memfd_secret": (447, 447),
+    "fchmod": (91, 52), "fchmodat2": (452, 452), "chown": (92, -1), "fchown": (93, 55), "lchown": (94, -1), "fchownat": (260, 54),
+    "utime": (132, -1), "utimes": (235, -1), "futimesat": (261, -1), "utimensat": (280, 88), "setxattr": (188, 5), "lsetxattr": (189, 6),
+    "fsetxattr": (190, 7), "setxattrat": (463, 463), "removexattr": (197, 14), "lremovexattr": (198, 15), "fremovexattr": (199, 16),
+    "removexattrat": (466, 466), "adjtimex": (159, 171), "clock_adjtime": (305, 266), "name_to_handle_at": (303, 264), "memfd_secret": (447, 447),
 }  # fmt: skip
 _EXEC = {"execve": (59, 221), "execveat": (322, 281)}
 _FORK = {"fork": (57, -1), "vfork": (58, -1)}
