@@ -241,6 +241,12 @@ def test_rows_of_any_length_are_streamed_and_fetched_ahead(n):
         agree(f, [x], choices={"stream": True, "prefetch": True, "lanes": 16})
 
 
+def test_logsumexp_of_infinities():
+    x = randn(6, 70) * 60
+    x[0], x[1, 5], x[2, :40], x[3, 3] = float("-inf"), float("inf"), float("-inf"), float("nan")
+    agree(lambda x: (torch.logsumexp(x, 1), torch.logsumexp(x, 0), x.softmax(1)), [x])
+
+
 def test_long_sums_are_as_exact_as_short_ones():
     x = torch.rand(3, 3_000_001)
     want = x.double().sum(1).float()

@@ -18,7 +18,7 @@ from kerf.kernels.codegen.nest.index import form
 from kerf.kernels.codegen.nest.loops import point
 from kerf.kernels.codegen.nest.sweep import Sweep
 from kerf.kernels.codegen.nest.writer import Writer
-from kerf.kernels.ir import Affine, Axis, loads
+from kerf.kernels.ir import Affine, Axis, DType, loads
 
 LINE = 64  # bytes of a cache line
 DEPTH = 512  # values that a lane adds up before it goes into a wider total
@@ -193,29 +193,42 @@ def _added(s: Step, lanes: int) -> list[str]:
 
 
 def _folded(s: Step, lanes: int) -> list[str]:
-    name, head = s.out.name, f"for (long l = 0; l < {lanes}; l++)"
+    name = s.out.name
     if s.kind.startswith("arg"):
-        return _best(s, head)
-    fold = reduction.combine(s.kind, s.out.dtype, f"r_{name}", f"s_{name}[l]")
+        return _best(s, lanes)
+    return _fold(f"r_{name}", s.kind, s.out.dtype, f"s_{name}[l]", lanes)
+
+
+def _fold(total: str, kind: str, dtype: DType, lane: str, lanes: int) -> list[str]:
+    """Extremes and NaN apart: each is a reduction that compilers do within registers."""
+    head = f"for (long l = 0; l < {lanes}; l++)"
+    start = f"{reduction.accumulator(kind, dtype)} {total} = {reduction.start(kind, dtype)};"
+    if kind not in ("max", "min") or not dtype.is_float:
+        update = f"{head} {total} = {reduction.combine(kind, dtype, total, lane)};"
+        return [start, simd([(kind, dtype, [total])]), update]
+    better = f"{lane} {'>' if kind == 'max' else '<'} {total}"
     return [
-        f"{_plain(s)} r_{name} = {reduction.start(s.kind, s.out.dtype)};",
-        simd([(s.kind, s.out.dtype, [f"r_{name}"])]),
-        f"{head} r_{name} = {fold};",
+        start,
+        f"int nan_{total} = 0;",
+        f"#pragma omp simd reduction({kind} : {total}) reduction(| : nan_{total})",
+        f"{head} {{",
+        f"    {total} = {better} ? {lane} : {total};",
+        f"    nan_{total} |= {lane} != {lane};",
+        "}",
+        f"{total} = nan_{total} ? NAN : {total};",
     ]
 
 
-def _best(s: Step, head: str) -> list[str]:
+def _best(s: Step, lanes: int) -> list[str]:
     """The best of the lanes' values, then the first place that has it: a NaN is best, and unequal to itself."""
-    name, kind, dtype = s.out.name, s.kind.removeprefix("arg"), s.value.dtype
+    name, dtype = s.out.name, s.value.dtype
     x, y = f"x_{name}[l]", f"y_{name}"
-    equal = f"({x} == {y}) | ({x} != {x})" if dtype.is_float else f"{x} == {y}"
+    equal = f"(({x} == {y}) | ({x} != {x}))" if dtype.is_float else f"({x} == {y})"
     return [
-        f"{ctype(dtype)} {y} = {reduction.start(kind, dtype)};",
-        simd([(kind, dtype, [y])]),
-        f"{head} {y} = {reduction.combine(kind, dtype, y, x)};",
-        f"{_type(s)} r_{name} = {'INT64_MAX' if dtype.compute.bytes == 8 else 'INT32_MAX'};",
+        *_fold(y, s.kind.removeprefix("arg"), dtype, x, lanes),
+        f"{_type(s)} r_{name} = INT{64 if dtype.compute.bytes == 8 else 32}_MAX;",
         f"#pragma omp simd reduction(min : r_{name})",
-        f"{head} r_{name} = ({equal}) & (s_{name}[l] < r_{name}) ? s_{name}[l] : r_{name};",
+        f"for (long l = 0; l < {lanes}; l++) r_{name} = {equal} & (s_{name}[l] < r_{name}) ? s_{name}[l] : r_{name};",
     ]
 
 

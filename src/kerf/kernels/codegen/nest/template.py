@@ -310,12 +310,10 @@ def _signature(group: Group, symbol: str) -> str:
 
 def _declarations(found: Iterable[Phase]) -> list[str]:
     lines = [
-        reduction.declaration(
-            s.kind.removeprefix("arg"), (s.value if s.kind.startswith("arg") else s.out).dtype
-        )
+        reduction.declaration(s.kind, s.out.dtype)
         for p in found
         for s in p.steps
-        if s.reduces
+        if s.reduces and not s.kind.startswith("arg")
     ]
     unique = dict.fromkeys(line for line in lines if line)
     return [_once(line) for line in unique]

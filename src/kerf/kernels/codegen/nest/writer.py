@@ -455,12 +455,15 @@ class Writer:
         return flushed(value, self._below_max)
 
     def _below_max(self, e: Expr) -> bool:
+        """Is it something less the largest element of its row? Also where an infinite one is replaced, as in log-sum-exp: what is not
+        flushed is infinite then."""
         largest = e.args[1] if isinstance(e, Apply) and e.op == "sub" else None
-        return (
-            isinstance(largest, Load)
-            and largest.buffer in self.phase.made
-            and self.phase.step(largest.buffer).kind == "max"
-        )
+        if not isinstance(largest, Load) or largest.buffer not in self.phase.made:
+            return False
+        step = self.phase.step(largest.buffer)
+        within = [self.phase.step(b).kind for b in step.reads if b in self.phase.made]
+        replaced = isinstance(step.value, Apply) and step.value.op == "select" and within == ["max"]
+        return step.kind == "max" or (step.kind == "map" and replaced)
 
     def kept_index(self, sweep: Sweep) -> str:
         step, total = self.block, Affine(0, {})
@@ -473,10 +476,12 @@ class Writer:
 
     @property
     def fetching(self) -> Sweep | None:
-        """The sweep that fetches the next row while it computes: the costliest but the first, which reads this row from memory."""
-        if not self.choices.prefetch or not self.outer:
+        """The sweep that fetches the next row while it computes: not the first, which reads this row from memory, nor one that streams
+        results past the caches, if there is another; the costliest of the rest."""
+        if not self.choices.prefetch or not self.outer or len(self.found) < 2:
             return None
-        return max(self.found[1:], key=lambda f: sum(cost(s.value) for s in f.steps), default=None)
+        quiet = [f for f in self.found[1:] if not any(s.out.name in self.choices.stream for s in f.steps)]
+        return max(quiet or self.found[1:], key=lambda f: sum(cost(s.value) for s in f.steps))
 
     def _sweep(self, sweep: Sweep) -> list[str]:
         from kerf.kernels.codegen.nest.loops import block_lines
