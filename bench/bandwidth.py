@@ -2,8 +2,8 @@
 
     python bench/bandwidth.py [--only norm] [--pairs 15]
 
-The probe reads every byte of the inputs once and writes every byte of the outputs once, with plain or streaming stores, whichever is
-faster. `share` is the probe's median time over the kernel's. One thread, CPU time, order alternating. The kernel is the
+The probe reads every byte of the inputs once and writes every byte of the outputs once, with plain or streaming stores, in whole or
+half cache lines, whichever is fastest. `share` is the probe's median time over the kernel's. One thread, CPU time, order alternating. The kernel is the
 generator's default schedule, not a searched one.
 """
 
@@ -39,6 +39,12 @@ FAMILIES = (
     "gemm/diagonal",
     "gemm/outer",
 )
+PROBES = (
+    ("plain", "probe", 0),
+    ("stream", "probe", 1),
+    ("plain halves", "probe_halves", 0),
+    ("stream halves", "probe_halves", 1),
+)
 SETTINGS = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "9000000000", "OMP_NUM_THREADS": "1"}
 PROBE = r"""
 #include <stdint.h>
@@ -52,27 +58,34 @@ typedef float v16 __attribute__((vector_size(64), aligned(4)));
 #define STREAM(p, v) (*(p) = (v))
 #define FENCE()
 #endif
-/* Read `n` vectors of each of `inputs`, write `m` vectors of `out`; spread so that both end together. */
-void probe(const v16 **inputs, const long *n, int count, v16 *out, long m, int stream) {
-    v16 s[4] = {{0}, {0}, {0}, {0}};
-    long total = 0, done = 0, written = 0;
-    for (int k = 0; k < count; k++) total += n[k];
-    for (int k = 0; k < count; k++) {
-        const v16 *p = inputs[k];
-        for (long i = 0; i < n[k]; i += 64) {
-            long e = i + 64 < n[k] ? i + 64 : n[k], j = i;
-            for (; j + 4 <= e; j += 4) for (int q = 0; q < 4; q++) s[q] += p[j + q];
-            for (; j < e; j++) s[0] += p[j];
-            done += e - i;
-            long until = (long)((double)m * done / total);
-            if (stream) for (; written < until; written++) STREAM(out + written, s[written & 3]);
-            else for (; written < until; written++) out[written] = s[written & 3];
-        }
-    }
-    if (stream) FENCE();
-    for (; written < m; written++) out[written] = s[0];
-    if (!m) *(volatile float *)out = s[0][0] + s[1][0] + s[2][0] + s[3][0];
+typedef float v8 __attribute__((vector_size(32), aligned(4)));
+volatile float sink;
+/* Read `n` lines of each of `inputs`, write `m` lines of `out`; spread so that both end together. `V`: what is read at once, since
+   some processors read memory faster in half lines. */
+#define PROBE(name, V)                                                                                    \
+void name(const v16 **inputs, const long *n, int count, v16 *out, long m, int stream) {                   \
+    V s[4] = {{0}, {0}, {0}, {0}};                                                                        \
+    v16 w = {0};                                                                                          \
+    const long parts = 64 / sizeof(V);                                                                    \
+    long total = 0, done = 0, written = 0;                                                                \
+    for (int k = 0; k < count; k++) total += n[k];                                                        \
+    for (int k = 0; k < count; k++)                                                                       \
+        for (long i = 0; i < n[k]; i += 64) {                                                             \
+            const V *p = (const V *)inputs[k];                                                            \
+            long e = i + 64 < n[k] ? i + 64 : n[k], j = i * parts;                                        \
+            for (; j + 4 <= e * parts; j += 4) for (int q = 0; q < 4; q++) s[q] += p[j + q];              \
+            for (; j < e * parts; j++) s[0] += p[j];                                                      \
+            done += e - i;                                                                                \
+            long until = (long)((double)m * done / total);                                                \
+            if (stream) for (; written < until; written++) STREAM(out + written, w);                      \
+            else for (; written < until; written++) out[written] = w;                                     \
+        }                                                                                                 \
+    if (stream) FENCE();                                                                                  \
+    for (; written < m; written++) out[written] = w;                                                      \
+    sink = s[0][0] + s[1][0] + s[2][0] + s[3][0];                                                         \
 }
+PROBE(probe, v16)
+PROBE(probe_halves, v8)
 """
 
 
@@ -111,19 +124,17 @@ def one(path: Path, pairs: int) -> dict[str, float]:
         result = problem.fresh_module()(*inputs)
     out = (torch.empty_like(result),)
     run = kernel(problem)
-    times: dict[str, list[float]] = {"kernel": [], "plain": [], "stream": []}
-    calls: dict[str, Callable[[], object]] = {
-        "kernel": lambda: run(*inputs, out),
-        "plain": probe(inputs, out[0], 0),
-        "stream": probe(inputs, out[0], 1),
-    }
+    calls: dict[str, Callable[[], object]] = {"kernel": lambda: run(*inputs, out)}
+    for name, symbol, stream in PROBES:
+        calls[name] = probe(inputs, out[0], symbol, stream)
+    times: dict[str, list[float]] = {name: [] for name in calls}
     for i in range(pairs + 1):
         for name in list(calls)[:: 1 if i % 2 else -1]:
             start = time.process_time()
             calls[name]()
             times[name].append(time.process_time() - start)
     median = {k: statistics.median(v[1:]) for k, v in times.items()}
-    best = min(median["plain"], median["stream"])
+    best = min(median[name] for name, _, _ in PROBES)
     return {"kernel_ms": median["kernel"] * 1e3, "probe_ms": best * 1e3, "share": best / median["kernel"]}
 
 
@@ -143,7 +154,7 @@ def kernel(problem: object) -> Callable[..., object]:
     return lambda *a: torch.no_grad()(new.run)(*a)
 
 
-def probe(inputs: list[torch.Tensor], out: torch.Tensor, stream: int) -> Callable[[], object]:
+def probe(inputs: list[torch.Tensor], out: torch.Tensor, symbol: str, stream: int) -> Callable[[], object]:
     chip = native()
     build = compile_library(PROBE, native_flags(chip.machine, chip.vector_bits))
     assert build.library, build.log
@@ -152,7 +163,7 @@ def probe(inputs: list[torch.Tensor], out: torch.Tensor, stream: int) -> Callabl
     sizes = (ctypes.c_long * len(inputs))(*(t.numel() * t.element_size() // 64 for t in inputs))
     count = out.numel() * out.element_size() // 64
     args = (pointers, sizes, len(inputs), ctypes.c_void_p(out.data_ptr()), ctypes.c_long(count), stream)
-    return lambda: library.probe(*args)
+    return lambda: library[symbol](*args)
 
 
 if __name__ == "__main__":
