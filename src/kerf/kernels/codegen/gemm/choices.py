@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import product
 from math import ceil, gcd
 
-from kerf.kernels.codegen.gemm import stream
+from kerf.kernels.codegen.gemm import pairs, stream
 from kerf.kernels.codegen.gemm.analysis import Problem
 from kerf.kernels.codegen.gemm.epilogue import can_stream
 from kerf.kernels.codegen.gemm.packing import needs_transpose
@@ -40,6 +40,8 @@ def decisions(p: Problem, chip: Chip, threads: int) -> tuple[Decision, ...]:
         found.append(Decision("pack_b", (True, False), _pack_b(p, chip, mr)))
     if can_be_weights(p, p.left) or can_be_weights(p, p.right):
         found.append(Decision("pack_weights", (True, False), True))
+    if pairs.possible(p, chip):
+        found.append(Decision("pairs", (True, False), True))
     if can_stream(p, lanes):
         found.append(
             Decision("stream", (True, False), p.stored[0].bytes > 2 * chip.l3_bytes and p.k.extent <= 8)

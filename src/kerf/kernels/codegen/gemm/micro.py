@@ -17,6 +17,7 @@ class Shape:
     a_k: int
     b_k: int
     ahead: int
+    pairs: bool = False
 
 
 def name(symbol: str, s: Shape) -> str:
@@ -39,6 +40,10 @@ def micro(symbol: str, s: Shape, ctype: str, lanes: int, unroll: int) -> str:
     if s.ahead:
         body += [f"        __builtin_prefetch(b + {s.ahead + j * lanes});" for j in range(s.vectors)]
     for i in range(s.rows):
+        if s.pairs:
+            sums = " ".join(f"c{i}_{j} = {symbol}_dot(c{i}_{j}, x{i}, b{j});" for j in range(s.vectors))
+            body.append(f"        const uint32_t x{i} = ((const {symbol}_pair *)a)[{i * s.a_row}]; {sums}")
+            continue
         sums = " ".join(f"c{i}_{j} += x{i} * b{j};" for j in range(s.vectors))
         body.append(f"        const {ctype} x{i} = a[{i * s.a_row}]; {sums}")
     lines = [

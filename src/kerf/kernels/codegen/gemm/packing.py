@@ -7,6 +7,7 @@ Columns (B): panels of nr columns, `dst[(panel) + k * nr + column]`, the last pa
 from __future__ import annotations
 
 from kerf.kernels.codegen.expr import CTYPE
+from kerf.kernels.codegen.gemm import pairs
 from kerf.kernels.codegen.gemm.analysis import Operand, Problem, pointer
 from kerf.kernels.codegen.gemm.epilogue import Signature
 from kerf.kernels.codegen.gemm.plan import Plan, rounded, runs_along_rows
@@ -26,7 +27,10 @@ def _head(name: str, parameters: str, acc: str, row: str) -> list[str]:
 def pack_a(p: Problem, plan: Plan, parameters: str, symbol: str) -> str:
     acc, value = CTYPE[p.acc], p.value(p.left)
     head = _head(f"{symbol}_pack_a", parameters, acc, "m")
-    if plan.a.row == 1 and plan.a.k == plan.mr and runs_along_rows(p.left):
+    panels = plan.a.row == 1 and plan.a.k == plan.mr and runs_along_rows(p.left)
+    if plan.pairs:
+        body = pairs.rows(p, symbol, plan.a.block, plan.mr, panels=panels)
+    elif panels:
         body = [
             f"    for (long q = m0; q < m1; q += {plan.mr}) {{",
             f"        const long rows = m1 - q < {plan.mr} ? m1 - q : {plan.mr};",
@@ -46,9 +50,14 @@ def pack_a(p: Problem, plan: Plan, parameters: str, symbol: str) -> str:
 
 
 def pack_b(p: Problem, plan: Plan, parameters: str, symbol: str) -> str:
-    body = _panels(p, plan, _turned(p, symbol)) if needs_transpose(p) else _streamed(p, plan)
-    if not needs_transpose(p) and p.right.stride(p.k) == 1 and p.k.extent > 1:
+    if turned(p, plan):
+        body = _panels(p, plan, _turned(p, plan, symbol))
+    elif plan.pairs:
+        body = pairs.columns(p, symbol, _panel_head(p, plan, " " * 8), plan.nr)
+    elif p.right.stride(p.k) == 1 and p.k.extent > 1:
         body = _panels(p, plan, _gathered(p))
+    else:
+        body = _streamed(p, plan)
     return "\n".join([*_head(f"{symbol}_pack_b", parameters, CTYPE[p.acc], "n"), *body, "}"]) + "\n"
 
 
@@ -57,7 +66,7 @@ def _panel_head(p: Problem, plan: Plan, pad: str) -> list[str]:
     tail = plan.tail_vectors(p.n.extent) * plan.lanes or nr
     return [
         f"{pad}const long width = n1 - q < {nr} ? n1 - q : {nr}, wide = width < {nr} ? {tail} : {nr};",
-        f"{pad}{CTYPE[p.acc]} *restrict panel = dst + (q - n0) * {plan.kc};",
+        f"{pad}{CTYPE[p.acc]} *restrict panel = dst + (q - n0) * {plan.b.block};",
     ]
 
 
@@ -87,7 +96,7 @@ def _panels(p: Problem, plan: Plan, copy: list[str]) -> list[str]:
         f"    for (long q = n0; q < n1; q += {plan.nr}) {{",
         *_panel_head(p, plan, " " * 8),
         *copy,
-        "        for (long k = 0; k < k1 - k0; ++k)",
+        f"        for (long k = 0; k < {'(k1 - k0) / 2' if plan.pairs else 'k1 - k0'}; ++k)",
         "            for (long j = width; j < wide; ++j)",
         "                panel[k * wide + j] = 0;",
         "    }",
@@ -102,31 +111,38 @@ def _gathered(p: Problem) -> list[str]:
     ]
 
 
-def _turned(p: Problem, symbol: str) -> list[str]:
-    """Memory runs along k: eight columns at a time are turned in registers."""
-    operand = p.right
+def _turned(p: Problem, plan: Plan, symbol: str) -> list[str]:
+    """Memory runs along k: eight columns of values, or of pairs of them, at a time are turned in registers."""
+    operand, acc = p.right, CTYPE[p.acc]
     assert operand.load is not None and operand.form is not None
-    base = f"{pointer(operand.load.buffer)} + ({p.place(operand.form)})"
-    step = operand.stride(p.n)
+    per, cell = (2, f"{symbol}_pair") if plan.pairs else (1, acc)
+    base = f"({pointer(operand.load.buffer)} + ({p.place(operand.form)}))"
+    step = (operand.stride(p.n) or 0) // per
+    row = f"(k - k0) / {per} * wide + n - q"
     return [
         "        long n = q;",
         "        for (; n + 8 <= q + width; n += 8) {",
         "            long k = k0;",
-        "            for (; k + 8 <= k1; k += 8)",
-        f"                {symbol}_transpose8({base}, {step}L, panel + (k - k0) * wide + n - q, wide);",
-        "            for (; k < k1; ++k)",
+        f"            for (; k + {8 * per} <= k1; k += {8 * per})",
+        f"                {symbol}_transpose8((const {acc} *){base}, {step}L, panel + {row}, wide);",
+        f"            for (; k < k1; k += {per})",
         "                for (long j = 0; j < 8; ++j)",
-        f"                    panel[(k - k0) * wide + n - q + j] = *({base} + j * {step}L);",
+        f"                    (({cell} *)panel)[{row} + j] = ((const {cell} *){base})[j * {step}L];",
         "        }",
         "        for (; n < q + width; ++n)",
-        "            for (long k = k0; k < k1; ++k)",
-        f"                panel[(k - k0) * wide + n - q] = *({base});",
+        f"            for (long k = k0; k < k1; k += {per})",
+        f"                (({cell} *)panel)[{row}] = *(const {cell} *){base};",
     ]
 
 
 def needs_transpose(p: Problem) -> bool:
     r = p.right
     return r.plain and r.stride(p.k) == 1 and p.k.extent > 1 and r.stride(p.n) is not None
+
+
+def turned(p: Problem, plan: Plan) -> bool:
+    """Is B copied by transposing blocks in registers, of values or of pairs of them?"""
+    return pairs.runs_along_k(p, p.right) if plan.pairs else needs_transpose(p)
 
 
 def copies(operand: Operand) -> int:
@@ -141,7 +157,7 @@ def weights_a(p: Problem, plan: Plan) -> tuple[int, int]:
 
 
 def weights_b(p: Problem, plan: Plan) -> tuple[int, int]:
-    block = plan.padded(p.n.extent) * plan.kc
+    block = plan.padded(p.n.extent) * plan.b.block
     return block, block * -(-p.k.extent // plan.kc)
 
 

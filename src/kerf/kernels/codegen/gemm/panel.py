@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from math import ceil
 
 from kerf.kernels.codegen.expr import CTYPE
-from kerf.kernels.codegen.gemm import micro, packing
+from kerf.kernels.codegen.gemm import micro, packing, pairs
 from kerf.kernels.codegen.gemm.analysis import Operand, Problem, pointer
 from kerf.kernels.codegen.gemm.epilogue import STREAM, Signature, never, store
 from kerf.kernels.codegen.gemm.plan import LINE, Layout, Plan, make, rounded, sums_buffer
@@ -51,7 +51,7 @@ class _Writer:
         """Elements of one part's packed B; where B is read in place, just its ragged last panel."""
         whole = min(rounded(self.plan.nc, self.plan.nr), self.plan.padded(self.p.n.extent))
         columns = {"packed": whole, "direct": self.plan.nr if self.p.n.extent % self.plan.nr else 0}
-        return columns.get(self.plan.b.kind, 0) * self.plan.kc
+        return columns.get(self.plan.b.kind, 0) * self.plan.b.block
 
     @property
     def sums_step(self) -> int:
@@ -82,6 +82,8 @@ class _Writer:
 
     def _head(self) -> str:
         plan, text = self.plan, micro.types(self.s, self.acc, self.plan.lanes)
+        if plan.pairs:
+            text += pairs.DOT.format(s=self.s)
         if plan.stream:
             letter = "ps" if self.acc == "float" else "pd"
             text += f"enum {{ {self.s}_WIDTH = {plan.nr}, {self.s}_LANES = {plan.lanes} }};\n"
@@ -99,7 +101,7 @@ class _Writer:
         ):
             if layout.kind == "direct" and not (which == "b" and needs_b):
                 continue
-            if which == "b" and packing.needs_transpose(p):
+            if which == "b" and packing.turned(p, plan):
                 texts.append(micro.transpose(self.s, self.acc))
             texts.append(make_pack(p, plan, packing.own_parameters(p, operand), self.s))
             if layout.kind == "weights":
@@ -243,7 +245,7 @@ class _Writer:
             f"{pad}    rows = {self._height()};",
             f"{pad}    const long columns = je - n < {plan.nr} ? je - n : {plan.nr};",
             *self._skip(pad + "    "),
-            f"{pad}    {self.s}_tile({self.sig.arguments}, {self._layer()}, z, m, rows, n, columns, ke - k,",
+            f"{pad}    {self.s}_tile({self.sig.arguments}, {self._layer()}, z, m, rows, n, columns, {'(ke - k + 1) / 2' if plan.pairs else 'ke - k'},",
             f"{pad}        {self._at_a()}, {self._at_b()}, k == k0, {last});",
             f"{pad}}}}}",
         ]

@@ -57,6 +57,7 @@ class Plan:
     partial: str  # where sums wait between k blocks: none | out | scratch
     tall: int  # rows below this one are covered by tiles of mr rows, the others by tiles of `low` rows
     low: int
+    pairs: bool = False  # two bfloat16 values of k in one element of the copies
 
     @property
     def nr(self) -> int:
@@ -78,7 +79,7 @@ class Plan:
         if n % self.nr:
             widths.append((False, self.tail_vectors(n), self.tail_vectors(n) * self.lanes))
         return tuple(
-            (whole, Shape(r, v, self.a.row, self.a.k, b_k, self._ahead(whole, b_k)))
+            (whole, Shape(r, v, self.a.row, self.a.k, b_k, self._ahead(whole, b_k), self.pairs))
             for r in rows
             for whole, v, b_k in widths
         )
@@ -97,22 +98,24 @@ def make(p: Problem, choices: Mapping[str, Value], chip: Chip, threads: int) -> 
     mr = min(int(choices.get("mr", EVERYTHING)), p.m.extent, max(1, (chip.registers - 1 - nv) // nv))
     parallel = str(choices.get("parallel", "none")) if threads > 1 else "none"
     most = ceil(p.k.extent / threads) if parallel == "k" else p.k.extent
-    kc = balanced(p.k.extent, min(int(choices.get("kc", EVERYTHING)), most), 1)
+    pairs = bool(choices.get("pairs", False))
+    kc = balanced(p.k.extent, min(int(choices.get("kc", EVERYTHING)), most), 2 if pairs else 1)
+    depth = ceil(kc / 2) if pairs else kc
     mc = balanced(p.m.extent, max(mr, int(choices.get("mc", EVERYTHING))), mr)
     nc = balanced(p.n.extent, max(nv * lanes, int(choices.get("nc", EVERYTHING))), nv * lanes)
     blocks = p.k.extent > kc
     partial = (
         "scratch" if parallel == "k" else "none" if not blocks else "out" if out_holds_sums(p) else "scratch"
     )
-    a = _rows(p, choices, kc, mr)
+    a = _rows(p, choices, depth, mr)
     tall, low = heights(p.m.extent, mr, even=mc >= p.m.extent and parallel not in ("m", "grid") and a.k != mr)
     return Plan(
         mr, nv, lanes, kc, mc, nc,
         a=a,
-        b=_columns(p, choices, kc, nv * lanes),
+        b=_columns(p, choices, depth, nv * lanes),
         unroll=int(choices["unroll"]), prefetch=int(choices["prefetch"]), order=str(choices["order"]),
         stream=bool(choices.get("stream", False)) and partial != "out",
-        parallel=parallel, parts=threads if parallel != "none" else 1, partial=partial, tall=tall, low=low,
+        parallel=parallel, parts=threads if parallel != "none" else 1, partial=partial, tall=tall, low=low, pairs=pairs,
     )  # fmt: skip
 
 
