@@ -434,23 +434,142 @@ static inline float kf_erf(float x) {
 
 static inline double kf_erf_f64(double x) { return erf(x); }
 
-static inline float kf_erfc(float x) { return (float)erfc(x); }
+// Functions whose reductions or sums cancel in float32 compute in double: half the lanes, but no calls, and 0.6 ulp unless said.
+
+// log2(x) for finite x > 0 that are normal in double, by 2 atanh(s) with s = (m - 1) / (m + 1). 0 and infinity give -1023 and 1024.
+static inline double kf_log2_wide(double x) {
+    int64_t i = (int64_t)kf_bits_f64(x) - 0x3fe6a09e667f3bcd;
+    double m = kf_double(((uint64_t)i & 0xfffffffffffffu) + 0x3fe6a09e667f3bcdu);
+    // The exponent as a double, by an addition that leaves it in the low bits.
+    double e = kf_double((uint64_t)(i >> 52) + 0x4338000000000000u) - 0x1.8p52;
+    double s = (m - 1.0) / (m + 1.0), z = s * s;
+    double q = 0.0909090909 + 0.0769230769 * z;
+    q = q * z + 0.111111111111;
+    q = q * z + 0.142857142857;
+    q = q * z + 0.2;
+    q = q * z + 0.333333333333333;
+    return e + ((q * z) * s + s) * 2.8853900817779268;
+}
+
+// 2^x for |x| < 1000, by the Taylor series of e^r: 2^-32 of it.
+static inline double kf_exp2_wide(double x) {
+    double magic = 0x1.8p52 + 1023.0, shifted = x + magic;
+    double r = (x - (shifted - magic)) * 0.69314718055994531;
+    double q = 1.0 / 5040 + r * (1.0 / 40320);
+    q = q * r + 1.0 / 720;
+    q = q * r + 1.0 / 120;
+    q = q * r + 1.0 / 24;
+    q = q * r + 1.0 / 6;
+    q = q * r + 0.5;
+    q = q * r + 1.0;
+    return (q * r + 1.0) * kf_double(kf_bits_f64(shifted) << 52);
+}
+
+// e^(P(t) - x^2) t for x >= 0, with t = 1 / (1 + x / 2); 2 minus that below.
+static inline float kf_erfc(float x) {
+    double a = __builtin_fabsf(x);
+    a = a > 11.0 ? 11.0 : a;
+    double t = 1.0 / (1.0 + 0.5 * a);
+    double q = -0.0801412208284;
+    q = q * t + 0.370331293053;
+    q = q * t - 0.477473144944;
+    q = q * t - 0.396630503119;
+    q = q * t + 1.68951325577;
+    q = q * t - 1.71536532737;
+    q = q * t + 0.756807016304;
+    q = q * t - 0.402159581796;
+    q = q * t + 0.155003979643;
+    q = q * t + 0.364835816132;
+    q = q * t + 1.00081910045;
+    q = q * t - 1.26554068604;
+    double r = kf_exp2_wide((q - a * a) * 1.4426950408889634) * t;
+    return (float)(x < 0.0f ? 2.0 - r : r);
+}
 
 static inline double kf_erfc_f64(double x) { return erfc(x); }
 
-static inline float kf_sin(float x) { return sinf(x); }
+// x / 2 pi less whole turns, in [-1/2, 1/2]: 1 / 2 pi in pieces of at most 28 bits, so that every product is exact (Payne and Hanek, 1983,
+// for all arguments at once).
+static inline double kf_turns(double x) {
+    double t = x * 0x1.45f306cp-3;
+    double sum = t - __builtin_rint(t);
+    t = x * 0x1.c9c882ap-31;
+    sum += t - __builtin_rint(t);
+    t = x * 0x1.4fe13a8p-61;
+    sum += t - __builtin_rint(t);
+    t = x * 0x1.f47d4dp-88;
+    sum += t - __builtin_rint(t);
+    t = x * 0x1.bb81b6cp-115;
+    sum += t - __builtin_rint(t);
+    sum += x * 0x1.4acc9ep-145;
+    return sum - __builtin_rint(sum);
+}
+
+// sin(r) and cos(r) for |r| <= pi/4; fit errors 2^-37 and 2^-43.
+static inline double kf_sin_wide(double r) {
+    double s = r * r, q = -0.000198393345315 + s * 2.7183085784e-06;
+    q = q * s + 0.00833332938495;
+    q = q * s - 0.166666666416;
+    return (q * s) * r + r;
+}
+
+static inline double kf_cos_wide(double r) {
+    double s = r * r, q = 2.47990405093e-05 + s * -2.71800639402e-07;
+    q = q * s - 0.00138888810761;
+    q = q * s + 0.041666666562;
+    q = q * s - 0.499999999995;
+    return q * s + 1.0;
+}
+
+// sin(x + quarters pi/2), in float32 once reduced. 1.5 ulp.
+static inline float kf_sin_shifted(float x, int32_t quarters) {
+    double turns = 4.0 * kf_turns(x), n = __builtin_rint(turns);
+    float r = (float)((turns - n) * 1.5707963267948966), s = r * r;
+    uint32_t k = (uint32_t)((int32_t)(float)n + quarters);
+    float a = 2.7183041e-06f, b = 2.4390369e-05f;
+    a = a * s - 0.00019839335f;
+    a = a * s + 0.008333329f;
+    a = a * s - 0.16666667f;
+    b = b * s - 0.0013886763f;
+    b = b * s + 0.041666623f;
+    b = b * s - 0.5f;
+    float v = k & 1u ? b * s + 1.0f : (a * s) * r + r;
+    return kf_float(kf_bits(v) ^ (k & 2u) << 30);
+}
+
+static inline float kf_sin(float x) { return __builtin_fabsf(x) < 0x1p-12f ? x : kf_sin_shifted(x, 0); }
 
 static inline double kf_sin_f64(double x) { return sin(x); }
 
-static inline float kf_cos(float x) { return cosf(x); }
+static inline float kf_cos(float x) { return kf_sin_shifted(x, 1); }
 
 static inline double kf_cos_f64(double x) { return cos(x); }
 
-static inline float kf_tan(float x) { return tanf(x); }
+static inline float kf_tan(float x) {
+    double turns = 4.0 * kf_turns(x), n = __builtin_rint(turns), r = (turns - n) * 1.5707963267948966;
+    double half = 0.5 * n, s = kf_sin_wide(r), c = kf_cos_wide(r);
+    int odd = half != __builtin_floor(half);
+    return __builtin_fabsf(x) < 0x1p-12f ? x : (float)((odd ? -c : s) / (odd ? s : c));
+}
 
 static inline double kf_tan_f64(double x) { return tan(x); }
 
-static inline float kf_pow(float x, float y) { return powf(x, y); }
+// 2^(y log2|x|), with the signs and special values of C.
+static inline float kf_pow(float x, float y) {
+    float a = __builtin_fabsf(x);
+    double l = kf_log2_wide(a);
+    l = a == 0.0f ? -INFINITY : a < INFINITY ? l : INFINITY;
+    double w = l * y;
+    w = w > 200.0 ? 200.0 : w;
+    w = w < -200.0 ? -200.0 : w;
+    float r = (float)kf_exp2_wide(w);
+    int whole = y == __builtin_rintf(y), odd = whole & (0.5f * y != __builtin_rintf(0.5f * y));
+    r = odd ? __builtin_copysignf(r, x) : r;
+    r = (x < 0.0f) & (x > -INFINITY) & !whole ? NAN : r;
+    r = (x != x) | (y != y) ? NAN : r;
+    r = (x == -1.0f) & (__builtin_fabsf(y) == INFINITY) ? 1.0f : r;
+    return (x == 1.0f) | (y == 0.0f) ? 1.0f : r;
+}
 
 static inline double kf_pow_f64(double x, double y) { return pow(x, y); }
 
@@ -462,11 +581,33 @@ static inline int64_t kf_pow_i64(int64_t x, int64_t y) {
     return (int64_t)r;
 }
 
-static inline float kf_asin(float x) { return asinf(x); }
+// asin(z) for 0 <= z <= 1/2; fit error 2^-31.
+static inline double kf_asin_wide(double z) {
+    double s = z * z, q = 0.0144026061122 + s * 0.0375652014141;
+    q = q * s + 0.0318176115482;
+    q = q * s + 0.0445157202433;
+    q = q * s + 0.075005109182;
+    q = q * s + 0.166666598719;
+    return (q * s) * z + z;
+}
+
+// pi/2 - 2 asin(sqrt((1 - t) / 2)) beyond 1/2.
+static inline float kf_asin(float x) {
+    double t = __builtin_fabsf(x);
+    int far = t > 0.5;
+    double p = kf_asin_wide(far ? __builtin_sqrt(0.5 - 0.5 * t) : t);
+    return __builtin_copysignf((float)(far ? 1.5707963267948966 - 2.0 * p : p), x);
+}
 
 static inline double kf_asin_f64(double x) { return asin(x); }
 
-static inline float kf_acos(float x) { return acosf(x); }
+static inline float kf_acos(float x) {
+    double t = __builtin_fabsf(x);
+    int far = t > 0.5;
+    double p = kf_asin_wide(far ? __builtin_sqrt(0.5 - 0.5 * t) : t);
+    p = far ? 2.0 * p : 1.5707963267948966 - p;
+    return (float)(x < 0.0f ? 3.1415926535897931 - p : p);
+}
 
 static inline double kf_acos_f64(double x) { return acos(x); }
 
@@ -493,19 +634,58 @@ static inline float kf_atan(float x) {
 
 static inline double kf_atan_f64(double x) { return atan(x); }
 
-static inline float kf_atan2(float y, float x) { return atan2f(y, x); }
+// atan(z) for 0 <= z <= 1; fit error 2^-31.
+static inline double kf_atan_wide(double z) {
+    double s = z * z, q = -0.00742263767743 + s * 0.00113487832394;
+    q = q * s + 0.0227603408841;
+    q = q * s - 0.0449464457796;
+    q = q * s + 0.0675957212719;
+    q = q * s - 0.0881884830914;
+    q = q * s + 0.110602445451;
+    q = q * s - 0.1428013074;
+    q = q * s + 0.199996926107;
+    q = q * s - 0.333333274334;
+    return (q * s) * z + z;
+}
+
+// atan of the smaller over the larger, turned into its octant.
+static inline float kf_atan2(float y, float x) {
+    double a = __builtin_fabsf(y), b = __builtin_fabsf(x);
+    int steep = a > b;
+    double num = steep ? b : a, den = steep ? a : b;
+    double z = num == den ? 1.0 : num / den;
+    z = den == 0.0 ? 0.0 : z;
+    double p = kf_atan_wide(z);
+    p = steep ? 1.5707963267948966 - p : p;
+    p = __builtin_copysignf(1.0f, x) < 0.0f ? 3.1415926535897931 - p : p;
+    return (x != x) | (y != y) ? NAN : __builtin_copysignf((float)p, y);
+}
 
 static inline double kf_atan2_f64(double y, double x) { return atan2(y, x); }
 
-static inline float kf_asinh(float x) { return asinhf(x); }
+static inline float kf_asinh(float x) {
+    double t = __builtin_fabsf(x);
+    double r = 0.69314718055994531 * kf_log2_wide(t + __builtin_sqrt(t * t + 1.0));
+    r = t < 0x1p-12 ? t : r;
+    return t < INFINITY ? __builtin_copysignf((float)r, x) : x;
+}
 
 static inline double kf_asinh_f64(double x) { return asinh(x); }
 
-static inline float kf_acosh(float x) { return acoshf(x); }
+static inline float kf_acosh(float x) {
+    double t = x, r = 0.69314718055994531 * kf_log2_wide(t + __builtin_sqrt(t * t - 1.0));
+    r = t < INFINITY ? r : t;
+    return t < 1.0 ? NAN : (float)r;
+}
 
 static inline double kf_acosh_f64(double x) { return acosh(x); }
 
-static inline float kf_atanh(float x) { return atanhf(x); }
+static inline float kf_atanh(float x) {
+    double t = __builtin_fabsf(x), r = 0.34657359027997265 * kf_log2_wide((1.0 + t) / (1.0 - t));
+    r = t < 0x1p-13 ? t : r;
+    r = t < 1.0 ? r : t == 1.0 ? INFINITY : NAN;
+    return __builtin_copysignf((float)r, x);
+}
 
 static inline double kf_atanh_f64(double x) { return atanh(x); }
 
