@@ -8,7 +8,7 @@ from pathlib import Path
 
 from kerf.core.types import KerfError
 from kerf.placement.design import Design, Placement
-from kerf.placement.formats import bookshelf, circuit_training, lefdef
+from kerf.placement.formats import bookshelf, circuit_training, lefdef, verilog
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,7 @@ FORMATS = (
         circuit_training.write_placement,
     ),
     Format("lefdef", (".def",), lefdef.read, lefdef.read_placement, lefdef.write_placement),
+    Format("verilog", (".v",), verilog.read, lefdef.read_placement, lefdef.write_placement),
 )
 
 

@@ -35,10 +35,12 @@ LAYER_BOX = re.compile(r"\+\s+LAYER\s+\S+[^(+]*\(\s*(\S+)\s+(\S+)\s*\)\s+\(\s*(\
 
 @dataclass
 class Source:
-    """The text, and for each component the stretch of it that says where it is (empty, before the `;`, where nothing does)."""
+    """The text, and for each component the stretch of it that says where it is (empty, before the `;`, where nothing does). `added`:
+    (cell, macro) of components that the text lacks."""
 
     content: str
     places: list[tuple[int, int]]
+    added: list[tuple[int, str]] = field(default_factory=list)
 
 
 @dataclass
@@ -77,18 +79,19 @@ class _Def:
 
 def read(path: Path, beside: Sequence[Path] = ()) -> Design:
     """A DEF with the LEF files given in `beside`; without any, those in its own folder: of the same name, or all."""
-    found = _scan(path, lef.read(_lefs(path, beside)))
+    found = _scan(path, lef.read(lefs_of(path, beside)))
     if found.die is None or not found.units:
         raise FormatError(path, 1, "UNITS and DIEAREA", "a file without")
     return _design(found, found.die)
 
 
-def _lefs(path: Path, beside: Sequence[Path]) -> list[Path]:
+def lefs_of(path: Path, beside: Sequence[Path]) -> list[Path]:
+    """The LEF files in `beside`; without any, those in the same folder: of the same name, or all."""
     given = [p for p in beside if p.name.removesuffix(".gz").endswith(".lef")]
     if given:
         return given
     near = sorted(p for p in path.parent.iterdir() if p.name.removesuffix(".gz").endswith(".lef"))
-    stem = path.name.removesuffix(".gz").removesuffix(".def")
+    stem = path.name.removesuffix(".gz").rpartition(".")[0]
     same = [p for p in near if p.name.removesuffix(".gz") == stem + ".lef"]
     if not near:
         raise KerfError(f"{path}: a DEF needs its LEF: name it with --lef, or put it in the same folder")
@@ -219,10 +222,11 @@ def _component(d: _Def, statement: str, at: int) -> None:
     x, y, code, fixed = _placed(d, place, at, width, height)
     d.index[name] = len(d.cells)
     d.masters.append(master)
-    d.cells.append((width, height, x, y, code, _kind(master), fixed))
+    d.cells.append((width, height, x, y, code, kind_of(master), fixed))
 
 
-def _kind(master: Master) -> int:
+def kind_of(master: Master) -> int:
+    """What a macro's CLASS makes of its instances."""
     words = master.kind.split() or ["CORE"]
     if words[0] == "COVER":
         return Kind.PORT
@@ -309,8 +313,13 @@ def _end(d: _Def, at: int, component: str, pin: str) -> tuple[int, float, float,
         raise d.refuse(at, "a component of the COMPONENTS section", component)
     if pin not in master.pins:
         raise d.refuse(at, f"a pin of macro {master.name} at component {component}", pin)
+    return cell, *offset(master, pin, d.units), pin in master.drivers
+
+
+def offset(master: Master, pin: str, units: float) -> tuple[float, float]:
+    """From the macro's centre to its pin, in database units, without the noise of decimal fractions in binary."""
     x, y = master.pins[pin]
-    return cell, (x - master.width / 2) * d.units, (y - master.height / 2) * d.units, pin in master.drivers
+    return round((x - master.width / 2) * units, 6), round((y - master.height / 2) * units, 6)
 
 
 def _design(d: _Def, die: tuple[float, float, float, float]) -> Design:
@@ -370,7 +379,7 @@ def write_placement(path: Path, design: Design, placement: Placement) -> None:
     """The DEF that was read, with its components where the placement puts them."""
     source = design.source
     if not isinstance(source, Source):
-        raise KerfError(f"{design.name}: only a design read from DEF can be written as DEF")
+        raise KerfError(f"{design.name}: only a design with a DEF can be written as DEF")
     left, bottom, _, _ = design.boxes(placement)
     pieces, done = [], 0
     for cell, (start, end) in enumerate(source.places):
@@ -379,7 +388,28 @@ def write_placement(path: Path, design: Design, placement: Placement) -> None:
             _place(design, placement, cell, left[cell], bottom[cell], start == end),
         ]
         done = end
-    text.write(path, "".join([*pieces, source.content[done:]]))
+    lines = [
+        f"- {design.cell_names[cell]} {master} {_place(design, placement, cell, left[cell], bottom[cell], False)} ;\n"
+        for cell, master in source.added
+    ]
+    text.write(path, _with_components("".join([*pieces, source.content[done:]]), lines))
+
+
+def _with_components(content: str, lines: list[str]) -> str:
+    """The DEF with more components, its count brought up to date."""
+    if not lines:
+        return content
+    counted = re.search(r"(?m)^(\s*COMPONENTS\s+)(\d+)", content)
+    if counted is None:
+        section = f"COMPONENTS {len(lines)} ;\n{''.join(lines)}END COMPONENTS\n"
+        return re.sub(
+            r"(?m)^(\s*)(PINS\s|NETS\s|END\s+DESIGN)", lambda m: m[1] + section + m[2], content, count=1
+        )
+    total = int(counted[2]) + len(lines)
+    content = content[: counted.start(2)] + str(total) + content[counted.end(2) :]
+    end = re.search(r"(?m)^\s*END\s+COMPONENTS", content)
+    assert end is not None, "the section was read"
+    return content[: end.start()].rstrip("\n") + "\n" + "".join(lines) + content[end.start() :].lstrip("\n")
 
 
 def _place(design: Design, placement: Placement, cell: int, x: float, y: float, added: bool) -> str:
