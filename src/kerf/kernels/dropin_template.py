@@ -11,6 +11,7 @@ import subprocess
 import tempfile
 import threading
 import zlib
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
@@ -100,12 +101,23 @@ def _copy(t: torch.Tensor) -> torch.Tensor:
     return room
 
 
-def _tensor_leaves(value: object) -> list[object]:
-    if isinstance(value, list | tuple):
-        return [leaf for item in value for leaf in _tensor_leaves(item)]
-    if isinstance(value, dict):
-        return [leaf for item in value.values() for leaf in _tensor_leaves(item)]
-    return [value]
+def _tensor_leaves(values: Iterable[object]) -> list[object]:
+    """What lies in nested lists, tuples and dictionaries, in order."""
+    found: list[object] = []
+    for value in values:
+        if isinstance(value, torch.Tensor):
+            found.append(value)
+        elif isinstance(value, list | tuple):
+            found += _tensor_leaves(value)
+        elif isinstance(value, dict):
+            found += _tensor_leaves(value.values())
+        else:
+            found.append(value)
+    return found
+
+
+def _tensors(leaves: list[object]) -> list[torch.Tensor]:
+    return [x for x in leaves if isinstance(x, torch.Tensor)]
 
 
 class ModelNew(torch.nn.Module):
@@ -150,38 +162,43 @@ class ModelNew(torch.nn.Module):
         return new
 
     def forward(self, *args: object, **kwargs: object) -> object:
-        problem = self._unfit(args, kwargs)
+        leaves = _tensor_leaves((*args, *kwargs.values()) if kwargs else args)
+        tensors = _tensors(leaves)
+        problem = self._unfit(leaves, tensors)
         if problem:
             return self._elsewhere(problem, args, kwargs)
-        out = tuple(torch.empty(shape, dtype=dtype) for _, shape, dtype in OUTPUTS)
-        self.run(*args, *kwargs.values(), out)
+        out = tuple([torch.empty(shape, dtype=dtype) for _, shape, dtype in OUTPUTS])
+        self._call(tensors, out)
         return _shaped(RETURNS, out)
 
     def run(self, *args: object) -> None:
         """run(*inputs, out): destination-passing form; `out` is a tuple of tensors as in OUTPUTS (contiguous ones are written directly)."""
         *inputs, last = args
         out: tuple[torch.Tensor, ...] = last  # type: ignore[assignment]
-        tensors = [_usable(t) for t in _tensor_leaves(inputs) if isinstance(t, torch.Tensor)]
         direct = tuple(t if t.is_contiguous() else torch.empty(t.shape, dtype=t.dtype) for t in out)
-        with self._lock:
-            self._prepare()
-            self._execute(tensors, direct)
+        self._call(_tensors(_tensor_leaves(inputs)), direct)
         for given, made in zip(out, direct, strict=True):
             if given is not made:
                 given.copy_(made)
 
+    def _call(self, tensors: list[torch.Tensor], out: tuple[torch.Tensor, ...]) -> None:
+        usable = [_usable(t) for t in tensors]
+        with self._lock:
+            self._prepare()
+            self._execute(usable, out)
+
     # ------------------------------------------------------------ what a call must be like
 
-    def _unfit(self, args: tuple[object, ...], kwargs: dict[str, object]) -> str:
-        """Why these arguments cannot be served; "" when they can."""
-        leaves = _tensor_leaves([*args, *kwargs.values()])
-        tensors = [t for t in leaves if isinstance(t, torch.Tensor)]
+    def _unfit(self, leaves: list[object], tensors: list[torch.Tensor]) -> str:
+        """Why these arguments, `tensors` among them, cannot be served; "" when they can. In the way of every call: kept short."""
         if len(tensors) != len(INPUTS):
             return f"built for {len(INPUTS)} tensor arguments, got {len(tensors)}"
         for t, (name, shape, dtype) in zip(tensors, INPUTS, strict=True):
-            if tuple(t.shape) != shape or t.dtype != dtype or t.device.type != "cpu":
+            if t.shape != shape or t.dtype != dtype or not t.is_cpu:
                 return f"built for {name}: {dtype} {list(shape)} on cpu, got {t.dtype} {list(t.shape)} on {t.device}"
-        if [x for x in leaves if not isinstance(x, torch.Tensor)] != VALUES:
+        if len(leaves) - len(tensors) != len(VALUES) or (
+            VALUES and [x for x in leaves if not isinstance(x, torch.Tensor)] != VALUES
+        ):
             return f"built for the plain arguments {VALUES}"
         if torch.is_grad_enabled() and any(t.requires_grad for t in (*tensors, *self.parameters())):
             return "no gradient can be computed through it: call it under torch.no_grad() or torch.inference_mode()"
@@ -206,6 +223,7 @@ class ModelNew(torch.nn.Module):
         sources = [self._state(key) for _, key in PARAMS]
         if self._ready is None:
             self._workspace, self._scratch = _aligned(WORKSPACE_BYTES), _aligned(SCRATCH_BYTES + 64)
+            self._scratch_at = ctypes.c_void_p(self._scratch.data_ptr())
             self._packed_room = [_aligned(size) for size in PACKED_BYTES]
             self._packed = (ctypes.c_void_p * max(1, len(PACKED_BYTES)))(
                 *(t.data_ptr() for t in self._packed_room)
@@ -237,8 +255,7 @@ class ModelNew(torch.nn.Module):
 
     def _execute(self, tensors: list[torch.Tensor], out: tuple[torch.Tensor, ...]) -> None:
         table, packed = self._table, self._packed
-        threads = ctypes.c_int(max(1, min(torch.get_num_threads(), THREADS)))
-        scratch = ctypes.c_void_p(self._scratch.data_ptr())
+        threads, scratch = max(1, min(torch.get_num_threads(), THREADS)), self._scratch_at
         for slot, t in zip(INPUT_SLOTS, tensors, strict=True):
             table[slot] = t.data_ptr()
         for slot, t in zip(OUTPUT_SLOTS, out, strict=True):
@@ -248,7 +265,7 @@ class ModelNew(torch.nn.Module):
 
 
 _MADE_AT_FIRST_CALL = (
-    "_homes", "_lock", "_ready", "_workspace", "_scratch", "_packed_room", "_packed", "_table", "_constants", "_temps", "_weights",
+    "_homes", "_lock", "_ready", "_workspace", "_scratch", "_scratch_at", "_packed_room", "_packed", "_table", "_constants", "_temps", "_weights",
 )  # fmt: skip
 
 
