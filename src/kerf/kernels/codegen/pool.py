@@ -15,6 +15,8 @@ from kerf.kernels.ir import Buffer, DType, Group, Pool
 from kerf.kernels.schedule import Decision, Value
 from kerf.kernels.targets.cpu import Chip
 
+BANDS = (1, 4, 8)  # rows reduced before the first of them is read again along the row
+VECTOR = 16  # elements done together at least: whole vectors of every chip
 SEGMENT_TAPS = 12  # taps of one loop along a row: more would spill
 
 
@@ -71,6 +73,7 @@ class PoolTemplate:
         made = [
             Decision("block_w", spans, fits[-1]),
             Decision("row_unroll", (2, 4, 8), 4),
+            Decision("band", BANDS, max(b for b in BANDS if b == 1 or 16 * b * w.size[2] <= chip.l1_bytes)),
         ]
         if op.kind == "max" and w.kernel[2] > 2:
             doubled = (w.kernel[2] - 1).bit_length() * w.stride[2] < w.kernel[2] - 1
@@ -120,11 +123,11 @@ class _Writer:
         return f"{self.symbol}_max({a}, {b})" if self.op.kind == "max" else f"{a} + {b}"
 
     def max_function(self) -> str:
-        """NaN wins, as in torch; compilers turn this form into a vector maximum and one masked move."""
+        """NaN wins, as in torch: two comparisons into one mask, and one masked move (a maximum mended for NaN afterwards costs
+        compilers twice as much where calls are nested)."""
         t = self.value
-        keep = "a != a ? a : m" if self.x.dtype.is_float else "m"
-        body = f"{t} m = a > b ? a : b;\n    return {keep};"
-        return f"static inline {t} {self.symbol}_max({t} a, {t} b) {{\n    {body}\n}}\n"
+        wins = "!(a <= b) & (b == b)" if self.x.dtype.is_float else "a > b"
+        return f"static inline {t} {self.symbol}_max({t} a, {t} b) {{\n    return {wins} ? a : b;\n}}\n"
 
     def pragma(self) -> str:
         return (
@@ -151,6 +154,10 @@ class SeparablePool(_Writer):
         self.doubling = choices.get("row_window") == "doubling"
         self.depth_first = bool(choices.get("depth_first", False))
         self.span = (self.block - 1) * w.stride[2] + (w.kernel[2] - 1) * w.dilation[2] + 1
+        # the rest of a vector loop would branch on every element; whole vectors do not, and what lies beyond a line may be anything
+        self.padded = op.kind == "max" and self.x.dtype.is_float
+        self.whole = self.block == w.out[2]
+        self.band = int(choices["band"]) if self.whole else 1
         self.weighted = op.kind == "avg" and op.divisor is None and not w.uniform(op.count_include_pad)
 
     def emit(self) -> Emitted:
@@ -172,7 +179,8 @@ class SeparablePool(_Writer):
     def _sizes(self) -> dict[str, int]:
         """Elements of each array of one thread, in order."""
         w = self.w
-        sizes = {"line": _even(self.span), "tile": _even(self.block)}
+        length = self.band * self._pitch() if self.whole else _even(self.span) + self._beyond()
+        sizes = {"line": length, "tile": _even(self.block)}
         if self.weighted:
             sizes["share"] = _even(w.out[2])
         if self.depth_first:
@@ -194,6 +202,14 @@ class SeparablePool(_Writer):
             before = name
         return lines
 
+    def _beyond(self) -> int:
+        """Elements after a line that whole vectors may touch."""
+        w = self.w
+        return _even(VECTOR * w.stride[2] + (w.kernel[2] - 1) * w.dilation[2] + VECTOR) if self.padded else 0
+
+    def _upto(self, count: str) -> str:
+        return f"({count} + {VECTOR - 1}) / {VECTOR} * {VECTOR}" if self.padded else count
+
     # ------------------------------------------------------------ the two passes
 
     def _rows(self, stored_type: str, name: str) -> str:
@@ -213,9 +229,17 @@ class SeparablePool(_Writer):
                 names = ", ".join(f"*const r{k} = r[{k}]" for k in range(count))
                 lines += [f"        if (t {'>' if more else '=='} 0 && c == {count}) {{",
                           f"            const {stored_type} {names};",
-                          f"            for (long j = 0; j < n; j++) line[j] = {total};",
+                          *self._along(total),
                           "        }"]  # fmt: skip
         return "\n".join([*lines, "    }", "}", ""])
+
+    def _along(self, total: str) -> list[str]:
+        """line[j] = `total` for the elements of a row; a maximum may be taken twice, so that the last vector is whole."""
+        if not self.padded:
+            return [f"            for (long j = 0; j < n; j++) line[j] = {total};"]
+        return [f"            const long most = n / {VECTOR} * {VECTOR}, last = n < {VECTOR} ? 0 : n - {VECTOR};",
+                f"            for (long j = 0; j < most; j++) line[j] = {total};",
+                f"            if (most < n) for (long j = last; j < n; j++) line[j] = {total};"]  # fmt: skip
 
     def _columns(self) -> str:
         """o[i] = the reduction along `line` of the window of output i (times its share, for averages)."""
@@ -240,7 +264,7 @@ class SeparablePool(_Writer):
                 total = self.combine(total, item) if total else item
             if self.op.kind == "avg" and w.kernel[2] <= SEGMENT_TAPS:
                 total = f"({total}) * {'(scale * share[i])' if self.weighted else 'scale'}"
-            lines.append(f"    for (long i = 0; i < n; i++) o[i] = {total};")
+            lines.append(f"    for (long i = 0; i < {self._upto('n')}; i++) o[i] = {total};")
         return lines
 
     def _doubled(self) -> list[str]:
@@ -250,12 +274,12 @@ class SeparablePool(_Writer):
         lines.append(f"    const long m = (n - 1) * {w.stride[2]} + {(k - 1) * dil + 1};")
         while 2 * p <= k:
             lines.append(
-                f"    for (long j = 0; j < m - {(2 * p - 1) * dil}; j++) line[j] = {self.combine('line[j]', f'line[j + {p * dil}]')};"
+                f"    for (long j = 0; j < {self._upto(f'(m - {(2 * p - 1) * dil})')}; j++) line[j] = {self.combine('line[j]', f'line[j + {p * dil}]')};"
             )
             p *= 2
         last = f"line[i * {w.stride[2]} + {(k - p) * dil}]"
         lines.append(
-            f"    for (long i = 0; i < n; i++) o[i] = {self.combine(f'line[i * {w.stride[2]}]', last)};"
+            f"    for (long i = 0; i < {self._upto('n')}; i++) o[i] = {self.combine(f'line[i * {w.stride[2]}]', last)};"
         )
         return lines
 
@@ -278,11 +302,11 @@ class SeparablePool(_Writer):
         lines += [f"        const long p = outer / {w.out[0]}, od = outer % {w.out[0]};",
                   f"        const {CTYPE[self.x.dtype]} *const x = {pointer(self.x.name)} + p * {prod(w.size)}L;"]  # fmt: skip
         lines += self._depth_range("        ")
-        if not rows:
-            lines.append(f"        for (long oh = 0; oh < {w.out[1]}; oh++) {{")
-        lines += self._output_row("            ")
-        if not rows:
-            lines.append("        }")
+        if self.whole:
+            lines += self._bands(rows, "        ")
+        else:
+            head = [] if rows else [f"        for (long oh = 0; oh < {w.out[1]}; oh++) {{"]
+            lines += [*head, *self._output_row("            "), *(["        }"] if head else [])]
         return "\n".join([*lines, "    }", "}", ""])
 
     def _shares(self, indent: str) -> list[str]:
@@ -332,6 +356,78 @@ class SeparablePool(_Writer):
             *taps,
         ]
 
+    # ------------------------------------------------------------ whole rows: margins are filled once, lengths are constants
+
+    def _left(self) -> int:
+        """Where column 0 lies in a line: what is left of it is padding, and it starts a vector."""
+        return _even(self.w.padding[2])
+
+    def _filled(self) -> tuple[int, int]:
+        """Columns of a line that come from the input, and up to where windows read."""
+        w = self.w
+        end = (w.out[2] - 1) * w.stride[2] - w.padding[2] + (w.kernel[2] - 1) * w.dilation[2] + 1
+        return min(end, w.size[2]), end
+
+    def _pitch(self) -> int:
+        return self._left() + _even(max(self._filled()[1], 0)) + self._beyond()
+
+    def _bands(self, rows: bool, indent: str) -> list[str]:
+        """`band` lines over the height, then the windows along each of them: loads find what earlier stores have left."""
+        w, band = self.w, 1 if rows else self.band
+        margins = self._margins("line + g * " + str(self._pitch()), indent + "    ")
+        head = [f"{indent}for (long g = 0; g < {band}; g++) {{", *margins, f"{indent}}}"] if margins else []
+        if rows:
+            body = [f"{indent}{{", f"{indent}    const long g = 0;", *self._fill(indent + "    "),
+                    *self._emit_row(indent + "    "), f"{indent}}}"]  # fmt: skip
+            return [*head, *body]
+        inner = indent + "        "
+        step = [
+            f"{indent}    for (long g = 0; g < {band} && top + g < {w.out[1]}; g++) {{",
+            f"{inner}const long oh = top + g;",
+        ]
+        return [*head, f"{indent}for (long top = 0; top < {w.out[1]}; top += {band}) {{",
+                *step, *self._fill(inner), f"{indent}    }}", *step, *self._emit_row(inner), f"{indent}    }}", f"{indent}}}"]  # fmt: skip
+
+    def _margins(self, line: str, indent: str) -> list[str]:
+        left, (count, end), lines = self._left(), self._filled(), list[str]()
+        if self.w.padding[2]:
+            lines.append(
+                f"{indent}for (long j = {left - self.w.padding[2]}; j < {left}; j++) ({line})[j] = {self.lowest};"
+            )
+        if end > count:
+            lines.append(
+                f"{indent}for (long j = {left + max(count, 0)}; j < {left + end}; j++) ({line})[j] = {self.lowest};"
+            )
+        return lines
+
+    def _fill(self, indent: str) -> list[str]:
+        """Line g: the rows under the windows of output row oh."""
+        count = self._filled()[0]
+        kind = "planes" if self.depth_first else "rows"
+        again = self._margins("at", indent) if self.doubling else []
+        return [*self._row_list(indent), f"{indent}{self.value} *const at = line + g * {self._pitch()};", *again,
+                f"{indent}if (m > 0) {self.symbol}_{kind}(at + {self._left()}, r, m, {count}L);",
+                f"{indent}else for (long j = 0; j < {count}; j++) at[{self._left()} + j] = {self.lowest};"]  # fmt: skip
+
+    def _emit_row(self, indent: str) -> list[str]:
+        """Output row oh from line g."""
+        w = self.w
+        flat = f"((p * {w.out[0]} + od) * {w.out[1]} + oh) * {w.out[2]}L"
+        through = self.padded and w.out[2] % VECTOR != 0
+        target = f"{pointer(self.op.out.name)} + {flat}" if self.tail.direct and not through else "tile"
+        source = f"line + g * {self._pitch()} + {self._left() - w.padding[2]}"
+        lines = [*self._scale(indent),
+                 f"{indent}{self.symbol}_columns({target}, {source}, {'share' if self.weighted else '0'}, scale, {w.out[2]}L);"]  # fmt: skip
+        if self.tail.direct and through:
+            lines.append(
+                f"{indent}memcpy({pointer(self.op.out.name)} + {flat}, tile, {w.out[2]} * sizeof *tile);"
+            )
+        if not self.tail.direct:
+            lines += [f"{indent}const long left = 0, n = {w.out[2]};", *self._apply_tail(flat, indent)]
+        return lines
+
+    # ------------------------------------------------------------ rows in blocks
+
     def _output_row(self, indent: str) -> list[str]:
         w, inner = self.w, indent + "    "
         lines = [*self._row_list(indent), *self._scale(indent)]
@@ -348,9 +444,12 @@ class SeparablePool(_Writer):
                   f"{inner}    for (long t = 0; t < m; t++) at[t] = r[t] + first + lo;",
                   f"{inner}    {self.symbol}_{'planes' if self.depth_first else 'rows'}(line + lo, at, m, hi - lo);",
                   f"{inner}}}"]  # fmt: skip
-        target = f"{pointer(self.op.out.name)} + {flat} + left" if self.tail.direct else "tile"
+        to = f"{pointer(self.op.out.name)} + {flat} + left"
+        target = to if self.tail.direct and not self.padded else "tile"
         share = "share + left" if self.weighted else "0"
         lines.append(f"{inner}{self.symbol}_columns({target}, line, {share}, scale, n);")
+        if self.tail.direct and self.padded:
+            lines.append(f"{inner}memcpy({to}, tile, n * sizeof *tile);")
         if not self.tail.direct:
             lines += self._apply_tail(flat, inner)
         return [*lines, f"{indent}}}"]
