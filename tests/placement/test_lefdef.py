@@ -103,7 +103,7 @@ def written(folder: Path, lef: str = LEF, content: str = DEF) -> Path:
 
 def test_what_is_read(tmp_path: Path) -> None:
     d = load(written(tmp_path))
-    assert d.cell_names == ["u1", "u2", "u3", "ram", "in", "blockage 0"]
+    assert d.cell_names == ["u1", "u2", "u3", "ram", "in", "__blockage_0"]
     assert list(d.kind) == [Kind.CELL, Kind.CELL, Kind.CELL, Kind.MACRO, Kind.PORT, Kind.MACRO]
     assert list(d.fixed) == [False, False, False, True, True, True]
     assert (d.unit, d.per_um, d.die, len(d.rows)) == ("dbu", 1000, (0, 0, 20000, 4000), 2)

@@ -48,7 +48,7 @@ def named(d: Design) -> dict[str, list[str]]:
 
 def test_what_is_read(tmp_path: Path) -> None:
     d = load(written(tmp_path))
-    assert d.cell_names == ["u1", "u2", "u3", "ram", "in[0]", "blockage 0", "new[1]", "tied"]
+    assert d.cell_names == ["u1", "u2", "u3", "ram", "in[0]", "__blockage_0", "new[1]", "tied"]
     assert named(d) == {
         "in[0]": ["in[0]", "u1"],
         "w[1]": ["u1", "u2", "ram"],

@@ -77,5 +77,19 @@ def save_placement(path: Path, design: Design, placement: Placement) -> None:
     _named(design.format).write_placement(path, design, placement)
 
 
+def save(path: Path, design: Design, placement: Placement) -> None:
+    """Write a whole design, placed, in the format that the file's name tells: any design as Bookshelf, the others as what they were.
+
+    Bookshelf knows no die but the box around the rows. Raises KerfError where the design has not what
+    the format needs."""
+    known = format_of(path)
+    if known.name == "bookshelf":
+        bookshelf.write(path, design, placement)
+    elif known.name == "circuit_training":
+        circuit_training.write(path, design, placement)
+    else:
+        lefdef.write_placement(path, design, placement)
+
+
 def _named(name: str) -> Format:
     return next(known for known in FORMATS if known.name == name)

@@ -334,7 +334,7 @@ def _design(d: _Def, die: tuple[float, float, float, float]) -> Design:
         format="lefdef",
         unit="dbu",
         per_um=float(d.units),
-        cell_names=[*d.index, *d.ports, *(f"blockage {i}" for i in range(len(obstacles)))],
+        cell_names=[*d.index, *d.ports, *(f"__blockage_{i}" for i in range(len(obstacles)))],
         width=table[0].copy(),
         height=table[1].copy(),
         kind=table[5].astype(np.int8),
