@@ -77,3 +77,21 @@ def test_what_has_no_fixed_graph_is_refused_with_advice(fn, words):
 def test_dropout_that_does_nothing_is_accepted():
     assert capture(nn.Sequential(nn.Dropout(0.0), nn.ReLU()), (X,)).outputs
     assert capture(nn.Sequential(nn.Dropout(0.5), nn.ReLU()).eval(), (X,)).outputs
+
+
+def test_a_module_that_assigns_to_itself_keeps_its_attributes():
+    class Counts(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.last = torch.zeros(4, 6)
+
+        def forward(self, x):
+            self.last.copy_(x)
+            self.last = self.last + 1
+            return self.last * 2
+
+    module = Counts()
+    before = module.last
+    with pytest.raises(KerfError, match="buffer"):
+        capture(module, [X])
+    assert module.last is before

@@ -278,3 +278,8 @@ def test_gates_in_closed_form_keep_their_value_at_the_ends(f):
         float("nan"),
     ]
     agree(f, [torch.cat([torch.tensor(ends), randn(500) * 3])], rtol=3e-6, atol=3e-7)
+
+
+def test_statistics_of_a_concatenation_fetch_only_what_their_loop_reaches():
+    inputs = [randn(2, 16, 14, 14), randn(2, 8, 14, 14, seed=1)]
+    agree(lambda x, y, norm: norm(torch.cat([x, y], 1)), inputs, nn.BatchNorm2d(24), rtol=1e-4, atol=1e-5)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -10,7 +11,9 @@ from torch import nn
 
 from kerf.core.types import KerfError
 from kerf.kernels import sizing
-from kerf.kernels.problem import from_module, load_problem, load_text
+from kerf.kernels.build import library_candidate
+from kerf.kernels.problem import fake_cost, from_module, load_problem, load_text
+from kerf.kernels.problem_file import ProblemFile, execute
 
 LINEAR = """
 import torch
@@ -183,3 +186,20 @@ def test_no_ragged_form_where_the_model_itself_reads_the_sizes() -> None:
     odd = load_text(body.format("", "")).ragged(0)
     assert odd is None or "width" not in odd.overrides
     assert load_text(body.format(", width", "width")).ragged(0) is not None
+
+
+def test_the_library_as_a_candidate_has_the_overrides_that_its_classes_read() -> None:
+    problem = load_text(LINEAR, {"scale": "0.25", "out_features": 7})
+    candidate = library_candidate(problem)
+    assert candidate is not None
+    namespace: dict[str, Any] = {}
+    exec(candidate.files["kernel.py"], namespace)
+    assert namespace["scale"] == 0.25 and namespace["get_init_inputs"]()[-1] == 7
+    assert "ModelNew" in namespace and LINEAR.splitlines()[0] in candidate.files["kernel.py"]
+
+
+def test_a_constructor_that_reads_values_still_has_a_cost() -> None:
+    made = "    def __init__(self):\n        super().__init__()\n        self.rates = [r.item() for r in torch.linspace(0, 1, 3)]\n    def forward(self, x):\n        return x * self.rates[1]\n"
+    text = f"import torch\nclass Model(torch.nn.Module):\n{made}def get_inputs():\n    return [torch.rand(4, 8)]\n"
+    found = fake_cost(execute(ProblemFile(text), {}))
+    assert found is not None and found.input_bytes == 4 * 8 * 4

@@ -17,6 +17,7 @@ from kerf.kernels.assemble import Assembly, Plan, assemble
 from kerf.kernels.dropin import Signature, dropin
 from kerf.kernels.ir import Program, Role
 from kerf.kernels.problem import KernelProblem
+from kerf.kernels.problem_file import text_with
 from kerf.kernels.schedule import Value
 from kerf.kernels.space import KernelSpace
 from kerf.kernels.targets.cpu import Chip, native
@@ -108,5 +109,6 @@ def library_candidate(problem: KernelProblem) -> Candidate | None:
     """The reference itself as a candidate: PyTorch's library, as the user wrote it. None where there is no source file."""
     if problem.file is None:
         return None
-    text = problem.source + "\n\n# The library as it is: no generated kernel was faster.\nModelNew = Model\n"
+    text = text_with(problem.file, problem.overrides)  # classes may read sizes
+    text += "\n\n# The library as it is: no generated kernel was faster.\nModelNew = Model\n"
     return Candidate({"kernel.py": text}, proposer="library", notes={"point": None})

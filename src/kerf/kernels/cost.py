@@ -149,7 +149,7 @@ def static_bytes(build: Callable[[], torch.nn.Module], inputs: Callable[[], Sequ
 
 def measure_module(module: torch.nn.Module, inputs: Sequence[Any]) -> Cost:
     """The same for a module and inputs that exist; neither is changed."""
-    with _fake() as mode:
+    with _fake() as mode, attributes_kept(module):
         call, state = _faked(mode, module)
         return _run(call, [mode.from_tensor(a) if isinstance(a, torch.Tensor) else a for a in inputs], state)
 
@@ -169,6 +169,19 @@ def _run(call: Callable[..., Any], args: Sequence[Any], state: Sequence[torch.Te
         random=tuple(dict.fromkeys(watch.random)),
         returned="tensor" if outputs else type(out).__name__,
     )
+
+
+@contextmanager
+def attributes_kept(module: torch.nn.Module) -> Iterator[None]:
+    """Afterwards the module and those in it have the attributes that they had: a forward() that assigns to `self` would leave
+    the tensors of a trace in it."""
+    before = [(m, dict(m.__dict__)) for m in module.modules()]
+    try:
+        yield
+    finally:
+        for m, attributes in before:
+            m.__dict__.clear()
+            m.__dict__.update(attributes)
 
 
 def measure_real(module: torch.nn.Module, inputs: Sequence[Any]) -> Cost:

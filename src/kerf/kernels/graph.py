@@ -14,6 +14,7 @@ import torch
 from torch.export.graph_signature import ConstantArgument, InputKind, OutputKind, TensorArgument
 
 from kerf.core.types import KerfError
+from kerf.kernels.cost import attributes_kept
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ def capture(module: torch.nn.Module, inputs: Sequence[Any]) -> Graph:
     returned, arguments written in place.
     """
     name = type(module).__name__
-    with torch.no_grad(), _whole_recurrences(), warnings.catch_warnings():
+    with torch.no_grad(), _whole_recurrences(), attributes_kept(module), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch.export's words about its own use of torch
         try:
             exported = torch.export.export(module, tuple(inputs), strict=False)

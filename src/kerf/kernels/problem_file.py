@@ -225,6 +225,17 @@ def _with_overrides(body: list[ast.stmt], overrides: Mapping[str, Any]) -> Itera
                 yield from (_located(s, statement) for s in _rebinding(name, overrides))
 
 
+def text_with(file: ProblemFile, overrides: Mapping[str, Any]) -> str:
+    """The file's text with the overrides written into it, a line below each binding: what was there stays readable."""
+    lines = file.text.splitlines()
+    for statement in sorted(_assignments(file.tree().body), key=lambda s: -(s.end_lineno or 0)):
+        new = [s for name in _targets(statement) for s in _rebinding(name, overrides)]
+        indent = " " * statement.col_offset
+        at = statement.end_lineno or 0
+        lines[at:at] = [f"{indent}{ast.unparse(s)}  # overridden" for s in new]
+    return "\n".join(lines) + "\n"
+
+
 def _rebinding(name: str, overrides: Mapping[str, Any]) -> Iterator[ast.stmt]:
     for key, value in overrides.items():
         element = _ELEMENT.match(key)

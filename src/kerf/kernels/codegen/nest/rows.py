@@ -269,7 +269,9 @@ def _prefetched(w: Writer, sweep: Sweep, row: Row) -> list[str]:
     if sweep is not w.fetching:
         return []
     out = []
-    for load, place in _rows_read(w, row).items():
+    loops = {a.name for a in (*w.phase.kept, *sweep.axes)}  # a sweep over kept values may have merged others
+    rows = {b: place for b, place in _rows_read(w, row).items() if loops >= set(place.coefficients)}
+    for load, place in rows.items():
         step = LINE // w.buffer(load).dtype.bytes
         at = affine_c(_placed(place, row, f"{row.inner.name}_0"))
         out.append(
