@@ -721,6 +721,10 @@ static inline void kf_stream(void *to, const void *from, size_t bytes) {
     char *d = (char *)to;
     const char *s = (const char *)from;
     size_t head = -(uintptr_t)d % 64, at = head < bytes ? head : bytes;
+    if (head == 0 && bytes % 64 == 0) { // without the rest, short blocks of a known size stay in registers
+        kf_stream_lines(to, from, bytes);
+        return;
+    }
     memcpy(d, s, at);
     size_t whole = (bytes - at) / 64 * 64;
     kf_stream_lines(d + at, s + at, whole);
