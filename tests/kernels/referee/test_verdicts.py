@@ -7,6 +7,7 @@ import pytest
 from conftest import C_CODE, PYTHON, candidate, in_run
 from kerf.core.types import Candidate, Status
 from kerf.kernels.referee.evaluator import KernelEvaluator
+from kerf.kernels.referee.floor import Floor
 
 LIBC = "ctypes.CDLL(None)"
 
@@ -110,3 +111,20 @@ def test_paths_outside_the_folder_are_refused(evaluator: KernelEvaluator) -> Non
     found = evaluator.evaluate(Candidate({"../kernel.py": PYTHON}))
     assert found.status is Status.REJECTED and found.score is None
     assert "inside the candidate's folder" in found.reason
+
+
+def test_a_time_below_the_floor_is_measured_again_and_not_believed(
+    evaluator: KernelEvaluator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    evaluator.open()
+    monkeypatch.setattr(evaluator, "_floor", Floor(floor_s=10.0, bound_s=10.0, bound="memory"))
+    found = evaluator.evaluate(candidate())
+    assert found.status is Status.REJECTED and "physical floor of 10000000.0 us" in found.reason
+    assert found.detail["measured_again_s"] > 0 and found.score is None
+
+
+def test_a_confirmation_measures_in_several_sets_of_processes(evaluator: KernelEvaluator) -> None:
+    found = evaluator.confirm(candidate())
+    assert found.status is Status.PASSED, found.reason
+    processes, samples = found.detail["process"], found.detail["samples_s"]
+    assert set(processes) == {0, 1, 2, 3, 4} and len(samples["eager"]) == len(processes) >= 15
