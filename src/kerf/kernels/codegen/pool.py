@@ -73,8 +73,10 @@ class PoolTemplate:
         made = [
             Decision("block_w", spans, fits[-1]),
             Decision("row_unroll", (2, 4, 8), 4),
-            Decision("band", BANDS, max(b for b in BANDS if b == 1 or 16 * b * w.size[2] <= chip.l1_bytes)),
+            Decision("band", BANDS, max(b for b in BANDS if b == 1 or 64 * b * w.size[2] <= chip.l1_bytes)),
         ]
+        moved = sum(b.bytes for b in (*group.inputs, *group.outputs))
+        made.append(Decision("stream", (False, True), moved > chip.l3_bytes))
         if op.kind == "max" and w.kernel[2] > 2:
             doubled = (w.kernel[2] - 1).bit_length() * w.stride[2] < w.kernel[2] - 1
             made.append(Decision("row_window", ("direct", "doubling"), "doubling" if doubled else "direct"))
@@ -158,6 +160,8 @@ class SeparablePool(_Writer):
         self.padded = op.kind == "max" and self.x.dtype.is_float
         self.whole = self.block == w.out[2]
         self.band = int(choices["band"]) if self.whole else 1
+        self.streamed = bool(choices["stream"]) and self.whole and tail.direct
+        self.through = tail.direct and (self.streamed or (self.padded and w.out[2] % VECTOR != 0))
         self.weighted = op.kind == "avg" and op.divisor is None and not w.uniform(op.count_include_pad)
 
     def emit(self) -> Emitted:
@@ -180,7 +184,7 @@ class SeparablePool(_Writer):
         """Elements of each array of one thread, in order."""
         w = self.w
         length = self.band * self._pitch() if self.whole else _even(self.span) + self._beyond()
-        sizes = {"line": length, "tile": _even(self.block)}
+        sizes = {"line": length, "tile": _even((self.band if self.whole else 1) * self.block) + VECTOR}
         if self.weighted:
             sizes["share"] = _even(w.out[2])
         if self.depth_first:
@@ -304,6 +308,7 @@ class SeparablePool(_Writer):
         lines += self._depth_range("        ")
         if self.whole:
             lines += self._bands(rows, "        ")
+            lines += ["        kf_stream_end();"] if self.streamed else []
         else:
             head = [] if rows else [f"        for (long oh = 0; oh < {w.out[1]}; oh++) {{"]
             lines += [*head, *self._output_row("            "), *(["        }"] if head else [])]
@@ -378,7 +383,7 @@ class SeparablePool(_Writer):
         head = [f"{indent}for (long g = 0; g < {band}; g++) {{", *margins, f"{indent}}}"] if margins else []
         if rows:
             body = [f"{indent}{{", f"{indent}    const long g = 0;", *self._fill(indent + "    "),
-                    *self._emit_row(indent + "    "), f"{indent}}}"]  # fmt: skip
+                    *self._emit_row(indent + "    "), *self._sent("oh", "1", indent + "    "), f"{indent}}}"]  # fmt: skip
             return [*head, *body]
         inner = indent + "        "
         step = [
@@ -386,7 +391,8 @@ class SeparablePool(_Writer):
             f"{inner}const long oh = top + g;",
         ]
         return [*head, f"{indent}for (long top = 0; top < {w.out[1]}; top += {band}) {{",
-                *step, *self._fill(inner), f"{indent}    }}", *step, *self._emit_row(inner), f"{indent}    }}", f"{indent}}}"]  # fmt: skip
+                *step, *self._fill(inner), f"{indent}    }}", *step, *self._emit_row(inner), f"{indent}    }}",
+                *self._sent("top", f"KF_MIN_L({band}L, {w.out[1]} - top)", indent + "    "), f"{indent}}}"]  # fmt: skip
 
     def _margins(self, line: str, indent: str) -> list[str]:
         left, (count, end), lines = self._left(), self._filled(), list[str]()
@@ -413,18 +419,25 @@ class SeparablePool(_Writer):
         """Output row oh from line g."""
         w = self.w
         flat = f"((p * {w.out[0]} + od) * {w.out[1]} + oh) * {w.out[2]}L"
-        through = self.padded and w.out[2] % VECTOR != 0
-        target = f"{pointer(self.op.out.name)} + {flat}" if self.tail.direct and not through else "tile"
+        own = f"tile + g * {w.out[2]}" if self.through else "tile"
+        target = f"{pointer(self.op.out.name)} + {flat}" if self.tail.direct and not self.through else own
         source = f"line + g * {self._pitch()} + {self._left() - w.padding[2]}"
-        lines = [*self._scale(indent),
-                 f"{indent}{self.symbol}_columns({target}, {source}, {'share' if self.weighted else '0'}, scale, {w.out[2]}L);"]  # fmt: skip
-        if self.tail.direct and through:
-            lines.append(
-                f"{indent}memcpy({pointer(self.op.out.name)} + {flat}, tile, {w.out[2]} * sizeof *tile);"
-            )
+        lines = [
+            *self._scale(indent),
+            f"{indent}{self.symbol}_columns({target}, {source}, {'share' if self.weighted else '0'}, scale, {w.out[2]}L);",
+        ]
         if not self.tail.direct:
             lines += [f"{indent}const long left = 0, n = {w.out[2]};", *self._apply_tail(flat, indent)]
         return lines
+
+    def _sent(self, first: str, rows: str, indent: str) -> list[str]:
+        """The output rows in the tile, which follow one another in memory too."""
+        if not self.through:
+            return []
+        w = self.w
+        to = f"{pointer(self.op.out.name)} + ((p * {w.out[0]} + od) * {w.out[1]} + {first}) * {w.out[2]}L"
+        copy = "kf_stream" if self.streamed else "memcpy"
+        return [f"{indent}{copy}({to}, tile, {rows} * {w.out[2]} * sizeof *tile);"]
 
     # ------------------------------------------------------------ rows in blocks
 
