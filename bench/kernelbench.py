@@ -1,11 +1,13 @@
 """The generator and the referee on KernelBench's problems (https://github.com/ScalingIntelligence/KernelBench, MIT; not part of this repository).
 
     python bench/kernelbench.py FOLDER [--levels 1 2 3] [--only 1_23] [--evaluations 3] [--minutes 0.5] [--threads 1]
-                                [--prepare | --fast] [--resume] [--limit 600] [--out bench/results/kernelbench.json]
+                                [--prepare | --fast] [--resume] [--jobs 1] [--limit 600] [--out bench/results/kernelbench.json]
 
 FOLDER holds level1, level2 and level3. Each problem is shrunk until eager PyTorch takes some milliseconds on one core, and audited
 again at those sizes; then it is searched like those of bench/kernels.py. Every problem has a process of its own, so that a crash or
 one that takes longer than --limit costs one row; the file of results is written after each, and `--resume` goes on where it ended.
+
+With --jobs 2 the second core compiles and prepares while the first is timed; timed phases never overlap.
 
 `--prepare` only finds and audits the sizes: a later run with the same --out takes them from there. `--fast` leaves the referee out: it only
 builds the default candidate and compares its result (with the reference in float64) and its time (with eager).
@@ -22,7 +24,9 @@ import sys
 import time
 import traceback
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
+from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +38,7 @@ LEVELS = (1, 2, 3)
 SLOWER, FASTER = 0.97, 1.2
 
 Row = dict[str, Any]
+Work = Callable[[Path, dict[str, Any]], Row]
 
 
 def main() -> None:
@@ -43,12 +48,11 @@ def main() -> None:
     warnings.simplefilter("ignore")  # what the problems' own use of torch warns about is theirs
     rows: dict[str, Row] = json.loads(args.out.read_text())["problems"] if args.out.exists() else {}
     work = _work(args)
-    for name, path in _problems(args.folder, args.levels, args.only):
-        known = rows.get(name, {})
-        if _done(known, args):
-            continue
-        rows[name] = _one(path, known, work, args.limit)
-        print(_line(name, rows[name]), flush=True)
+    found = _problems(args.folder, args.levels, args.only)
+    todo = [(n, p) for n, p in found if not _done(rows.get(n, {}), args)]
+    for count, (name, row) in enumerate(_rows(todo, rows, work, args), 1):
+        rows[name] = row
+        print(f"{count:>3}/{len(todo)} {_line(name, row)}", flush=True)
         _save(args, rows)
     print("\n" + "\n".join(summary(rows)))
 
@@ -59,7 +63,7 @@ def _done(row: Row, args: argparse.Namespace) -> bool:
     return args.resume and row.get("status", "prepared") not in ("prepared", "timed_out")
 
 
-def _work(args: argparse.Namespace) -> Callable[[Path, dict[str, Any]], Row]:
+def _work(args: argparse.Namespace) -> Work:
     if args.prepare:
         return lambda path, sizes: {"status": "prepared"}
     return _quick(args) if args.fast else _searching(args)
@@ -78,6 +82,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--proposer", default="portfolio")
     parser.add_argument("--archive", type=Path, default=None, help="archive folder (default: the user's)")
     parser.add_argument("--limit", type=float, default=600, help="seconds of wall time a problem may take")
+    parser.add_argument("--jobs", type=int, default=1, help="problems under way at a time")
     parser.add_argument("--prepare", action="store_true", help="only find and audit the sizes")
     parser.add_argument("--fast", action="store_true", help="only the default candidate, without the referee")
     parser.add_argument("--resume", action="store_true", help="skip problems already in --out")
@@ -96,16 +101,66 @@ def _problems(folder: Path, levels: list[int], only: list[str] | None) -> list[t
     return found
 
 
-def _one(path: Path, known: Row, work: Callable[[Path, dict[str, Any]], Row], limit_s: float) -> Row:
-    """Sizes and their audit, then the work, each in a forked process. What went wrong is a result too."""
-    start = time.monotonic()
-    if "degenerate" not in known:
-        known = contained(lambda: _sized(path), limit_s)
-    row = {k: known[k] for k in ("sizes", "degenerate", "status", "note") if k in known}
-    if "degenerate" in row:
-        row = {k: row[k] for k in ("sizes", "degenerate")}
-        row |= contained(lambda: work(path, row["sizes"]), limit_s)
-    return row | {"wall_s": round(time.monotonic() - start, 1)}
+def _rows(
+    todo: list[tuple[str, Path]], known: dict[str, Row], work: Work, args: argparse.Namespace
+) -> Iterator[tuple[str, Row]]:
+    """Every problem's row as it ends, --jobs at a time. Only preparing overlaps: the referee times one candidate on a machine."""
+    waiting, running = todo[::-1], list[Job]()
+    while waiting or running:
+        while waiting and len(running) < args.jobs:
+            name, path = waiting.pop()
+            running.append(Job(name, partial(_one, path, known.get(name, {}), work), args.limit))
+        wait([j.pipe for j in running], max(0.0, min(j.deadline for j in running) - time.monotonic()))
+        for job in [j for j in running if j.ended()]:
+            running.remove(job)
+            yield job.name, job.row
+
+
+def _one(path: Path, known: Row, work: Work) -> Iterator[Row]:
+    """Sizes and their audit, if not known, and then what the work says."""
+    found = known if "degenerate" in known else _sized(path)
+    yield {k: found[k] for k in ("sizes", "degenerate")}
+    yield work(path, found["sizes"])
+
+
+class Job:
+    """The rows of one problem, made in a forked child; how it ended where it ended badly."""
+
+    def __init__(self, name: str, work: Callable[[], Iterator[Row]], limit_s: float) -> None:
+        context = multiprocessing.get_context("fork")
+        self.pipe, theirs = context.Pipe(duplex=False)
+        self.name, self.limit_s, self.start = name, limit_s, time.monotonic()
+        self.deadline = self.start + limit_s
+        self.row: Row = {"status": "crashed"}
+        self.child = context.Process(target=_report, args=(theirs, work))
+        self.child.start()
+        theirs.close()
+
+    def ended(self) -> bool:
+        """Take in what it said; True when that was the last."""
+        try:
+            while self.pipe.poll():
+                self.row |= self.pipe.recv()
+        except EOFError:
+            self._end(f"exit code {self._joined()}")
+            return True
+        if time.monotonic() < self.deadline:
+            return False
+        self.child.kill()
+        self.row["status"] = "timed_out"
+        self._joined()
+        self._end(f"more than {self.limit_s:.0f} s")
+        return True
+
+    def _joined(self) -> int | None:
+        self.child.join()
+        return self.child.exitcode
+
+    def _end(self, how: str) -> None:
+        if self.row["status"] in ("crashed", "timed_out"):
+            self.row.setdefault("note", how)
+        self.row["wall_s"] = round(time.monotonic() - self.start, 1)
+        self.pipe.close()
 
 
 def _sized(path: Path) -> Row:
@@ -185,7 +240,7 @@ def _eager_seconds(path: Path, sizes: dict[str, Any]) -> float:
 # ---------------------------------------------------------------- the two ways of working
 
 
-def _searching(args: argparse.Namespace) -> Callable[[Path, dict[str, Any]], Row]:
+def _searching(args: argparse.Namespace) -> Work:
     from kerf.archive import Archive
     from kerf.core.types import Budget
     from kerf.kernels.search import Request, search
@@ -204,7 +259,7 @@ def _searching(args: argparse.Namespace) -> Callable[[Path, dict[str, Any]], Row
     return work
 
 
-def _quick(args: argparse.Namespace) -> Callable[[Path, dict[str, Any]], Row]:
+def _quick(args: argparse.Namespace) -> Work:
     import kernelbench_quick
 
     warm()
@@ -221,33 +276,14 @@ def warm() -> None:
     capture(torch.nn.ReLU(), [torch.ones(4)])
 
 
-def contained(work: Callable[[], Row], limit_s: float) -> Row:
-    """`work()` in a forked child; how it ended where it ended badly."""
-    context = multiprocessing.get_context("fork")
-    ours, theirs = context.Pipe(duplex=False)
-    child = context.Process(target=_report, args=(theirs, work))
-    child.start()
-    theirs.close()
-    row: Row = {"status": "crashed", "note": "no answer"}
+def _report(pipe: Connection, work: Callable[[], Iterator[Row]]) -> None:
     try:
-        if ours.poll(limit_s):
-            row = ours.recv()
-        else:
-            row = {"status": "timed_out", "note": f"more than {limit_s:.0f} s"}
-            child.kill()
-    except EOFError:
-        pass
-    child.join()
-    return row if row.get("status") != "crashed" else row | {"note": f"exit code {child.exitcode}"}
-
-
-def _report(pipe: Any, work: Callable[[], Row]) -> None:
-    try:
-        row = work()
+        for row in work():
+            pipe.send(row)
     except Exception as error:
         trace = traceback.format_exc().strip().splitlines()
-        row = {"status": "error", "note": f"{type(error).__name__}: {error}"[:600], "trace": trace[-12:]}
-    pipe.send(row)
+        note = f"{type(error).__name__}: {error}"[:600]
+        pipe.send({"status": "error", "note": note, "trace": trace[-12:]})
 
 
 # ---------------------------------------------------------------- tables
