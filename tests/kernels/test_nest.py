@@ -241,6 +241,15 @@ def test_rows_of_any_length_are_streamed_and_fetched_ahead(n):
         agree(f, [x], choices={"stream": True, "prefetch": True, "lanes": 16})
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+def test_variances_of_long_rows_take_one_sweep(threads):
+    x = randn(3, 8, 37, 41) + 100
+    agree(lambda x: F.group_norm(x, 1), [x], threads=threads, atol=1e-4, rtol=1e-4)
+    agree(lambda x: x.flatten(1).var(1), [x], threads=threads, rtol=1e-5, atol=1e-5)
+    x[1, 2, 3, 4] = float("nan")
+    agree(lambda x: (x - 100).flatten(1).exp().var(1), [x], threads=threads, rtol=1e-5, atol=1e-5)
+
+
 def test_logsumexp_of_infinities():
     x = randn(6, 70) * 60
     x[0], x[1, 5], x[2, :40], x[3, 3] = float("-inf"), float("inf"), float("-inf"), float("nan")

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from kerf.kernels.codegen.nest.domain import Step
 from kerf.kernels.codegen.nest.phase import Phase, pass_numbers, sweeping
-from kerf.kernels.codegen.nest.sweep import cost
+from kerf.kernels.codegen.nest.sweep import cost, cost_along
 from kerf.kernels.ir import Affine, Apply, Buffer, Expr, Load, const_index, loads, transform, walk
 
 COSTLY = 8  # vector instructions from which a value is worth a name
@@ -33,7 +33,7 @@ def _largest(phase: Phase) -> Expr | None:
 def _candidates(step: Step, level: Mapping[str, str]) -> Iterator[Expr]:
     """Costly values over R: those that read memory or full values (row values are hoisted instead)."""
     for e in walk(step.value):
-        costly = isinstance(e, Apply) and e.dtype.is_float and cost(e) >= COSTLY
+        costly = isinstance(e, Apply) and e.dtype.is_float and cost_along(e, level) >= COSTLY
         if costly and any(level.get(ld.buffer, "full") == "full" for ld in loads(e)):
             yield e
 

@@ -6,8 +6,8 @@ whose updates do not wait for each other.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from math import prod
 
 from kerf.kernels.codegen.expr import CTYPE, ctype
@@ -21,6 +21,7 @@ from kerf.kernels.codegen.nest.writer import Writer
 from kerf.kernels.ir import Affine, Axis, DType, loads
 
 LINE = 64  # bytes of a cache line
+PIECE = 2048  # elements whose mean and deviations are found together
 DEPTH = 512  # values that a lane adds up before it goes into a wider total
 
 
@@ -44,6 +45,8 @@ class Row:
 def row_lines(w: Writer, sweep: Sweep) -> list[str]:
     reduces = [s for s in sweep.steps if s.reduces]
     row = _row(sweep, reduces, w.choices.lanes)
+    if any(s.kind == "sqdev" for s in reduces):
+        return _moments(w, sweep, row, reduces)
     if not reduces:
         return nested(row.outer, _run(w, sweep, row))
     if row.chunk:
@@ -164,9 +167,12 @@ class _Update:
         lane = f"s_{s.out.name}[l]"
         if s.kind.startswith("arg"):
             return arg_update(s, value, f"x_{s.out.name}[l]", lane)
-        if self.old and s.kind in ("sum", "prod"):
-            value = f"(l < {self.old} ? {reduction.start(s.kind, s.out.dtype)} : {value})"
-        return [f"{lane} = {reduction.combine(s.kind, s.out.dtype, lane, value)};"]
+        kind = s.kind
+        if kind == "sqdev":
+            kind, value = "sum", f"({value} - c_{s.out.name}) * ({value} - c_{s.out.name})"
+        if self.old and kind in ("sum", "prod"):
+            value = f"(l < {self.old} ? {reduction.start(kind, s.out.dtype)} : {value})"
+        return [f"{lane} = {reduction.combine(kind, s.out.dtype, lane, value)};"]
 
 
 def _partial(reduces: Sequence[Step], row: Row, body: Sequence[str]) -> list[str]:
@@ -229,6 +235,71 @@ def _best(s: Step, lanes: int) -> list[str]:
         f"{_type(s)} r_{name} = INT{64 if dtype.compute.bytes == 8 else 32}_MAX;",
         f"#pragma omp simd reduction(min : r_{name})",
         f"for (long l = 0; l < {lanes}; l++) r_{name} = {equal} & (s_{name}[l] < r_{name}) ? s_{name}[l] : r_{name};",
+    ]
+
+
+# ---------------------------------------------------------------- squared deviations
+
+
+def _moments(w: Writer, sweep: Sweep, row: Row, reduces: Sequence[Step]) -> list[str]:
+    """Mean and squared deviations of a piece that stays in the nearest cache, joined with those of the pieces before (T. F. Chan,
+    G. H. Golub, R. J. LeVeque, "Updating formulae and a pairwise algorithm for computing sample variances", 1979)."""
+    name, whole, rest = row.inner.name, row.whole, row.inner.extent - row.whole
+    size = PIECE // row.lanes * row.lanes
+
+    def blocks(part: Sweep) -> list[str]:
+        return _blocks(w, part, row, f"{name}_b", f"{name}_e")
+
+    end = f"const long {name}_e = {name}_b + {size} < {whole} ? {name}_b + {size} : {whole};"
+    body = [end, *_piece(sweep, row, blocks, f"({name}_e - {name}_b)")]
+    head = f"for (long {name}_b = 0; {name}_b < {whole}; {name}_b += {size}) {{"
+    body = [head, *indented(body), "}"]
+    if rest:
+        body += ["{", *indented(_piece(sweep, row, lambda part: _rest(w, part, row), str(rest))), "}"]
+    totals = [_as_sum(s) for s in reduces]
+    start = [f"double m_{s.out.name} = 0, n_{s.out.name} = 0;" for s in reduces if s.kind == "sqdev"]
+    return [*map(_total, totals), *start, *nested(row.outer, body), *map(_result, totals)]
+
+
+def _piece(sweep: Sweep, row: Row, run: Callable[[Sweep], list[str]], count: str) -> list[str]:
+    """One piece of `count` elements: all sums, then squared deviations from its own mean."""
+    squares = [s for s in sweep.steps if s.kind == "sqdev"]
+    first = replace(sweep, steps=tuple(map(_as_sum, sweep.steps)))
+    out = [*_started([s for s in first.steps if s.reduces], row.lanes), *run(first)]
+    for s in sweep.steps:
+        if s.kind == "sqdev":
+            out += [
+                *_folded(_as_sum(s), row.lanes),
+                f"const {_plain(s)} c_{s.out.name} = r_{s.out.name} / {count};",
+            ]
+        elif s.reduces:
+            out += _added(s, row.lanes)
+    second = [*_started([_as_sum(s) for s in squares], row.lanes), *run(_only(sweep, squares))]
+    second += [line for s in squares for line in (*_folded(_as_sum(s), row.lanes), *_joined(s, count))]
+    return [*out, "{", *indented(second), "}"]
+
+
+def _as_sum(s: Step) -> Step:
+    return replace(s, kind="sum") if s.kind == "sqdev" else s
+
+
+def _only(sweep: Sweep, steps: Sequence[Step]) -> Sweep:
+    """The sweep with these steps and what they read."""
+    names, queue = set[str](), list(steps)
+    while queue:
+        s = queue.pop()
+        names.add(s.out.name)
+        queue += [t for t in sweep.steps if t.out.name in s.reads and t.out.name not in names]
+    return replace(sweep, steps=tuple(s for s in sweep.steps if s.out.name in names), kept=frozenset())
+
+
+def _joined(s: Step, count: str) -> list[str]:
+    name = s.out.name
+    return [
+        f"const double off_{name} = c_{name} - m_{name}, part_{name} = {count} / (n_{name} + {count});",
+        f"a_{name} += r_{name} + off_{name} * off_{name} * n_{name} * part_{name};",
+        f"m_{name} += off_{name} * part_{name};",
+        f"n_{name} += {count};",
     ]
 
 

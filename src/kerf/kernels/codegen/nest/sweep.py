@@ -59,12 +59,19 @@ class Sweep:
 
 def cost(expr: Expr) -> int:
     """Vector instructions, roughly."""
-    weights = [
-        (20 if e.op in HEAVY else 8 if e.op in ("div", "recip", "sqrt", "rsqrt") else 1)
-        for e in walk(expr)
-        if isinstance(e, Apply)
-    ]
-    return sum(weights)
+    return sum(_weight(e) for e in walk(expr) if isinstance(e, Apply))
+
+
+def _weight(e: Apply) -> int:
+    return 20 if e.op in HEAVY else 8 if e.op in ("div", "recip", "sqrt", "rsqrt") else 1
+
+
+def cost_along(expr: Expr, level: Mapping[str, str]) -> int:
+    """`cost` of an element of a row: without what only depends on row values, which is computed once a row."""
+    names = [load.buffer for load in loads(expr)]
+    if not isinstance(expr, Apply) or (names and all(level.get(n, "full") != "full" for n in names)):
+        return 0
+    return _weight(expr) + sum(cost_along(a, level) for a in expr.args)
 
 
 def needed(phase: Phase, stored: frozenset[str]) -> list[set[str]]:
@@ -101,7 +108,7 @@ def reusable(phase: Phase, stored: frozenset[str]) -> tuple[str, ...]:
         for s in phase.steps
         if phase.level[s.out.name] == "full"
         and sum(s.out.name in found for found in sets) > 1
-        and cost(s.value) >= 8
+        and cost_along(s.value, phase.level) >= 8
     )
 
 

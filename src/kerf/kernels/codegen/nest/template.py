@@ -36,9 +36,9 @@ class NestTemplate:
         return bool(group.ops) and all(isinstance(op, Map | Reduce) for op in group.ops)
 
     def decisions(self, group: Group, chip: Chip, threads: int) -> tuple[Decision, ...]:
-        found = _phases(group, True)
+        found = _phases(group, True, chip.l1_bytes)
         out: list[Decision] = []
-        if found != _phases(group, False):
+        if found != _phases(group, False, chip.l1_bytes):
             out.append(Decision("variance", ("one_sweep", "two_sweeps"), "one_sweep"))
         if any(_blocked(p) for p in found):
             out.append(Decision("block", BLOCKS, _first_block(group, found, chip, threads)))
@@ -48,8 +48,9 @@ class NestTemplate:
             out.append(Decision("unroll", UNROLLS, _default_unroll(group, found, chip, threads)))
         if any(not _blocked(p) and p.axes for p in found):
             out.append(Decision("lanes", LANES, 2 * chip.lanes))
-            if any(_again(p, group, chip) for p in found):
-                out.append(Decision("prefetch", (False, True), True))
+            again = [p for p in found if _again(p, group, chip)]
+            if again:
+                out.append(Decision("prefetch", (False, True), any(_idle(p, group, chip) for p in again)))
         if any(_long(p) for p in found):
             out.append(Decision("cut", (0, 20, 60), 20))
         if any(reusable(p, _stored(p, group)) for p in found):
@@ -63,7 +64,7 @@ class NestTemplate:
     def emit(
         self, group: Group, choices: Mapping[str, Value], chip: Chip, threads: int, symbol: str
     ) -> Emitted:
-        found = _phases(group, choices.get("variance") != "two_sweeps")
+        found = _phases(group, choices.get("variance") != "two_sweeps", chip.l1_bytes)
         scalars = {b.name: f"v_{b.name}" for b in group.internal if b.size == 1}
         scalars |= {
             b.name: f"v_{b.name}" for b in group.outputs if b.size == 1 and b.dtype.compute is b.dtype
@@ -109,9 +110,15 @@ class NestTemplate:
 
 
 @lru_cache(maxsize=256)
-def _phases(group: Group, one_sweep: bool) -> tuple[Phase, ...]:
+def _phases(group: Group, one_sweep: bool, near: int) -> tuple[Phase, ...]:
+    """The group's phases; with `one_sweep`, variances in one sweep where a row is not near (`near` bytes) for a second one anyway."""
     found = [shared(p) for p in phases(group)]
-    return tuple(merged(p) if one_sweep and _blocked(p) else p for p in found)
+    width = max((b.dtype.bytes for b in group.inputs), default=1)
+    return tuple(merged(p) if one_sweep and (_blocked(p) or _far(p, width, near)) else p for p in found)
+
+
+def _far(p: Phase, width: int, near: int) -> bool:
+    return p.depth * width > near and not any(s.kind.startswith("arg") for s in p.steps)
 
 
 def _long(p: Phase) -> bool:
@@ -151,6 +158,12 @@ def _again(p: Phase, group: Group, chip: Chip) -> bool:
     width = max(b.dtype.bytes for b in group.inputs)
     several = not _blocked(p) and p.rows > 1 and len(needed(p, _stored(p, group))) > 1
     return several and p.depth * width <= chip.l2_bytes // 2
+
+
+def _idle(p: Phase, group: Group, chip: Chip) -> bool:
+    """Is there a sweep that leaves memory alone? Beside streaming, only rows near the core are fetched without loss."""
+    width = max(b.dtype.bytes for b in group.inputs)
+    return len(needed(p, _stored(p, group))) > 2 or not _streamable(group) or p.depth * width <= chip.l1_bytes
 
 
 def _single(group: Group) -> frozenset[str]:
