@@ -107,10 +107,12 @@ def _depth(p: Problem, chip: Chip) -> int:
 
 
 def _in_place(p: Problem, chip: Chip) -> bool:
-    """Are there so few rows that B, too large for the cache and not known before the call, is used too little to be copied?"""
+    """Are there so few rows that B, too large for the cache and not known before the call, is used too little to be copied? Of a
+    narrow B a deep block stays near, and unfinished sums are read less often."""
     far = p.n.extent * p.k.extent * p.acc.bytes > chip.l2_bytes
     known = can_be_weights(p, p.right)
-    return far and not known and p.m.extent <= 128 and can_be_direct(p, p.right, columns=True)
+    wide = p.n.extent >= 256
+    return far and wide and not known and p.m.extent <= 128 and can_be_direct(p, p.right, columns=True)
 
 
 def _shallow(p: Problem, chip: Chip) -> int:
