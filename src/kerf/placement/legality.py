@@ -109,7 +109,7 @@ def _sweep(
             high = min(boxes[i, 3], boxes[j, 3]) - max(boxes[i, 1], boxes[j, 1])
             if min(wide, high) > tolerance and owner[i] != owner[j] and not (fixed[i] and fixed[j]):
                 if count < len(pairs):
-                    pairs[count] = owner[i], owner[j]
+                    pairs[count, 0], pairs[count, 1] = owner[i], owner[j]
                 count += 1
                 area += wide * high
     return count, area

@@ -124,8 +124,12 @@ def _measure(s: State, net: int) -> None:
     first, last = s.net_start[net], s.net_start[net + 1]
     length = 0.0
     if last > first:
-        xs, ys = s.at_x[first:last], s.at_y[first:last]
-        length = (xs.max() - xs.min()) + (ys.max() - ys.min())
+        left = right = s.at_x[first]
+        bottom = top = s.at_y[first]
+        for pin in range(first + 1, last):
+            left, right = min(left, s.at_x[pin]), max(right, s.at_x[pin])
+            bottom, top = min(bottom, s.at_y[pin]), max(top, s.at_y[pin])
+        length = (right - left) + (top - bottom)
     s.total[0] += s.net_weight[net] * (length - s.length[net])
     s.length[net] = length
 
@@ -148,48 +152,48 @@ def _route(s: State, net: int, sign: float) -> None:
             count += 1
             a, b = b, spot
     if count == 2:
-        _two(s, source, b, weight, columns)
+        _two(s.route_h, s.route_v, source, b, weight, columns)
     elif count == 3:
-        _three(s, source, a, b, weight, columns)
+        _three(s.route_h, s.route_v, source, a, b, weight, columns)
     for pin in range(first, last):
         spot = s.spot[pin]
         if s.seen[spot] == net:
             s.seen[spot] = -1
             if count > 3 and spot != source:
-                _two(s, source, spot, weight, columns)
+                _two(s.route_h, s.route_v, source, spot, weight, columns)
 
 
 @njit(cache=True)
-def _two(s: State, source: int, sink: int, weight: float, columns: int) -> None:
+def _two(h: np.ndarray, v: np.ndarray, source: int, sink: int, weight: float, columns: int) -> None:
     """Along the source's row, then along the sink's column."""
     row, column = source // columns, sink % columns
-    _across(s, row, source % columns, column, weight, columns)
-    _along(s, column, row, sink // columns, weight, columns)
+    _across(h, row, source % columns, column, weight, columns)
+    _along(v, column, row, sink // columns, weight, columns)
 
 
 @njit(cache=True)
-def _three(s: State, p: int, q: int, r: int, weight: float, columns: int) -> None:
+def _three(h: np.ndarray, v: np.ndarray, p: int, q: int, r: int, weight: float, columns: int) -> None:
     """Three cells from left to right (lower first in a column): a staircase, a corner, a shelf, or a T along the middle row."""
     p, q, r = _ordered(_turned(p, columns), _turned(q, columns), _turned(r, columns))
     x1, y1, x2, y2, x3, y3 = p // TALL, p % TALL, q // TALL, q % TALL, r // TALL, r % TALL
     if x1 < x2 < x3 and min(y1, y3) < y2 < max(y1, y3):
-        _across(s, y1, x1, x2, weight, columns)
-        _across(s, y2, x2, x3, weight, columns)
-        _along(s, x2, y1, y2, weight, columns)
-        _along(s, x3, y2, y3, weight, columns)
+        _across(h, y1, x1, x2, weight, columns)
+        _across(h, y2, x2, x3, weight, columns)
+        _along(v, x2, y1, y2, weight, columns)
+        _along(v, x3, y2, y3, weight, columns)
     elif x2 == x3 and x1 < x2 and y1 < min(y2, y3):
-        _across(s, y1, x1, x2, weight, columns)
-        _along(s, x2, y1, max(y2, y3), weight, columns)
+        _across(h, y1, x1, x2, weight, columns)
+        _along(v, x2, y1, max(y2, y3), weight, columns)
     elif y2 == y3:
-        _across(s, y1, x1, x2, weight, columns)
-        _across(s, y2, x2, x3, weight, columns)
-        _along(s, x2, y1, y2, weight, columns)
+        _across(h, y1, x1, x2, weight, columns)
+        _across(h, y2, x2, x3, weight, columns)
+        _along(v, x2, y1, y2, weight, columns)
     else:
         low, mid, top = _ordered(y1 * columns + x1, y2 * columns + x2, y3 * columns + x3)
         row = mid // columns
-        _across(s, row, x1, x3, weight, columns)
-        _along(s, low % columns, low // columns, row, weight, columns)
-        _along(s, top % columns, row, top // columns, weight, columns)
+        _across(h, row, x1, x3, weight, columns)
+        _along(v, low % columns, low // columns, row, weight, columns)
+        _along(v, top % columns, row, top // columns, weight, columns)
 
 
 @njit(cache=True)
@@ -209,15 +213,15 @@ def _ordered(a: int, b: int, c: int) -> tuple[int, int, int]:
 
 
 @njit(cache=True)
-def _across(s: State, row: int, one: int, other: int, weight: float, columns: int) -> None:
+def _across(h: np.ndarray, row: int, one: int, other: int, weight: float, columns: int) -> None:
     for column in range(min(one, other), max(one, other)):
-        s.route_h[row * columns + column] += weight
+        h[row * columns + column] += weight
 
 
 @njit(cache=True)
-def _along(s: State, column: int, one: int, other: int, weight: float, columns: int) -> None:
+def _along(v: np.ndarray, column: int, one: int, other: int, weight: float, columns: int) -> None:
     for row in range(min(one, other), max(one, other)):
-        s.route_v[row * columns + column] += weight
+        v[row * columns + column] += weight
 
 
 @njit(cache=True)
@@ -282,8 +286,9 @@ def congestion(s: State, smooth: int, routes_h: float, routes_v: float) -> np.nd
     columns, rows, wide, high, _, _ = s.grid
     supply_h, supply_v = high * routes_h, wide * routes_v
     full = np.empty((2, columns * rows))
-    full[0] = s.macro_h / supply_h
-    full[1] = s.macro_v / supply_v
+    for spot in range(columns * rows):
+        full[0, spot] = s.macro_h[spot] / supply_h
+        full[1, spot] = s.macro_v[spot] / supply_v
     for row in range(rows):
         low, up = max(row - smooth, 0), min(row + smooth, rows - 1)
         for column in range(columns):
@@ -301,11 +306,14 @@ def congestion(s: State, smooth: int, routes_h: float, routes_v: float) -> np.nd
 def fullest(s: State, smooth: int, routes_h: float, routes_v: float) -> tuple[float, float]:
     """(density, congestion): half the mean of the fullest tenth of the grid cells; the mean of the fullest twentieth of all edges."""
     size = len(s.occupied)
-    full = s.occupied / (s.grid[2] * s.grid[3])
-    counted = size // 10
-    if size < 10:
-        counted = max((full > 1e-12).sum(), 1)
-    edges = congestion(s, smooth, routes_h, routes_v).ravel()
+    full, edges = np.empty(size), np.empty(2 * size)
+    both = congestion(s, smooth, routes_h, routes_v)
+    filled = 0
+    for spot in range(size):
+        full[spot] = s.occupied[spot] / (s.grid[2] * s.grid[3])
+        filled += full[spot] > 1e-12
+        edges[spot], edges[size + spot] = both[0, spot], both[1, spot]
+    counted = size // 10 if size >= 10 else max(filled, 1)
     return 0.5 * _mean_of_top(full, counted), _mean_of_top(edges, max(2 * size // 20, 1))
 
 
@@ -330,4 +338,7 @@ def _mean_of_top(values: np.ndarray, count: int) -> float:
             low = i
         else:
             break
-    return values[:count].sum() / count
+    total = 0.0
+    for i in range(count):
+        total += values[i]
+    return total / count
