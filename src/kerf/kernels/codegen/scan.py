@@ -56,9 +56,7 @@ class ScanTemplate:
         chunks = (256, 1024, 4096)
         return (
             Decision("chunk", chunks, 1024),
-            Decision(
-                "stream", (False, True), sum(b.bytes for b in (*group.inputs, *group.outputs)) > chip.l3_bytes
-            ),
+            Decision("stream", (False, True), False),
             Decision("split_rows", (True, False), threads > 1 and e.outer < threads and e.length >= 16384),
         )
 

@@ -291,6 +291,8 @@ def _default_unroll(group: Group, found: Sequence[Phase], chip: Chip, threads: i
     near = 4 * bytes_ <= 3 * chip.l1_bytes
     if any(s.kind == "sqdev" for p in columns for s in p.steps):
         return 8 if near else 12
+    if any(max(p.sweep.values(), default=0) > 0 for p in columns):  # short runs anyway: the tile stays in L2
+        return 8 if all(_plain(p) for p in found) else 1
     if near:
         return 1
     return 12 if all(_plain(p) for p in found) else 4
