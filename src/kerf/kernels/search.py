@@ -124,21 +124,28 @@ def search(
 
 
 def settled(found: Search, outcome: Outcome) -> Outcome:
-    """Never slower than leaving the code alone: where the confirmed winner is slower than the reference as it is, that is the answer."""
+    """Never slower than leaving the code alone: a confirmed winner that some baseline beats is compared with the reference as it is,
+    which is the answer where it comes nearer to the fastest baseline."""
     library = library_candidate(found.problem)
     if not (outcome.confirmed and outcome.best and outcome.evaluation and library):
         return outcome
-    if outcome.best.id == library.id or outcome.evaluation.metrics["speedup.eager"].value >= 1.0:
+    winner = over_best_baseline(outcome.evaluation)
+    if outcome.best.id == library.id or winner >= 1.0:
         return outcome
     confirmation = found.archive.confirmations(outcome.run).get(library.id) or found.evaluator.confirm(
         library
     )
-    if confirmation.status is not Status.PASSED:
+    if confirmation.status is not Status.PASSED or over_best_baseline(confirmation) <= winner:
         return outcome
     if any(t.candidate.id == library.id for t in found.archive.trials(outcome.run)):
         found.archive.record_confirmation(outcome.run, found.evaluator.key, library.id, confirmation)
         found.archive.finish(outcome.run, RunState.DONE, outcome.seconds, library.id)
     return replace(outcome, best=library, evaluation=confirmation)
+
+
+def over_best_baseline(evaluation: Evaluation) -> float:
+    """Median speed-up over the fastest baseline: the smallest of the ratios."""
+    return min(m.value for name, m in evaluation.metrics.items() if name.startswith("speedup."))
 
 
 # ---------------------------------------------------------------- what the user keeps
