@@ -82,7 +82,9 @@ def test_a_folder_is_audited_with_large_problems_shrunk(tmp_path: Path) -> None:
         "n = 1 << 17\n" + problem("torch.tanh(x)", inputs="torch.randn(n, 8192)")
     )
     (tmp_path / "broken.py").write_text(problem("undefined(x)"))
-    result = audit_path(tmp_path, {}, harden=False)
+    said: list[str] = []
+    result = audit_path(tmp_path, {}, harden=False, watch=said.append)
+    assert said == ["1/3 broken.py: not audited", "2/3 large.py: sound", "3/3 relu.py: input"]
     rows = {Path(r["problem"]).stem: r for r in result["problems"]}
     assert (
         result["degenerate_count"] == 1 and rows["relu"]["degenerate"] and rows["large"]["degenerate"] == []

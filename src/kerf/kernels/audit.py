@@ -53,16 +53,31 @@ def audit(problem: KernelProblem, *, harden: bool = False, folder: Path | None =
     return AuditResult(name, found, str(path) if path else None, dict(problem.overrides))
 
 
-def audit_path(path: Path, overrides: Mapping[str, Override], *, harden: bool = True) -> dict[str, Any]:
+def audit_path(
+    path: Path,
+    overrides: Mapping[str, Override],
+    *,
+    harden: bool = True,
+    watch: Callable[[str], None] = lambda _: None,
+) -> dict[str, Any]:
     """The JSON of `kerf audit`: one result for a file; for a folder {"problems", "degenerate_count"}, its large problems shrunk
-    first, and a file that cannot be audited with its "error"."""
+    first, and a file that cannot be audited with its "error"; `watch` is told of each as it ends."""
     if not path.is_dir():
         return _unchecked(path, overrides, harden).as_json()
     files = sorted(p for p in path.rglob("*.py") if _is_problem(p))
     if not files:
         raise KerfError(f"no problems in {path}: none of its *.py files defines Model and get_inputs.")
-    rows = [_folder_row(p, overrides, harden) for p in files]
+    rows = []
+    for count, file in enumerate(files, 1):
+        rows.append(_folder_row(file, overrides, harden))
+        watch(f"{count}/{len(files)} {file.relative_to(path)}: {_verdict(rows[-1])}")
     return {"problems": rows, "degenerate_count": sum(bool(r["degenerate"]) for r in rows)}
+
+
+def _verdict(row: Mapping[str, Any]) -> str:
+    if row.get("error"):
+        return "not audited"
+    return ", ".join(f["kind"] for f in row["degenerate"]) or "sound"
 
 
 def _is_problem(path: Path) -> bool:

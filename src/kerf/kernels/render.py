@@ -90,8 +90,9 @@ def evaluate(result: Result) -> str:
 
 def audit(result: Result) -> str:
     if "problems" in result:
-        found = [audit(r) for r in result["problems"]]
-        return "\n".join([*found, "", f"{result['degenerate_count']} of {len(found)} degenerate"])
+        rows = result["problems"]  # the sound ones were named as they ended
+        found = [audit(r) for r in rows if r["degenerate"] or r.get("error")]
+        return "\n".join(["", *found, f"{result['degenerate_count']} of {len(rows)} degenerate"])
     if result.get("error"):
         return f"{result['problem']}: not audited: {result['error']}"
     if not result["degenerate"]:

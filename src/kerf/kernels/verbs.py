@@ -117,11 +117,12 @@ def audit(
     *,
     sizes: Sizes = [],  # noqa: B006
     harden: Annotated[bool, Option("Write the hardened form of a degenerate problem beside it.")] = True,
+    watch: Any = _ignore,
 ) -> dict[str, Any]:
     """Would zeros, a constant, the input or a repeated row pass for an answer? And the form of the problem that mends it."""
     from kerf.kernels.audit import audit_path
 
-    return audit_path(Path(problem), parse_sizes(sizes), harden=harden)
+    return audit_path(Path(problem), parse_sizes(sizes), harden=harden, watch=watch)
 
 
 def redteam(

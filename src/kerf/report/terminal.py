@@ -54,7 +54,11 @@ class Progress:
         self._best = float("-inf")
         self._dirty = False
 
-    def __call__(self, moment: Moment) -> None:
+    def __call__(self, moment: Moment | str) -> None:
+        """A moment of a search, or a line of something else that takes long."""
+        if isinstance(moment, str):
+            self._write(printable(moment) + "\n")
+            return
         if moment.run != self._run:
             self._run, self._said_s, self._best = moment.run, float("-inf"), float("-inf")
         score = moment.best.evaluation.score if moment.best else None
