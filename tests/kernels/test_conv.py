@@ -84,6 +84,23 @@ def test_any_combination_of_choices_is_right() -> None:
         check(FORMS[name], {d.name: rng.choice(d.choices) for d in decisions})
 
 
+@pytest.mark.parametrize("name", [name for name in FORMS if "depthwise" in name])
+def test_depthwise_past_the_caches(name: str) -> None:
+    """Streamed where the form allows; rows of 37 outputs share lines of memory."""
+    check(FORMS[name], {"algorithm": "depthwise", "stream": True, "slide_rows": 3}, threads=2)
+
+
+def test_streamed_depthwise_epilogue() -> None:
+    case, at = Case((2, 6, 9, 13), 6, (3, 3), padding=(1, 1), groups=6, dtype=DType.BF16), _axes(4)
+    residual = Buffer("residual", case.out_shape(), DType.BF16, Role.INPUT)
+    added = apply("add", Load("y", at, DType.BF16), Load("residual", at, DType.BF16))
+    tensors = [*case.tensors(), torch.randn(case.out_shape()).bfloat16()]
+    group = with_maps(case, [added], (residual,))
+    (got,) = standalone(group, {"algorithm": "depthwise", "stream": True}, template=TEMPLATE).call(tensors)
+    want = case.torch(*(t.double() for t in tensors[:3])) + tensors[3].double()
+    torch.testing.assert_close(got.double(), want, rtol=3e-2, atol=3e-2)
+
+
 @pytest.mark.parametrize("bits", [128, 256])
 def test_narrower_vectors(bits: int) -> None:
     chip = replace(native(), vector_bits=bits)

@@ -1,7 +1,8 @@
 """One input channel a group: no sum over channels, so memory is what it costs.
 
 A block of rows of one channel is padded into the first-level cache once; then several output rows at a time slide over it, each
-loaded vector serving every tap and row that reads it.
+loaded vector serving every tap and row that reads it. The next block's input is asked for meanwhile, so that memory and
+arithmetic overlap, and a large output is streamed past the caches.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from kerf.kernels.codegen.conv.epilogue import Epilogue, pointer, signature
 from kerf.kernels.codegen.conv.geometry import Geometry, Phase
 from kerf.kernels.codegen.conv.micro import vector_types
 from kerf.kernels.codegen.conv.tiles import decode, rounded
-from kerf.kernels.codegen.expr import loaded
+from kerf.kernels.codegen.expr import CTYPE, loaded
 from kerf.kernels.codegen.template import Emitted
 from kerf.kernels.ir import Group
 
@@ -33,6 +34,7 @@ class Sliding:
     lanes: int
     height: int
     vectors: int
+    streamed: bool
 
     @property
     def pitch(self) -> int:
@@ -43,6 +45,17 @@ class Sliding:
 
 def legal(g: Geometry) -> bool:
     return g.group_channels == 1 and g.taps <= _MOST_TAPS
+
+
+def aligned(b: Blocking, height: int) -> Blocking:
+    """Blocks of whole steps of `height` rows where there are several, each with all filters of its group: there are few."""
+    images, d, h, w = b.block
+    return replace(b, block=(images, d, h if h == b.extent[2] else h - h % height, w), parts=1)
+
+
+def streams(group: Group, g: Geometry, blocking: Blocking) -> bool:
+    """Whether a block's output planes are runs of memory, which can be stored past the caches."""
+    return g.out_stride == (1, 1, 1) and blocking.counts[3] == 1 and len(group.outputs) == 1
 
 
 def emit(group: Group, s: Sliding, threads: int, symbol: str) -> Emitted:
@@ -57,26 +70,27 @@ def emit(group: Group, s: Sliding, threads: int, symbol: str) -> Emitted:
             for i in range(len(g.phases))
             for height in sorted({1, s.height})
         ),
-        epilogue.code(symbol),
+        epilogue.code(symbol, staged=s.streamed),
         _finish_code(symbol, s, epilogue),
         _kernel_code(symbol, s, epilogue),
     ]
     moved = sum(b.bytes for b in (*group.inputs, *group.outputs))
-    return Emitted("\n".join(code), symbol, threads * _Areas(s).bytes, (), g.flops, float(moved))
+    return Emitted("\n".join(code), symbol, threads * _Areas(s, epilogue).bytes, (), g.flops, float(moved))
 
 
 class _Areas:
     """A thread's scratch in bytes."""
 
-    def __init__(self, s: Sliding) -> None:
+    def __init__(self, s: Sliding, e: Epilogue) -> None:
         g = s.geometry
         self.band = rounded(band_elements(g, s.blocking, 2 * s.pitch + s.lanes) * s.element)
         self.sums = rounded(g.out_stride[2] * s.height * s.pitch * s.element)
         self.woven = rounded(g.out_stride[2] * s.pitch * s.element)
+        self.stage = rounded(s.height * g.outside[2] * e.group.outputs[0].dtype.bytes) if s.streamed else 0
 
     @property
     def bytes(self) -> int:
-        return self.band + self.sums + self.woven
+        return self.band + self.sums + self.woven + self.stage
 
 
 def _reads(s: Sliding, phase: Phase) -> dict[int, list[tuple[int, int]]]:
@@ -143,7 +157,7 @@ def _finish_code(symbol: str, s: Sliding, e: Epilogue) -> str:
 
 
 def _kernel_code(symbol: str, s: Sliding, e: Epilogue) -> str:
-    g, k, b, area = s.geometry, s.kind, s.blocking, _Areas(s)
+    g, k, b, area = s.geometry, s.kind, s.blocking, _Areas(s, e)
     sd, sh, _ = g.out_stride
     dtype = e.group.buffer(e.conv.weight).dtype
     weights = pointer(e.conv.weight)
@@ -154,11 +168,13 @@ static void {symbol}({signature(e.group, k, False)}, char *restrict scratch, int
 {{
     const long tasks = {g.groups}L * {counts[0] * counts[1] * counts[2] * counts[3]};
     (void)threads;
-    #pragma omp parallel for num_threads(threads) schedule(dynamic, 4)
+    #pragma omp parallel num_threads(threads)
+    {{
+    #pragma omp for schedule(dynamic, 4) nowait
     for (long task = 0; task < tasks; task++) {{
         char *own = scratch + omp_get_thread_num() * {area.bytes}L;
 {decode(b, g.groups)}        {k} *band = ({k} *)own, *sums = ({k} *)(own + {area.band}), *woven = ({k} *)(own + {area.band + area.sums});
-        {symbol}_band({pointer(e.conv.x)}, band, n0, g, d0, h0, w0, nb, db, hb, wb);
+{_stage(s, e, area)}        {symbol}_band({pointer(e.conv.x)}, band, n0, g, d0, h0, w0, nb, db, hb, wb);
         for (long o = g * {g.group_filters}; o < (g + 1) * {g.group_filters}; o++) {{
             {k} w[{g.taps}];
             for (long t = 0; t < {g.taps}; t++) w[t] = {loaded(f"{weights}[o * {g.taps} + t]", dtype)};
@@ -167,13 +183,46 @@ static void {symbol}({signature(e.group, k, False)}, char *restrict scratch, int
             for (long h = 0; h < hb;) {{
                 const long rows = hb - h >= {s.height} ? {s.height} : 1;
                 const {k} *in = band + n * {b.pitches[0]}L + d * {b.pitches[1]}L + h * {b.pitches[2]}L;
-{calls}
-                h += rows;
+{_prefetch(s, e)}{calls}
+{_stream(s, e)}                h += rows;
             }}
         }}
     }}
+{"    kf_stream_end();" if s.streamed else ""}
+    }}
 }}
 """
+
+
+def _prefetch(s: Sliding, e: Epilogue) -> str:
+    """Asks for the rows of the next block that lie where `rows` from h lie in this one."""
+    g, b, x = s.geometry, s.blocking, e.group.buffer(e.conv.x)
+    if b.counts[3] > 1:
+        return ""
+    row, step = g.inside[2], g.step
+    ahead = f"db * {step[0] * g.inside[1]}" if b.counts[2] == 1 else f"hb * {step[1]}"
+    if b.counts[1] == b.counts[2] == 1:
+        ahead = str(g.inside[0] * g.inside[1])
+    plane = f"((n0 + n) * {g.channels} + g) * {g.inside[0]} + (d0 + d) * {step[0]}"
+    return f"""                const {CTYPE[x.dtype]} *next = {pointer(e.conv.x)} + (({plane}) * {g.inside[1]} + (h0 + h) * {step[1]} + {ahead}) * {row}L;
+                for (long i = 0; i < rows * {step[1] * row}; i += {64 // x.dtype.bytes}) __builtin_prefetch(next + i);
+"""
+
+
+def _stage(s: Sliding, e: Epilogue, area: _Areas) -> str:
+    if not s.streamed:
+        return ""
+    kind = CTYPE[e.group.outputs[0].dtype]
+    return f"        {kind} *stage = ({kind} *)(own + {area.band + area.sums + area.woven});\n"
+
+
+def _stream(s: Sliding, e: Epilogue) -> str:
+    """Moves finished rows from the stage to the output: few at a time, so that stores and arithmetic overlap."""
+    if not s.streamed:
+        return ""
+    g, out = s.geometry, e.group.outputs[0]
+    at = f"(((n0 + n) * {g.filters} + o) * {g.outside[0]} + d0 + d) * {g.outside[1] * g.outside[2]}L + (h0 + h) * {g.outside[2]}L"
+    return f"                kf_stream({pointer(out.name)} + {at}, stage, rows * {g.outside[2] * out.dtype.bytes});\n"
 
 
 def _phase_call(symbol: str, s: Sliding, e: Epilogue, outer: int) -> str:
@@ -189,5 +238,12 @@ def _phase_call(symbol: str, s: Sliding, e: Epilogue, outer: int) -> str:
                 for (long r = 0; r < rows; r++) {{
                     const long oh = (h0 + h + r) * {sh} + {outer % sh}, od = (d0 + d) * {sd} + {outer // sh};
                     if (oh < {g.outside[1]} && od < {g.outside[0]})
-                        {symbol}_row(sums + r * {s.pitch}, woven, n0 + n, o, od, oh, w0, wb, {e.arguments});
+                        {symbol}_row(sums + r * {s.pitch}, woven, n0 + n, o, od, oh, w0, wb, {_targets(s, e)});
                 }}"""
+
+
+def _targets(s: Sliding, e: Epilogue) -> str:
+    """The epilogue's buffers for row r of `rows`."""
+    out = e.group.outputs[0].name
+    row = f"stage + r * {s.geometry.outside[2]}"
+    return ", ".join(row if s.streamed and b.name == out else pointer(b.name) for b in e.buffers)

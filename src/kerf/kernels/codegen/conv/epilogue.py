@@ -55,8 +55,9 @@ class Epilogue:
         """Whether no expression tells d, h and w apart, so that a run may span rows (w is then the position in the plane)."""
         return all(_is_flat(m, self.group) for m in self.maps)
 
-    def code(self, symbol: str) -> str:
-        """`SYMBOL_finish(acc, buffers, n, o, d, h, w, count)`: `count` finished sums along w."""
+    def code(self, symbol: str, staged: bool = False) -> str:
+        """`SYMBOL_finish(acc, buffers, n, o, d, h, w, count)`: `count` finished sums along w. `staged`: what is written is passed as
+        that row's place, not the tensor's start."""
         g, kind = self.geometry, ctype(self.conv.out.dtype)
         bias = (
             f" + {loaded(pointer(self.conv.bias) + '[o]', self.group.buffer(self.conv.bias).dtype)}"
@@ -69,7 +70,7 @@ class Epilogue:
             "    long n, long o, long d, long h, long w, long count)",
             "{",
             f"    const long plane = (d * {g.outside[1]} + h) * {g.outside[2]}L + w;",
-            f"    const long at = (n * {g.filters} + o) * {g.out_plane}L + plane;",
+            f"    const long at = {'0' if staged else f'(n * {g.filters} + o) * {g.out_plane}L + plane'};",
             '    _Pragma("GCC ivdep")',
             "    for (long i = 0; i < count; i++) {",
             f"        const {kind} {value(self.conv.out.name)} = acc[i]{bias};",

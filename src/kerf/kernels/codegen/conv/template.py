@@ -52,6 +52,7 @@ class ConvTemplate:
             Decision("filters_outer", (True, False), True),
             Decision("slide_rows", (1, 2, 3, 4, 6, 8), _slide(g, chip)),
             Decision("slide_vectors", (1, 2, 3, 4), 2),
+            Decision("stream", (False, True), sum(b.bytes for b in group.outputs) > chip.l3_bytes),
         )
 
     def emit(
@@ -120,7 +121,9 @@ def _sliding(
     vectors = int(choices["slide_vectors"])
     blocking = choose(g, chip.l1_bytes // 2, element, lanes * vectors, threads, False)
     height = min(int(choices["slide_rows"]), blocking.block[2])
-    return depthwise.Sliding(g, blocking, ctype(dtype), element, lanes, height, vectors)
+    blocking = depthwise.aligned(blocking, height)
+    streamed = bool(choices["stream"]) and depthwise.streams(group, g, blocking)
+    return depthwise.Sliding(g, blocking, ctype(dtype), element, lanes, height, vectors, streamed)
 
 
 def _slide(g: Geometry, chip: Chip) -> int:
