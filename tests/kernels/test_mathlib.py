@@ -242,3 +242,15 @@ def test_softplus_and_its_tanh_are_accurate_over_all_of_float32():
     soft = torch.where(x > 700, x.double(), soft)
     assert error(compiled("kf_softplus(x[i])")(x), soft) <= 4
     assert error(compiled("kf_tanh_softplus(x[i])")(x), soft.tanh()) <= 5
+
+
+@pytest.mark.parametrize(
+    ("call", "low", "high"),
+    [("kf_clip(x[i], -2.5f, 1.5f)", -2.5, 1.5), ("kf_clip_positive(x[i], 6.0f)", 0.0, 6.0),
+     ("kf_at_most(kf_at_least(x[i], 0.5f), 2.0f)", 0.5, 2.0)],
+)  # fmt: skip
+def test_clamps_let_nan_through_and_give_no_negative_zero(call, low, high):
+    x = points()
+    got, want = compiled(call)(x), x.clamp(low, high)
+    torch.testing.assert_close(got, want, rtol=0, atol=0, equal_nan=True)
+    assert low < 0 or not (got.signbit() & ~got.isnan()).any()

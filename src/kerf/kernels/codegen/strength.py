@@ -5,6 +5,7 @@ They use helpers of `mathlib.h` that are no ops of the IR, so nothing may transf
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
@@ -18,15 +19,15 @@ ONE = Const(1.0, DType.F32)
 
 @lru_cache(maxsize=4096)
 def cheaper(expr: Expr) -> Expr:
-    """`expr` with softplus, mish, quotients written as exp(-log1p(y)), and products with sigmoids or 1 + tanh in closed form, from the
-    leaves up."""
+    """`expr` with softplus, mish, clamps, quotients written as exp(-log1p(y)), and products with sigmoids or 1 + tanh in closed form,
+    from the leaves up."""
     if not isinstance(expr, Apply):
         return expr
     args = tuple(cheaper(a) for a in expr.args)
     node = expr if args == expr.args else replace(expr, args=args)
     if node.dtype is not DType.F32:
         return node
-    return _softplus(node) or _bounded(node) or _gated(node) or _over_exp(node) or node
+    return _softplus(node) or _bounded(node) or _gated(node) or _over_exp(node) or _clipped(node) or node
 
 
 def flushed(expr: Expr, at_most_zero: Callable[[Expr], bool]) -> Expr:
@@ -113,6 +114,24 @@ def _over_exp(node: Apply) -> Expr | None:
     return replace(node, args=(*node.args[:-1], replace(below, args=(flush, ONE))))
 
 
+def _clipped(node: Apply) -> Expr | None:
+    """min(max(x, low), high) by integer minima, which cost half of what two comparisons and two blends do."""
+    inner = node.args[0]
+    if node.op != "min" or not _is(inner, "max"):
+        return None
+    low, high = _number(inner.args[1]), _number(node.args[1])
+    if low is None or high is None or not low <= 0.0 < high:
+        return None
+    if low == 0.0:
+        return Apply("clip_positive", (inner.args[0], node.args[1]), DType.F32)
+    return Apply("clip", (inner.args[0], inner.args[1], node.args[1]), DType.F32)
+
+
+def _number(value: Expr) -> float | None:
+    """The finite constant that `value` is."""
+    return float(value.value) if isinstance(value, Const) and math.isfinite(value.value) else None
+
+
 def _scaled(value: Expr, factor: float) -> Expr:
     """`value` times a power of two, inside a constant factor where it has one."""
     if _is(value, "mul") and isinstance(value.args[1], Const):
@@ -133,7 +152,7 @@ def _not_negative(value: Expr) -> bool:
     """Known to be at least zero (or NaN)."""
     if isinstance(value, Const | Load) or not isinstance(value, Apply):
         return _at_least(value, 0.0)
-    if value.op in ("exp", "exp2", "sigmoid", "softplus", "abs", "sqrt"):
+    if value.op in ("exp", "exp2", "sigmoid", "softplus", "abs", "sqrt", "clip_positive"):
         return True
     if value.op == "mul":
         return value.args[0] == value.args[1] or all(_not_negative(a) for a in value.args)
