@@ -292,3 +292,18 @@ def test_gates_in_closed_form_keep_their_value_at_the_ends(f):
 def test_statistics_of_a_concatenation_fetch_only_what_their_loop_reaches():
     inputs = [randn(2, 16, 14, 14), randn(2, 8, 14, 14, seed=1)]
     agree(lambda x, y, norm: norm(torch.cat([x, y], 1)), inputs, nn.BatchNorm2d(24), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(3, 5, 70), (1, 9, 1031), (2, 3, 7, 300)])
+@pytest.mark.parametrize("block", [64, 256])
+def test_tiles_of_columns_are_fetched_ahead(shape, block):
+    x = randn(*shape)
+    x.view(-1)[[0, -1]] = torch.tensor([float("inf"), float("nan")])
+    for dtype, f in (
+        (torch.float32, lambda x: x.softmax(1)),
+        (torch.bfloat16, lambda x: x.float().log_softmax(1)),
+        (torch.float32, lambda x: x * (x * x).mean(1, keepdim=True).rsqrt()),
+    ):
+        agree(
+            f, [x.to(dtype)], choices={"prefetch": True, "block": block, "unroll": 4, "stream": block == 256}
+        )

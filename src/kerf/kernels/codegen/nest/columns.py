@@ -15,6 +15,7 @@ from math import prod
 
 from kerf.kernels.codegen.expr import CTYPE, ctype
 from kerf.kernels.codegen.nest import reduction
+from kerf.kernels.codegen.nest.ahead import fetched
 from kerf.kernels.codegen.nest.cnames import affine_c, arg_update, indented, nested
 from kerf.kernels.codegen.nest.domain import Step
 from kerf.kernels.codegen.nest.index import form
@@ -155,8 +156,18 @@ class Columns:
             out += [f"const double old_w = (double)done * {count} / (done + {count}), new_w = (double){count} / (done + {count});",
                     f"done += {count};"]  # fmt: skip
         body = self._column(count)
-        out += self._aligned(body) if count == 1 and self._runs_on() else self._each(body)
+        if count == 1 and self._runs_on():
+            out += self._aligned(body)
+        else:
+            out += [*self._fetched(count), *self._each(body)]
         return [*out, *(self.stream(s) for s in self.streamed)]
+
+    def _fetched(self, count: int) -> list[str]:
+        """The same rows of the next tile."""
+        ahead, a = fetched(self.w, self.sweep), self.inner.name
+        if count == 1 or not ahead:
+            return ahead
+        return [f"for (long {a} = {a}_0; {a} < {a}_0 + {count}; {a}++) {{", *indented(ahead), "}"]
 
     # ------------------------------------------------------------ along the columns
 
@@ -187,9 +198,12 @@ class Columns:
             head = [f"long head = (long)(-(uintptr_t)(p_{first.buffer} + {place}) % {LINE} / {size});",
                     f"head = head < {count} ? head : {count};", "for (long l = 0; l < head; l++) {", *loop, "}"]  # fmt: skip
             begin = "head"
+        ahead = indented(
+            fetched(self.w, self.sweep, "from", f"from + {CHUNK}")
+        )  # between loads, not in a burst
         return ["{", *indented([*head, f"long from = {begin};", f"for (; from + {CHUNK} <= {count}; from += {CHUNK}) {{",
-                "    #pragma omp simd", f"    for (long l = from; l < from + {CHUNK}; l++) {{", *indented(loop), "    }", "}",
-                "#pragma omp simd", f"for (long l = from; l < {count}; l++) {{", *loop, "}"]), "}"]  # fmt: skip
+                *ahead, "    #pragma omp simd", f"    for (long l = from; l < from + {CHUNK}; l++) {{", *indented(loop), "    }", "}",
+                *fetched(self.w, self.sweep, "from"), "#pragma omp simd", f"for (long l = from; l < {count}; l++) {{", *loop, "}"]), "}"]  # fmt: skip
 
     def _column(self, count: int) -> list[str]:
         """One column of `count` rows: their values, joined, then joined with the partial result."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from kerf.kernels.codegen.expr import CTYPE, bound, ctype, stored
+from kerf.kernels.codegen.nest.ahead import fetched
 from kerf.kernels.codegen.nest.cnames import Own, affine_c, indented, nested
 from kerf.kernels.codegen.nest.columns import Columns
 from kerf.kernels.codegen.nest.domain import Step
@@ -49,7 +50,14 @@ def block_lines(w: Writer, sweep: Sweep) -> list[str]:
     out = [f"{CTYPE[s.out.dtype]} q_{s.out.name}[{w.block}] __attribute__((aligned(64)));" for s in streamed]
     body = [f"const long {w.vector.name} = {w.vector_index};", *point(w, sweep, lambda s, x: [], names)]
     tail = [_block_stream(w, s) for s in streamed]
-    loop = ["#pragma omp simd", f"for (long l = 0; l < {w.count}; l++) {{", *indented(body), "}", *tail]
+    loop = [
+        *fetched(w, sweep),
+        "#pragma omp simd",
+        f"for (long l = 0; l < {w.count}; l++) {{",
+        *indented(body),
+        "}",
+        *tail,
+    ]
     return [*out, *nested(sweep.axes, loop)]
 
 

@@ -48,9 +48,9 @@ class NestTemplate:
             out.append(Decision("unroll", UNROLLS, _default_unroll(group, found, chip, threads)))
         if any(not _blocked(p) and p.axes for p in found):
             out.append(Decision("lanes", LANES, 2 * chip.lanes))
-            again = [p for p in found if _again(p, group, chip)]
-            if again:
-                out.append(Decision("prefetch", (False, True), any(_idle(p, group, chip) for p in again)))
+        again = [p for p in found if _again(p, group, chip)]
+        if again:
+            out.append(Decision("prefetch", (False, True), any(_idle(p, group, chip) for p in again)))
         if any(_long(p) for p in found):
             out.append(Decision("cut", (0, 20, 60), 20))
         if any(reusable(p, _stored(p, group)) for p in found):
@@ -154,16 +154,19 @@ def _stored(p: Phase, group: Group) -> frozenset[str]:
 
 
 def _again(p: Phase, group: Group, chip: Chip) -> bool:
-    """Are rows read more than once, which leaves memory idle meanwhile, and does the next row fit into L2 beside this one?"""
-    width = max(b.dtype.bytes for b in group.inputs)
-    several = not _blocked(p) and p.rows > 1 and len(needed(p, _stored(p, group))) > 1
-    return several and p.depth * width <= chip.l2_bytes // 2
+    """Are rows (or tiles of columns) read more than once, which leaves memory idle meanwhile, and does the next one fit into L2 beside
+    this one?"""
+    width = max((b.dtype.bytes for b in group.inputs), default=1)
+    least = p.depth * width * (2 * min(NARROW, p.axes[-1].extent) if _blocked(p) else 1)  # a tile may be kept
+    several = p.rows > 1 and len(needed(p, _stored(p, group))) > 1
+    return several and least <= chip.l2_bytes // 2
 
 
 def _idle(p: Phase, group: Group, chip: Chip) -> bool:
     """Is there a sweep that leaves memory alone? Beside streaming, only rows near the core are fetched without loss."""
-    width = max(b.dtype.bytes for b in group.inputs)
-    return len(needed(p, _stored(p, group))) > 2 or not _streamable(group) or p.depth * width <= chip.l1_bytes
+    width = max((b.dtype.bytes for b in group.inputs), default=1)
+    near = not _blocked(p) and p.depth * width <= chip.l1_bytes
+    return len(needed(p, _stored(p, group))) > 2 or not _streamable(group) or near
 
 
 def _single(group: Group) -> frozenset[str]:
@@ -258,15 +261,17 @@ def _lined(p: Phase, group: Group) -> bool:
 
 
 def _default_block(group: Group, found: Sequence[Phase], chip: Chip, threads: int) -> int:
-    """Largest block whose tile of one point of K stays in half of L2 (where sweeps read it again); where even a narrow tile is larger
-    than L2, or one sweep is enough, the longest runs through memory."""
+    """Largest block whose tile of one point of K stays in half of L2 with what is kept of it, or in an eighth where the next is fetched
+    meanwhile (where sweeps read it again); where even a narrow tile is larger than L2, or one sweep is enough, the longest runs through
+    memory."""
     again = [p for p in found if _blocked(p) and p.reduced and max(p.sweep.values(), default=0) > 0]
     once = any(_blocked(p) and p.reduced for p in found)
     width = max(b.dtype.bytes for b in (*group.inputs, *group.outputs))
     depth = max([p.depth for p in again] or [0])
     limit = BLOCKS[-1] if once else 1024
     if depth and NARROW * width * depth <= chip.l2_bytes:
-        limit = min(2048, max(64, chip.l2_bytes // 2 // (2 * width * depth)))
+        fetches = any(_again(p, group, chip) and _idle(p, group, chip) for p in again)
+        limit = min(2048, max(NARROW, chip.l2_bytes // (8 if fetches else 2) // (2 * width * depth)))
     if any(_blocked(p) and not p.reduced and transposed(p) for p in found):
         limit = 16
     columns = min(p.axes[-1].extent for p in found if _blocked(p))

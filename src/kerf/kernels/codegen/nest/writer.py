@@ -22,7 +22,7 @@ LINE = 64  # elements: a whole number of cache lines, for any type
 @dataclass(frozen=True)
 class Choices:
     """block: elements of the innermost kept axis done together. lanes: partial results of a trailing reduction. prefetch: fetch the next row
-    while this one is computed. unroll: steps of the innermost reduced loop done together. keep: store costly values for later sweeps. stream: outputs past the
+    or tile while this one is computed. unroll: steps of the innermost reduced loop done together. keep: store costly values for later sweeps. stream: outputs past the
     cache. tile: rows of a transposing map done together (0: no tiling). cut: vector instructions after which a long expression goes on in a
     loop of its own (0: never)."""
 
@@ -478,7 +478,7 @@ class Writer:
     def fetching(self) -> Sweep | None:
         """The sweep that fetches the next row while it computes: not the first, which reads this row from memory, nor one that streams
         results past the caches, if there is another; the costliest of the rest."""
-        if not self.choices.prefetch or not self.outer or len(self.found) < 2:
+        if not self.choices.prefetch or not (self.outer or self.splits) or len(self.found) < 2:
             return None
         quiet = [f for f in self.found[1:] if not any(s.out.name in self.choices.stream for s in f.steps)]
         return max(quiet or self.found[1:], key=lambda f: sum(cost(s.value) for s in f.steps))

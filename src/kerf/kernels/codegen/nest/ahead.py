@@ -1,0 +1,49 @@
+"""Sweeps by blocks of a kept axis that read a tile again leave memory idle: one of them fetches the next tile meanwhile."""
+
+from __future__ import annotations
+
+from kerf.kernels.codegen.nest.cnames import affine_c
+from kerf.kernels.codegen.nest.index import form
+from kerf.kernels.codegen.nest.sweep import Sweep
+from kerf.kernels.codegen.nest.writer import Writer
+from kerf.kernels.ir import Affine, loads
+
+LINE = 64  # bytes
+
+
+def fetched(w: Writer, sweep: Sweep, start: str = "0", end: str = "") -> list[str]:
+    """Statements at a row of this tile that fetch its columns from `start` to `end` (all of them) of the next."""
+    if sweep is not w.fetching:
+        return []
+    v, out = w.vector, []
+    for name, place in _tiles(w, sweep).items():
+        row = Affine(place.offset, {a: c for a, c in place.coefficients.items() if a != v.name})
+        at = affine_c(row) + (f" + {v.name}_0" if w.splits else "")
+        step = LINE // w.buffer(name).dtype.bytes
+        target = f"p_{name} + {at} + {_distance(w, place)} + l"
+        out.append(
+            f"for (long l = {start}; l < {end or w.count}; l += {step}) __builtin_prefetch({target}, 0, 2);"
+        )
+    return out
+
+
+def _distance(w: Writer, place: Affine) -> str:
+    """Elements from this tile to the next: along the row, then on to the next point of K."""
+    v = w.vector
+    after = place.of(w.outer[-1].name) if w.outer else v.extent
+    if not w.splits:
+        return str(after)
+    return f"({v.name}_0 + {w.block} < {v.extent} ? {w.block} : {after} - {v.name}_0)"
+
+
+def _tiles(w: Writer, sweep: Sweep) -> dict[str, Affine]:
+    """Buffers that sweeps read along the block, in every row of it, with their places."""
+    loops = {a.name for a in (*w.phase.kept, *sweep.axes)}  # another sweep may have merged others
+    found = {}
+    for s in (step for other in w.found for step in other.steps):
+        for load in loads(s.value):
+            place = form(load.index[0], {}) if load.buffer not in w.phase.made else None
+            along = place and place.of(w.vector.name) == 1 and loops >= set(place.coefficients)
+            if place and along and any(place.of(a.name) for a in sweep.axes):
+                found[load.buffer] = place
+    return found
