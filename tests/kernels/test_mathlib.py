@@ -247,7 +247,7 @@ def test_softplus_and_its_tanh_are_accurate_over_all_of_float32():
 @pytest.mark.parametrize(
     ("call", "low", "high"),
     [("kf_clip(x[i], -2.5f, 1.5f)", -2.5, 1.5), ("kf_clip_positive(x[i], 6.0f)", 0.0, 6.0),
-     ("kf_at_most(kf_at_least(x[i], 0.5f), 2.0f)", 0.5, 2.0)],
+     ("kf_min(kf_max(x[i], 0.5f), 2.0f)", 0.5, 2.0)],
 )  # fmt: skip
 def test_clamps_let_nan_through_and_give_no_negative_zero(call, low, high):
     x = points()

@@ -119,14 +119,8 @@ def _apply(expr: Apply, args: list[str]) -> str:
         return f"({args[0]} / {args[1]})"
     if op == "recip":
         return f"({literal(1.0, kind)} / {args[0]})"
-    if op in ("max", "min") and kind is DType.F32 and _is_number(expr.args[1]):
-        op = {"max": "at_least", "min": "at_most"}[op]
     suffix = {DType.F32: "", DType.F64: "_f64"}.get(kind, "_i64")
     return f"kf_{op}{suffix}({', '.join(args)})"
-
-
-def _is_number(expr: Expr) -> bool:
-    return isinstance(expr, Const) and not math.isnan(expr.value)
 
 
 def _cast(code: str, source: DType, target: DType) -> str:

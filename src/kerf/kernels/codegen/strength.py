@@ -115,7 +115,7 @@ def _over_exp(node: Apply) -> Expr | None:
 
 
 def _clipped(node: Apply) -> Expr | None:
-    """min(max(x, low), high) by integer minima, which cost half of what two comparisons and two blends do."""
+    """min(max(x, low), high) by integer minima: 2 of the 4 cycles of two comparisons and two blends (AVX-512)."""
     inner = node.args[0]
     if node.op != "min" or not _is(inner, "max"):
         return None
