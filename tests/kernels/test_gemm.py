@@ -25,6 +25,7 @@ from kerf.kernels.ir import (
     apply,
 )
 from kerf.kernels.targets.cpu import native
+from kerf.toolchain.compilers import compile_library, native_flags
 
 I, J, K, B = Index("i"), Index("j"), Index("k"), Index("b")  # noqa: E741
 
@@ -129,6 +130,18 @@ def test_pairs_of_bfloat16(
     choices = {"kc": 256, "algorithm": "panel", "pairs": True}
     got = standalone(group, choices, template=TEMPLATE, chip=PAIRS).call(inputs)[0]
     torch.testing.assert_close(got.double(), expect(group, inputs, ta, tb), rtol=4.1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("shape", [(64, 40, 1024), (5, 10, 1000)], ids=str)
+def test_whole_blocks_compile_without_a_warning(shape: tuple[int, int, int]) -> None:
+    group = matmul(*shape, tb=True, weights="y")
+    inputs = draw(group)
+    made = standalone(group, {"algorithm": "panel"}, template=TEMPLATE)
+    torch.testing.assert_close(
+        made.call(inputs)[0].double(), expect(group, inputs, tb=True), rtol=1e-4, atol=1e-3
+    )
+    flags = [*native_flags(native().machine, native().vector_bits), "-Werror=aggressive-loop-optimizations"]
+    assert compile_library(made.source, flags).library is not None
 
 
 @pytest.mark.parametrize("seed", range(24))

@@ -119,20 +119,32 @@ def _turned(p: Problem, plan: Plan, symbol: str) -> list[str]:
     base = f"({pointer(operand.load.buffer)} + ({p.place(operand.form)}))"
     step = (operand.stride(p.n) or 0) // per
     row = f"(k - k0) / {per} * wide + n - q"
+    deep = [
+        f"            for (; k < k1; k += {per})",
+        "                for (long j = 0; j < 8; ++j)",
+        f"                    (({cell} *)panel)[{row} + j] = ((const {cell} *){base})[j * {step}L];",
+    ]
+    narrow = [
+        "        for (; n < q + width; ++n)",
+        f"            for (long k = k0; k < k1; k += {per})",
+        f"                (({cell} *)panel)[{row}] = *(const {cell} *){base};",
+    ]
     return [
         "        long n = q;",
         "        for (; n + 8 <= q + width; n += 8) {",
         "            long k = k0;",
         f"            for (; k + {8 * per} <= k1; k += {8 * per})",
         f"                {symbol}_transpose8((const {acc} *){base}, {step}L, panel + {row}, wide);",
-        f"            for (; k < k1; k += {per})",
-        "                for (long j = 0; j < 8; ++j)",
-        f"                    (({cell} *)panel)[{row} + j] = ((const {cell} *){base})[j * {step}L];",
+        *_remainder(deep, 8 * per, plan.kc, p.k.extent),
         "        }",
-        "        for (; n < q + width; ++n)",
-        f"            for (long k = k0; k < k1; k += {per})",
-        f"                (({cell} *)panel)[{row}] = *(const {cell} *){base};",
+        *_remainder(narrow, 8, plan.nr, p.n.extent),
     ]
+
+
+def _remainder(loop: list[str], step: int, block: int, extent: int) -> list[str]:
+    """Nothing where every block of the extent is a multiple of the step: gcc takes the count of a loop that cannot run for a huge
+    one, and warns that it overflows."""
+    return loop if block % step or extent % step else []
 
 
 def needs_transpose(p: Problem) -> bool:
