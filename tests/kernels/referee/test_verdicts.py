@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from conftest import C_CODE, PYTHON, candidate, in_run
 from kerf.core.types import Candidate, Status
+from kerf.kernels.referee.build import build
+from kerf.kernels.referee.candidate import Package, Unit
 from kerf.kernels.referee.evaluator import KernelEvaluator
 from kerf.kernels.referee.floor import Floor
 
@@ -128,3 +132,11 @@ def test_a_confirmation_measures_in_several_sets_of_processes(evaluator: KernelE
     assert found.status is Status.PASSED, found.reason
     processes, samples = found.detail["process"], found.detail["samples_s"]
     assert set(processes) == {0, 1, 2, 3, 4} and len(samples["eager"]) == len(processes) >= 15
+
+
+def test_a_large_source_has_longer_to_compile(tmp_path: Path) -> None:
+    long = Unit(
+        "int one(void) { return 1; }\n" + "/* as long as a network's */\n" * 30_000, "one.so", ("-O1",)
+    )
+    made = build(Package({}, "kernel.py", False, True, None, (long,)), tmp_path, timeout_s=1e-3, trust=True)
+    assert not made.problem and (tmp_path / "one.so").exists()

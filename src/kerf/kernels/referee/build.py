@@ -15,6 +15,9 @@ from kerf.kernels.referee.claims import empty_functions
 from kerf.sandbox import run_command
 from kerf.toolchain.compilers import cache_folder, find_compiler
 
+# Time on top of the limit for a megabyte of C: gcc -O3 takes about 13 s of CPU for one, and other work may hold the machine.
+SECONDS_PER_MB = 30.0
+
 
 @dataclass(frozen=True)
 class Built:
@@ -25,14 +28,17 @@ class Built:
 
 
 def build(package: Package, folder: Path, *, timeout_s: float, trust: bool) -> Built:
-    """Write the candidate's files and compiled outputs into `folder` (0755, so that a worker of another user reads it)."""
+    """Write the candidate's files and compiled outputs into `folder` (0755, so that a worker of another user reads it).
+
+    `timeout_s` is the limit for a small source; a network's has megabytes, and gets SECONDS_PER_MB more for each."""
     for name, text in package.files.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     seconds = 0.0
     for unit in package.units:
-        made, log, cost = _compiled(unit, package.files, timeout_s, trust)
+        limit_s = timeout_s + SECONDS_PER_MB * len(unit.text) / 1e6
+        made, log, cost = _compiled(unit, package.files, limit_s, trust)
         seconds += cost
         if made is None:
             return Built(log, seconds)
