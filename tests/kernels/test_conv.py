@@ -90,8 +90,16 @@ def test_depthwise_past_the_caches(name: str) -> None:
     check(FORMS[name], {"algorithm": "depthwise", "stream": True, "slide_rows": 3}, threads=2)
 
 
-def test_streamed_depthwise_epilogue() -> None:
-    case, at = Case((2, 6, 9, 13), 6, (3, 3), padding=(1, 1), groups=6, dtype=DType.BF16), _axes(4)
+def test_depthwise_rows_of_whole_lines() -> None:
+    choices = {"algorithm": "depthwise", "stream": True, "slide_vectors": 3}
+    check(Case((2, 3, 14, 112), 6, (3, 3), padding=(1, 1), groups=3), choices, threads=2)
+    check(Case((1, 3, 4, 9, 32), 3, (3, 3, 3), padding=(1, 0, 1), groups=3), choices)
+
+
+@pytest.mark.parametrize("width", [13, 96])
+def test_streamed_depthwise_epilogue(width: int) -> None:
+    """Rows of whole lines leave from registers, a strip and a ragged one; others through a stage."""
+    case, at = Case((2, 6, 9, width), 6, (3, 3), padding=(1, 1), groups=6, dtype=DType.BF16), _axes(4)
     residual = Buffer("residual", case.out_shape(), DType.BF16, Role.INPUT)
     added = apply("add", Load("y", at, DType.BF16), Load("residual", at, DType.BF16))
     tensors = [*case.tensors(), torch.randn(case.out_shape()).bfloat16()]

@@ -65,13 +65,13 @@ def emit(group: Group, s: Sliding, threads: int, symbol: str) -> Emitted:
         "#include <omp.h>\n",
         vector_types(symbol, s.kind, s.lanes, s.element),
         band_code(symbol, g, s.blocking, s.kind, x.dtype),
+        epilogue.code(symbol, staged=s.streamed),
         *(
-            _rows_code(symbol, replace(s, height=height), i)
+            _rows_code(symbol, replace(s, height=height), i, epilogue)
             for i in range(len(g.phases))
             for height in sorted({1, s.height})
         ),
-        epilogue.code(symbol, staged=s.streamed),
-        _finish_code(symbol, s, epilogue),
+        "" if _lined(s, epilogue) else _finish_code(symbol, s, epilogue),
         _kernel_code(symbol, s, epilogue),
     ]
     moved = sum(b.bytes for b in (*group.inputs, *group.outputs))
@@ -107,8 +107,14 @@ def _reads(s: Sliding, phase: Phase) -> dict[int, list[tuple[int, int]]]:
     return dict(sorted(found.items()))
 
 
-def _rows_code(symbol: str, s: Sliding, index: int) -> str:
-    """`SYMBOL_rowsH_P(in, w, out, width)`: the sums of H output rows of phase P; out has rows of `pitch`."""
+def _lined(s: Sliding, e: Epilogue) -> bool:
+    """Whether rows are streamed and whole lines, so that a strip can go from registers to memory."""
+    return s.streamed and s.geometry.outside[2] * e.group.outputs[0].dtype.bytes % 64 == 0
+
+
+def _rows_code(symbol: str, s: Sliding, index: int, e: Epilogue) -> str:
+    """`SYMBOL_rowsH_P(in, w, out, width)`: the sums of H output rows of phase P; out has rows of `pitch`. Where `_lined`, finished:
+    `SYMBOL_rowsH_P(in, w, width, n, o, d, h, buffers)`."""
     k, many = s.kind, range(s.vectors)
     reads = _reads(s, s.geometry.phases[index])
     lines = [f"        {symbol}_vec {', '.join(f's{r}_{v} = {{0}}' for v in many)};" for r in range(s.height)]
@@ -120,15 +126,9 @@ def _rows_code(symbol: str, s: Sliding, index: int) -> str:
         lines += [
             f"        {' '.join(f's{r}_{v} += w[{t}] * x{number}_{v};' for v in many)}" for r, t in users
         ]
-    for r in range(s.height):
-        lines.append(
-            "        "
-            + " ".join(
-                f"*({symbol}_any *)(out + i + {r * s.pitch} + {v} * {symbol}_LANES) = s{r}_{v};" for v in many
-            )
-        )
+    lines += _lines_out(symbol, s, e) if _lined(s, e) else _sums_out(symbol, s)
     body = "\n".join(lines)
-    return f"""static void __attribute__((noinline)) {symbol}_rows{s.height}_{index}(const {k} *restrict in, const {k} *restrict w, {k} *restrict out, long width)
+    return f"""static void __attribute__((noinline)) {symbol}_rows{s.height}_{index}(const {k} *restrict in, const {k} *restrict w, {_rows_parameters(k, s, e)})
 {{
     (void)w;
     for (long i = 0; i < width; i += {s.vectors} * {symbol}_LANES) {{
@@ -138,6 +138,42 @@ def _rows_code(symbol: str, s: Sliding, index: int) -> str:
     }}
 }}
 """
+
+
+def _rows_parameters(kind: str, s: Sliding, e: Epilogue) -> str:
+    if _lined(s, e):
+        return f"long width, long n, long o, long d, long h, {e.parameters}"
+    return f"{kind} *restrict out, long width"
+
+
+def _sums_out(symbol: str, s: Sliding) -> list[str]:
+    many = range(s.vectors)
+    return [
+        "        "
+        + " ".join(
+            f"*({symbol}_any *)(out + i + {r * s.pitch} + {v} * {symbol}_LANES) = s{r}_{v};" for v in many
+        )
+        for r in range(s.height)
+    ]
+
+
+def _lines_out(symbol: str, s: Sliding, e: Epilogue) -> list[str]:
+    """Finishes a strip of each row in small arrays, which compilers keep in registers where the strip is whole."""
+    g, out = s.geometry, e.group.outputs[0]
+    strip, kind = s.vectors * s.lanes, CTYPE[out.dtype]
+    names = ", ".join("line" if b.name == out.name else pointer(b.name) for b in e.buffers)
+    lines = []
+    for r in range(s.height):
+        sums = " ".join(f"*({symbol}_any *)(sum + {v * s.lanes}) = s{r}_{v};" for v in range(s.vectors))
+        at = f"((n * {g.filters} + o) * {g.outside[0]} + d) * {g.outside[1] * g.outside[2]}L + (h + {r}) * {g.outside[2]}L + i"
+        finish = f"{symbol}_finish(sum, {names}, n, o, d, h + {r}, i"
+        store = f"kf_stream({pointer(out.name)} + {at}, line"
+        lines += [
+            f"        {{ {s.kind} sum[{strip}] __attribute__((aligned(64))); {kind} line[{strip}] __attribute__((aligned(64))); {sums}",
+            f"          if (width - i >= {strip}) {{ {finish}, {strip}); {store}, sizeof line); }}",
+            f"          else {{ {finish}, width - i); {store}, (width - i) * sizeof *line); }} }}",
+        ]
+    return lines
 
 
 def _finish_code(symbol: str, s: Sliding, e: Epilogue) -> str:
@@ -210,7 +246,7 @@ def _prefetch(s: Sliding, e: Epilogue) -> str:
 
 
 def _stage(s: Sliding, e: Epilogue, area: _Areas) -> str:
-    if not s.streamed:
+    if not s.streamed or _lined(s, e):
         return ""
     kind = CTYPE[e.group.outputs[0].dtype]
     return f"        {kind} *stage = ({kind} *)(own + {area.band + area.sums + area.woven});\n"
@@ -218,7 +254,7 @@ def _stage(s: Sliding, e: Epilogue, area: _Areas) -> str:
 
 def _stream(s: Sliding, e: Epilogue) -> str:
     """Moves finished rows from the stage to the output: few at a time, so that stores and arithmetic overlap."""
-    if not s.streamed:
+    if not s.streamed or _lined(s, e):
         return ""
     g, out = s.geometry, e.group.outputs[0]
     at = f"(((n0 + n) * {g.filters} + o) * {g.outside[0]} + d0 + d) * {g.outside[1] * g.outside[2]}L + (h0 + h) * {g.outside[2]}L"
@@ -226,6 +262,11 @@ def _stream(s: Sliding, e: Epilogue) -> str:
 
 
 def _phase_call(symbol: str, s: Sliding, e: Epilogue, outer: int) -> str:
+    if _lined(s, e):
+        rest = f"wb, n0 + n, o, d0 + d, h0 + h, {e.arguments}"
+        single = f"{symbol}_rows1_0(in, w, {rest});"
+        whole = f"if (rows == {s.height}) {symbol}_rows{s.height}_0(in, w, {rest}); else "
+        return f"                (void)sums; (void)woven;\n                {whole if s.height > 1 else ''}{single}"
     g = s.geometry
     sd, sh, sw = g.out_stride
     block = s.height * s.pitch
