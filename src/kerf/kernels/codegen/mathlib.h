@@ -286,13 +286,13 @@ static inline float kf_log_poly(float f) {
 static inline float kf_log(float x) {
     int tiny = x < 0x1p-126f;
     float scaled = tiny ? x * 0x1p23f : x;
-    int32_t i = (int32_t)kf_bits(scaled) - 0x3f2aaaab;
-    float e = (float)(i >> 23) - (tiny ? 23.0f : 0.0f);
+    int32_t i = (int32_t)(kf_bits(scaled) - (tiny ? 0x4aaaaaabu : 0x3f2aaaabu)); // the exponent less 23 where it was raised
+    float e = (float)(i >> 23);
     float m = kf_float((uint32_t)(i & 0x7fffff) + 0x3f2aaaabu);
     float r = e * 0.693359375f + (kf_log_poly(m - 1.0f) + e * -2.12194440e-4f);
+    float end = x == 0.0f ? -INFINITY : NAN;
     r = x < INFINITY ? r : x;
-    r = x < 0.0f ? NAN : r;
-    return x == 0.0f ? -INFINITY : r;
+    return x > 0.0f ? r : end;
 }
 
 static inline double kf_log_f64(double x) { return log(x); }
@@ -301,14 +301,14 @@ static inline double kf_log_f64(double x) { return log(x); }
 static inline float kf_log2(float x) {
     int tiny = x < 0x1p-126f;
     float scaled = tiny ? x * 0x1p23f : x;
-    int32_t i = (int32_t)kf_bits(scaled) - 0x3f2aaaab;
-    float e = (float)(i >> 23) - (tiny ? 23.0f : 0.0f);
+    int32_t i = (int32_t)(kf_bits(scaled) - (tiny ? 0x4aaaaaabu : 0x3f2aaaabu)); // the exponent less 23 where it was raised
+    float e = (float)(i >> 23);
     float m = kf_float((uint32_t)(i & 0x7fffff) + 0x3f2aaaabu);
     float l = kf_log_poly(m - 1.0f);
     float r = e + (l * 1.44269502f + l * 1.92596303e-8f);
+    float end = x == 0.0f ? -INFINITY : NAN;
     r = x < INFINITY ? r : x;
-    r = x < 0.0f ? NAN : r;
-    return x == 0.0f ? -INFINITY : r;
+    return x > 0.0f ? r : end;
 }
 
 static inline double kf_log2_f64(double x) { return log2(x); }
@@ -317,14 +317,14 @@ static inline double kf_log2_f64(double x) { return log2(x); }
 static inline float kf_log10(float x) {
     int tiny = x < 0x1p-126f;
     float scaled = tiny ? x * 0x1p23f : x;
-    int32_t i = (int32_t)kf_bits(scaled) - 0x3f2aaaab;
-    float e = (float)(i >> 23) - (tiny ? 23.0f : 0.0f);
+    int32_t i = (int32_t)(kf_bits(scaled) - (tiny ? 0x4aaaaaabu : 0x3f2aaaabu)); // the exponent less 23 where it was raised
+    float e = (float)(i >> 23);
     float m = kf_float((uint32_t)(i & 0x7fffff) + 0x3f2aaaabu);
     float l = kf_log_poly(m - 1.0f);
     float r = e * 0.301025391f + (l * 0.434294492f + e * 4.60503907e-6f);
+    float end = x == 0.0f ? -INFINITY : NAN;
     r = x < INFINITY ? r : x;
-    r = x < 0.0f ? NAN : r;
-    return x == 0.0f ? -INFINITY : r;
+    return x > 0.0f ? r : end;
 }
 
 static inline double kf_log10_f64(double x) { return log10(x); }
@@ -335,9 +335,9 @@ static inline float kf_log1p(float x) {
     float f = kf_float(kf_bits(x) - e) + (0.25f * kf_float(0x40800000u - e) - 1.0f);
     float n = (float)((int32_t)e >> 23);
     float r = n * 0.693359375f + (kf_log_poly(f) + n * -2.12194440e-4f);
+    float end = x == -1.0f ? -INFINITY : NAN;
     r = x < INFINITY ? r : x;
-    r = x < -1.0f ? NAN : r;
-    return x == -1.0f ? -INFINITY : r;
+    return x > -1.0f ? r : end;
 }
 
 static inline double kf_log1p_f64(double x) { return log1p(x); }
