@@ -138,9 +138,9 @@ def one(path: Path, pairs: int) -> dict[str, float]:
     return {"kernel_ms": median["kernel"] * 1e3, "probe_ms": best * 1e3, "share": best / median["kernel"]}
 
 
-def kernel(problem: object) -> Callable[..., object]:
+def kernel(problem: object, threads: int = 1) -> Callable[..., object]:
     """run(*inputs, out) of the default candidate."""
-    build = builder(problem, 1)  # type: ignore[arg-type]
+    build = builder(problem, threads)  # type: ignore[arg-type]
     files = build.files(build.space.default())
     folder = Path(tempfile.mkdtemp())
     for name, text in files.items():

@@ -18,12 +18,16 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from kerf.archive import Archive
 from kerf.core.types import Budget, KerfError
 from kerf.kernels import judge
 from kerf.kernels.problem import load_problem
 from kerf.kernels.render import interval
 from kerf.kernels.search import BASELINES, Request, Search, provenance, roofline_of, search
+from kerf.kernels.targets.cpu import native
+from kerf.toolchain.compilers import find_compiler
 
 HERE = Path(__file__).resolve().parent
 KEPT = (
@@ -150,13 +154,25 @@ def summary(rows: dict[str, dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
+def machine() -> dict[str, Any]:
+    chip, compiler = native(), find_compiler()
+    return {
+        "chip": chip.name,
+        "vector_bits": chip.vector_bits,
+        "cores": os.cpu_count(),
+        "torch": torch.__version__,
+        "compiler": compiler.version.splitlines()[0],
+    }
+
+
 def save(out: Path, rows: dict[str, dict[str, Any]], args: argparse.Namespace) -> None:
     out.parent.mkdir(parents=True, exist_ok=True)
     head = {
-        "command": "python bench/kernels.py",
-        "evaluations": args.evaluations,
-        "minutes": args.minutes,
+        "command": "python bench/kernels.py" + (" --default" if args.default else ""),
+        "evaluations": 0 if args.default else args.evaluations,
+        "minutes": 0 if args.default else args.minutes,
         "threads": args.threads,
+        "machine": machine(),
     }
     slim = {n: {k: r[k] for k in KEPT if k in r} for n, r in rows.items()}
     partial = out.with_suffix(".partial")
