@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from kerf.cli import build
 from kerf.kernels.audit import audit, audit_path
 from kerf.kernels.problem import load_problem, load_text
 from kerf.kernels.roofline import Level, Roofline, roofline
@@ -116,3 +119,14 @@ def test_bounds() -> None:
     assert roof.bound(0, 2e10) == pytest.approx(1.0) and roof.limit(0, 2e10) == "memory"
     assert roof.bandwidth_at(1 << 10) == 400 and 20 < roof.bandwidth_at(2 << 20) < 200
     assert roof.share(2.0, 0, 2e10) == pytest.approx(0.5)
+
+
+def test_the_hardened_form_can_be_declined_on_the_command_line(tmp_path: Path) -> None:
+    (tmp_path / "zero.py").write_text(
+        "import torch\nimport torch.nn as nn\n\n\nclass Model(nn.Module):\n    def forward(self, x):\n        return x * 0\n\n\n"
+        "def get_inputs():\n    return [torch.randn(50, 64)]\n\n\ndef get_init_inputs():\n    return []\n"
+    )
+    result = CliRunner().invoke(build(), ["audit", str(tmp_path / "zero.py"), "--no-harden", "--json"])
+    assert result.exit_code == 0
+    assert json.loads(result.stdout.splitlines()[-1])["degenerate"]
+    assert [p.name for p in tmp_path.iterdir()] == ["zero.py"]

@@ -39,7 +39,10 @@ class Parameter:
 
     @property
     def flags(self) -> list[str]:
-        return self.option.flag.split() or ["--" + self.name.replace("_", "-")]
+        own = self.name.replace("_", "-")
+        if self.default is True:  # what is on must be possible to turn off
+            return [f"--{own}/--no-{own}"]
+        return self.option.flag.split() or ["--" + own]
 
 
 @dataclass(frozen=True)
