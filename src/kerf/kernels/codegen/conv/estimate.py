@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import inf
+from math import inf, prod
 
 from kerf.kernels.codegen.conv import depthwise
 from kerf.kernels.codegen.conv.filtering import Filtering, filterings, products
@@ -34,8 +34,9 @@ def ranked(g: Geometry, chip: Chip, element: int) -> list[Filtering]:
 
 
 def direct_cost(g: Geometry, chip: Chip, element: int) -> float:
-    """Vector operations of the sums."""
-    return 1.12 * g.flops / 2 * element / (chip.vector_bits / 8)
+    """Vector operations of the sums, those of padding included."""
+    places = g.batch * prod(g.quotient) * sum(len(p.taps) for p in g.phases)
+    return 1.12 * places * g.group_channels * g.filters * element / (chip.vector_bits / 8)
 
 
 def winograd_cost(g: Geometry, f: Filtering, chip: Chip, element: int) -> float:
