@@ -173,7 +173,7 @@ def doctor() -> dict[str, Any]:
 
 def demo(
     *,
-    minutes: Annotated[float, Option("Search time for each of the three examples.", metavar="M")] = 0.3,
+    minutes: Annotated[float, Option("Search time for each of the three examples.", metavar="M")] = 0.2,
     threads: Threads = 0,
     watch: Any = _ignore,
 ) -> dict[str, Any]:
