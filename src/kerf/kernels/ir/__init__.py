@@ -14,6 +14,7 @@ from kerf.kernels.ir.buffers import Axis, Buffer, DType, Role
 from kerf.kernels.ir.expr import (
     BOOL_OPS,
     OPS,
+    TRANSCENDENTAL,
     Affine,
     Apply,
     Const,
@@ -59,6 +60,7 @@ from kerf.kernels.ir.printing import text
 __all__ = [
     "BOOL_OPS",
     "OPS",
+    "TRANSCENDENTAL",
     "Affine",
     "Apply",
     "Attention",

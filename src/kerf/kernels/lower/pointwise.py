@@ -6,35 +6,14 @@ from typing import Any
 
 import torch
 
-from kerf.kernels.ir import Const, DType, Expr, apply
+from kerf.kernels.ir import TRANSCENDENTAL, Const, DType, Expr, apply
 from kerf.kernels.lower.registry import TORCH_DTYPES, Context, cast, dtype_of, lowers
 from kerf.kernels.lower.values import Value, constant
 
 _FLOAT_UNARY = [
     "sqrt",
     "rsqrt",
-    "exp",
-    "exp2",
-    "expm1",
-    "log",
-    "log2",
-    "log10",
-    "log1p",
-    "sin",
-    "cos",
-    "tan",
-    "asin",
-    "acos",
-    "atan",
-    "sinh",
-    "cosh",
-    "tanh",
-    "asinh",
-    "acosh",
-    "atanh",
-    "erf",
-    "erfc",
-    "sigmoid",
+    *TRANSCENDENTAL,
 ]
 _SAME_UNARY = ["neg", "abs", "floor", "ceil", "trunc", "round"]
 _BINARY = {

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from math import prod
 
 from kerf.kernels.ir import (
+    TRANSCENDENTAL,
     Apply,
     Axis,
     Buffer,
@@ -34,28 +35,7 @@ Indices = tuple[Expr, ...]
 
 _SLOW = frozenset(
     [
-        "exp",
-        "exp2",
-        "expm1",
-        "log",
-        "log2",
-        "log10",
-        "log1p",
-        "sin",
-        "cos",
-        "tan",
-        "asin",
-        "acos",
-        "atan",
-        "sinh",
-        "cosh",
-        "tanh",
-        "asinh",
-        "acosh",
-        "atanh",
-        "erf",
-        "erfc",
-        "sigmoid",
+        *TRANSCENDENTAL,
         "pow",
         "atan2",
         "fmod",

@@ -8,33 +8,25 @@ from dataclasses import dataclass, replace
 from kerf.kernels.codegen.nest.domain import Step, collapsed
 from kerf.kernels.codegen.nest.index import expression
 from kerf.kernels.codegen.nest.phase import Phase, sweeping
-from kerf.kernels.ir import Affine, Apply, Axis, Buffer, Expr, Index, Load, apply, loads, transform, walk
+from kerf.kernels.ir import (
+    TRANSCENDENTAL,
+    Affine,
+    Apply,
+    Axis,
+    Buffer,
+    Expr,
+    Index,
+    Load,
+    apply,
+    loads,
+    transform,
+    walk,
+)
 
 HEAVY = frozenset(
     [
-        "exp",
-        "exp2",
-        "expm1",
-        "log",
-        "log2",
-        "log10",
-        "log1p",
-        "sin",
-        "cos",
-        "tan",
-        "asin",
-        "acos",
-        "atan",
-        "sinh",
-        "cosh",
-        "tanh",
-        "asinh",
-        "acosh",
-        "atanh",
-        "erf",
-        "erfc",
+        *TRANSCENDENTAL,
         "exp_flush",
-        "sigmoid",
         "softplus",
         "tanh_softplus",
         "pow",
