@@ -15,8 +15,9 @@ from kerf.kernels.contract import HIDDEN, VISIBLE
 from kerf.kernels.problem import KernelProblem
 from kerf.kernels.referee.pool import Outputs, Pool, room, scatter, slack, write_arguments
 from kerf.kernels.referee.protocol import Spec
-from kerf.kernels.referee.tolerance import Expected, reference_outputs, run
+from kerf.kernels.referee.tolerance import Expected, reference_outputs
 from kerf.kernels.referee.values import Mixer
+from kerf.kernels.referee.variants import run
 from kerf.kernels.referee.worker import cushion_bytes
 
 BATCH_BYTES, BATCH_MAX = 8 << 20, 16

@@ -16,10 +16,10 @@ import torch
 from kerf.kernels.referee import clock
 from kerf.kernels.referee.baselines import Baseline, baselines_of, empty_source
 from kerf.kernels.referee.case import Case
+from kerf.kernels.referee.compare import compare
 from kerf.kernels.referee.pool import Outputs, Pool
 from kerf.kernels.referee.process import Ended, Timing, Worker, candidate_policy, trusted_worker, zygote
 from kerf.kernels.referee.stats import Interval, ratio
-from kerf.kernels.referee.tolerance import compare
 
 SAMPLE_S = 3e-3  # a sample is at least this long where the pool has room, by repeating short calls on different arguments
 CALIBRATION_ROUNDS, OVERHEAD_ROUNDS = 7, 15

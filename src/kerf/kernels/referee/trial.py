@@ -21,12 +21,13 @@ from kerf.kernels.referee.build import build, build_empty
 from kerf.kernels.referee.candidate import Malformed, Package, package
 from kerf.kernels.referee.case import Case, Check
 from kerf.kernels.referee.claims import claims_all_generated, described
+from kerf.kernels.referee.compare import Verdict, compare
 from kerf.kernels.referee.pool import Pool
 from kerf.kernels.referee.process import Ended, Timing, Worker, candidate_policy, zygote
 from kerf.kernels.referee.rounds import Bench, Failed, Overrun
 from kerf.kernels.referee.samples import CONTENDED, Samples
 from kerf.kernels.referee.stats import Interval
-from kerf.kernels.referee.tolerance import Expected, Verdict, compare, reference_outputs
+from kerf.kernels.referee.tolerance import Expected, reference_outputs
 
 RAGGED_CLASSES = ("given", "mixed")
 EARLY_PAIRS, HOPELESS = (

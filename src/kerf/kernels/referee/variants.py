@@ -1,0 +1,244 @@
+"""The reference, run in several ways that are all honest: as it is, in float64, without oneDNN, and with every intermediate result perturbed
+by the rounding that another order of summation could give."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache, partial
+from typing import Any
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from kerf.kernels.referee.worker import tensors_of
+
+
+def run(module: Any, args: Sequence[Any]) -> list[torch.Tensor]:
+    """The reference as it is, on copies."""
+    own = copy.deepcopy(module)
+    with torch.no_grad():
+        return [t.detach().clone() for t in tensors_of(own(*(_copied(a) for a in args)))]
+
+
+def _copied(value: Any) -> Any:
+    return value.clone(memory_format=torch.preserve_format) if isinstance(value, torch.Tensor) else value
+
+
+def run_in_double(module: Any, args: Sequence[Any], picks: Picks) -> list[torch.Tensor] | None:
+    """The outputs in float64; None where the module cannot run so."""
+    wide = [a.double() if isinstance(a, torch.Tensor) and a.is_floating_point() else a for a in args]
+    picks.given = {a.untyped_storage().data_ptr() for a in wide if isinstance(a, torch.Tensor)}
+    before = torch.get_default_dtype()
+    try:
+        own = copy.deepcopy(module).double()
+        torch.set_default_dtype(torch.float64)
+        with torch.no_grad(), picks:
+            return [t.detach() for t in tensors_of(own(*wide))]
+    except (RuntimeError, TypeError, ValueError, NotImplementedError):
+        return None
+    finally:
+        torch.set_default_dtype(before)
+
+
+def run_variants(
+    module: Any, args: Sequence[Any], seeds: Sequence[int], products: bool
+) -> list[list[torch.Tensor]]:
+    """`products`: there are matrix products or convolutions, which oneDNN may compute otherwise."""
+    ways: list[Callable[[], Any]] = [partial(_Perturbed, seed) for seed in seeds]
+    ways += [_without_onednn] if products else []
+    found = []
+    for way in ways:
+        try:
+            with way():
+                found.append(run(module, args))
+        except (RuntimeError, NotImplementedError, TypeError):
+            continue  # this way of running it does not exist for this module
+    return found
+
+
+@contextmanager
+def _without_onednn() -> Iterator[None]:
+    before = torch._C._get_mkldnn_enabled()
+    torch._C._set_mkldnn_enabled(False)
+    try:
+        yield
+    finally:
+        torch._C._set_mkldnn_enabled(before)
+
+
+class _Perturbed(TorchDispatchMode):
+    """Multiply what each operator makes by 1 + the rounding error that an honest implementation could add: one unit in the last
+    place, and for a reduction the random walk of n additions in eight partial sums."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__()
+        self.generator = torch.Generator().manual_seed(seed)
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        if func.is_view or "copy" in str(func) or "empty" in str(func):
+            return out
+        if isinstance(out, torch.Tensor):
+            return self._noisy(func, args, out)
+        if isinstance(out, tuple):
+            return (
+                type(out)(self._noisy(func, args, o) if isinstance(o, torch.Tensor) else o for o in out)
+                if type(out) is tuple
+                else out
+            )
+        return out
+
+    def _noisy(self, func: Any, args: Any, out: torch.Tensor) -> torch.Tensor:
+        if out.dtype not in (torch.float32, torch.float64) or out.numel() == 0 or _exact(str(func)):
+            return out
+        eps = torch.finfo(out.dtype).eps / 2
+        with torch.utils._python_dispatch._disable_current_modes():
+            sign = self._signs(out.numel(), out.dtype).view(out.shape)
+            noisy = (sign * (eps * _walk(str(func), args, out))).add_(1).mul_(out)  # infinities stay
+            extra = _cancelled(str(func), args, out, eps)
+            if extra is not None:
+                noisy.addcmul_(sign, extra)
+            return out.copy_(noisy) if func._schema.is_mutable else noisy
+
+    def _signs(self, count: int, dtype: torch.dtype) -> torch.Tensor:
+        """`count` random signs: a random stretch of a long tape, repeated in outputs longer than it."""
+        tape = _tape(dtype, min(TAPE, 1 << count.bit_length()))
+        start = int(torch.randint(0, tape.numel() // 2, (), generator=self.generator))
+        found = tape[start : start + count]
+        return (
+            found if found.numel() == count else tape.repeat(count // tape.numel() + 2)[start : start + count]
+        )
+
+
+TAPE = 1 << 23  # signs; with an odd remainder, so that its repetitions do not line up with rows
+
+
+@cache
+def _tape(dtype: torch.dtype, count: int) -> torch.Tensor:
+    """Random signs, twice as many as asked for."""
+    with torch.utils._python_dispatch._disable_current_modes():
+        raw = torch.randint(
+            0, 256, (count // 4 + 1,), generator=torch.Generator().manual_seed(5), dtype=torch.uint8
+        )
+        bits = (raw.unsqueeze(1) >> torch.arange(8, dtype=torch.uint8)).bitwise_and_(1).flatten()
+        return bits[: 2 * count + 7].to(dtype).mul_(2).sub_(1)
+
+
+_EXACT = ("relu", "max", "min", "where", "gather", "index", "neg", "abs", "fill", "zeros", "ones", "full", "arange", "sort", "masked", "cat",
+          "threshold", "sign", "clamp", "tril", "triu", "_to", "scatter", "constant_pad", "hardtanh", "flip", "roll", "stack", "repeat")  # fmt: skip
+
+
+def _exact(name: str) -> bool:
+    """Operators that round nothing."""
+    return any(name.startswith(f"aten.{e}") for e in _EXACT)
+
+
+def _reduced(name: str, args: Any, out: torch.Tensor) -> int:
+    """How many elements go into one, for reductions, scans and norms; 1 for the rest (matrix products have their own variants)."""
+    source = next((a for a in args if isinstance(a, torch.Tensor)), None)
+    if source is None or source.numel() == 0:
+        return 1
+    if "cum" in name:
+        dim = next((a for a in args[1:] if isinstance(a, int)), 0)
+        return max(1, source.shape[dim] if source.dim() else 1) * 8
+    if "norm" in name or "softmax" in name:
+        return max(
+            1,
+            source.numel()
+            // max(1, min(source.shape[0] if source.dim() else 1, source.shape[-1] if source.dim() else 1)),
+        )
+    if any(k in name for k in ("mm", "conv", "linear", "dot", "mv", "attention")):
+        return 1
+    return max(1, source.numel() // max(1, out.numel()))
+
+
+def _walk(name: str, args: Any, out: torch.Tensor) -> float:
+    """Relative error, in half units of the last place, of n additions in eight partial sums (about 0.06 sqrt n where terms of unlike size meet, at least 1)."""
+    return max(1.0, 0.06 * math.sqrt(_reduced(name, args, out)))
+
+
+def _cancelled(name: str, args: Any, out: torch.Tensor, eps: float) -> torch.Tensor | None:
+    """What cancellation adds in sums and means: the error is that of the terms, not of the small result."""
+    if name.startswith("aten.convolution"):
+        return _neighbours(args, eps)
+    if not (name.startswith(("aten.sum", "aten.mean")) or "cumsum" in name) or not isinstance(
+        args[0], torch.Tensor
+    ):
+        return None
+    x = args[0]
+    if not x.is_floating_point() or x.numel() == 0:
+        return None
+    n = _reduced(name, args, out)
+    spread = (
+        float(x.double().square().mean().sqrt())
+        * math.sqrt(n)
+        * eps
+        * max(1.0, 0.1 * math.sqrt(math.log2(n + 1)))
+    )
+    return (
+        torch.full_like(out, spread / (n if name.startswith("aten.mean") else 1))
+        if math.isfinite(spread)
+        else None
+    )
+
+
+def _neighbours(args: Any, eps: float) -> torch.Tensor | None:
+    """What Winograd's algorithm adds where it applies (stride 1, small dense kernels): its transforms mix neighbouring elements, so
+    that the error is that of the largest value nearby (Lavin and Gray, Fast Algorithms for Convolutional Neural Networks, 2016)."""
+    x, weight, _, stride, padding, dilation, transposed, extra, groups = args[:9]
+    kernel = weight.shape[2:]
+    if (
+        transposed
+        or len(kernel) not in (1, 2)
+        or max(stride) > 1
+        or max(dilation) > 1
+        or not 2 <= min(kernel) <= max(kernel) <= 7
+    ):
+        return None
+    pool = torch.nn.functional.max_pool2d if len(kernel) == 2 else torch.nn.functional.max_pool1d
+    near = pool(x.abs(), 3, stride=1, padding=1)
+    return (
+        torch.convolution(near, weight.abs(), None, stride, padding, dilation, transposed, extra, groups)
+        * eps
+    )
+
+
+_PRODUCTS = ("mm", "conv", "linear", "mv", "dot", "attention", "rnn", "lstm", "gru", "matmul")
+_PICKING = ("aten.argmax", "aten.argmin", "aten.max.dim", "aten.min.dim", "aten.topk", "aten.sort")
+
+
+class Picks(TorchDispatchMode):
+    """Remember what argmax and its like compared, so that a near tie is judged by value."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.made: list[tuple[torch.Tensor, torch.Tensor, int | None]] = []
+        self.given: set[int] = (
+            set()
+        )  # storages of the inputs: nothing was rounded there, so the first of equal values is the answer
+        self.products = False
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        out = func(*args, **kwargs)
+        self.products |= any(k in str(func) for k in _PRODUCTS)
+        if str(func).startswith(_PICKING[:4]):
+            indices = out if isinstance(out, torch.Tensor) else out[1]
+            dim = args[1] if len(args) > 1 else kwargs.get("dim")
+            self.made.append((indices, args[0], dim))
+        return out
+
+    def of(self, output: torch.Tensor) -> tuple[torch.Tensor, int | None] | None:
+        """The values behind an output that is what one of them returned."""
+        for indices, values, dim in self.made:
+            if (
+                indices.data_ptr() == output.data_ptr()
+                and indices.numel() == output.numel()
+                and values.is_floating_point()
+                and values.untyped_storage().data_ptr() not in self.given
+            ):
+                return values, dim
+        return None
