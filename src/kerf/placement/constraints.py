@@ -1,0 +1,289 @@
+"""Constraints as people say them: typed geometry, one small class each.
+
+Lengths are in the unit that `kerf score` shows: micrometres where the design's format has them, else its own. `cells` are names or globs: `*`
+and `?` match anything, brackets stand for themselves (names of bus bits have them). `str(constraint)` is its form on the command line;
+`read` takes that, a TOML file, or these objects. How they are enforced is in `lowering`, how they are proved in `proof`.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from kerf.core.types import KerfError
+from kerf.placement import orient
+from kerf.placement.design import Design
+
+Box = tuple[float, float, float, float]
+SIDES = ("left", "bottom", "right", "top")
+LINES = (*SIDES, "x", "y")
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """These cells stay where they are, as they are oriented."""
+
+    cells: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"fixed {' '.join(self.cells)}"
+
+
+@dataclass(frozen=True)
+class Region:
+    """Each of these cells lies inside `box` (left, bottom, right, top) altogether; others may too."""
+
+    cells: tuple[str, ...]
+    box: Box
+
+    def __str__(self) -> str:
+        return f"region {' '.join(self.cells)} {_lengths(self.box)}"
+
+
+@dataclass(frozen=True)
+class Keepout:
+    """No movable cell overlaps `box`."""
+
+    box: Box
+
+    def __str__(self) -> str:
+        return f"keepout {_lengths(self.box)}"
+
+
+@dataclass(frozen=True)
+class Halo:
+    """These hard macros keep `width` of clear space to every other hard object."""
+
+    cells: tuple[str, ...]
+    width: float
+
+    def __str__(self) -> str:
+        return f"halo {' '.join(self.cells)} {self.width:g}"
+
+
+@dataclass(frozen=True)
+class Edge:
+    """These cells touch one side of the die; standard cells stand within a site of the end of the rows."""
+
+    cells: tuple[str, ...]
+    side: str
+
+    def __str__(self) -> str:
+        return f"edge {' '.join(self.cells)} {self.side}"
+
+
+@dataclass(frozen=True)
+class Group:
+    """The box around these cells is at most `within` wide and high, wherever it lies."""
+
+    cells: tuple[str, ...]
+    within: float
+
+    def __str__(self) -> str:
+        return f"group {' '.join(self.cells)} within {self.within:g}"
+
+
+@dataclass(frozen=True)
+class Align:
+    """These cells share a line, wherever it lies: their left, right, bottom or top edges, or their centres' x or y."""
+
+    cells: tuple[str, ...]
+    line: str
+
+    def __str__(self) -> str:
+        return f"align {' '.join(self.cells)} {self.line}"
+
+
+@dataclass(frozen=True)
+class Orient:
+    """These cells take one of the orientations `allowed` (N W S E FN FW FS FE)."""
+
+    cells: tuple[str, ...]
+    allowed: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"orient {' '.join(self.cells)} {' '.join(self.allowed)}"
+
+
+Constraint = Fixed | Region | Keepout | Halo | Edge | Group | Align | Orient
+KINDS: dict[str, type[Any]] = {
+    kind.__name__.lower(): kind for kind in (Fixed, Region, Keepout, Halo, Edge, Group, Align, Orient)
+}
+USAGE = {
+    "fixed": "fixed CELL...",
+    "region": "region CELL... LEFT BOTTOM RIGHT TOP",
+    "keepout": "keepout LEFT BOTTOM RIGHT TOP",
+    "halo": "halo MACRO... WIDTH",
+    "edge": "edge CELL... left|right|bottom|top",
+    "group": "group CELL... within LENGTH",
+    "align": "align CELL... left|right|bottom|top|x|y",
+    "orient": "orient CELL... N|W|S|E|FN|FW|FS|FE...",
+}
+
+
+def read(items: Sequence[str | Path | Constraint], design: Design) -> tuple[Constraint, ...]:
+    """Constraints of a design: each item one in words, a TOML file (a path, or a string that ends in .toml), or an object.
+
+    Raises KerfError that says what was expected. Whether their cells exist is for `cells.named` to say."""
+    found: list[Constraint] = []
+    for item in items:
+        if isinstance(item, Path) or (isinstance(item, str) and item.endswith(".toml")):
+            found += _from_toml(Path(item), design)
+        else:
+            found.append(_checked(_from_words(item, design) if isinstance(item, str) else item, str(item)))
+    return tuple(found)
+
+
+# In words
+
+
+def _from_words(text: str, design: Design) -> Constraint:
+    kind, *words = text.replace(" um", "um").split() or [""]
+    if kind not in KINDS:
+        raise KerfError(f"constraint {text!r}: begin with one of {', '.join(KINDS)}")
+    try:
+        constraint: Constraint = PARSERS[kind](words, design)
+    except ValueError as error:
+        raise KerfError(f"constraint {text!r}: {error}. Expected `{USAGE[kind]}`") from error
+    return constraint
+
+
+def _some(words: Sequence[str]) -> tuple[str, ...]:
+    if not words:
+        raise ValueError("no cells are named")
+    return tuple(words)
+
+
+def _box(words: Sequence[str], design: Design) -> Box:
+    if len(words) != 4:
+        raise ValueError(f"a box takes four numbers, found {len(words)}")
+    left, bottom, right, top = (length(w, design) for w in words)
+    return left, bottom, right, top
+
+
+def length(word: str | float, design: Design) -> float:
+    """A number, or one followed by `um` where the design's format has micrometres. ValueError for anything else."""
+    text = str(word)
+    if text.endswith("um") and design.per_um is None:
+        raise ValueError(f"{word!r}: {design.name} has no micrometres, give lengths in its own unit")
+    try:
+        value = float(text.removesuffix("um"))
+    except ValueError:
+        raise ValueError(f"{word!r} is no length") from None
+    if not abs(value) < float("inf"):
+        raise ValueError(f"{word!r} is no finite length")
+    return value
+
+
+def _group(words: Sequence[str], design: Design) -> Group:
+    if len(words) < 3 or words[-2] != "within":
+        raise ValueError("`within LENGTH` is missing")
+    return Group(_some(words[:-2]), length(words[-1], design))
+
+
+def _orient(words: Sequence[str], design: Design) -> Orient:
+    first = next((i for i, w in enumerate(words) if i and all(o in orient.CODES for o in words[i:])), None)
+    if first is None:
+        raise ValueError("no orientation is given")
+    return Orient(_some(words[:first]), tuple(words[first:]))
+
+
+def _tail(words: Sequence[str], what: str) -> tuple[tuple[str, ...], str]:
+    if len(words) < 2:
+        raise ValueError(f"cells and {what} are needed")
+    return tuple(words[:-1]), words[-1]
+
+
+PARSERS: dict[str, Callable[[Sequence[str], Design], Any]] = {
+    "fixed": lambda words, d: Fixed(_some(words)),
+    "region": lambda words, d: Region(_some(words[:-4]), _box(words[-4:], d)),
+    "keepout": lambda words, d: Keepout(_box(words, d)),
+    "halo": lambda words, d: Halo(_tail(words, "a width")[0], length(words[-1], d)),
+    "edge": lambda words, d: Edge(*_tail(words, "a side")),
+    "group": _group,
+    "align": lambda words, d: Align(*_tail(words, "a line")),
+    "orient": _orient,
+}
+
+
+# As TOML
+
+
+def _from_toml(path: Path, design: Design) -> list[Constraint]:
+    """Tables `[[region]]`, `[[edge]]`, ... whose keys are the fields of the class of that name."""
+    try:
+        tables = tomllib.loads(path.read_text())
+    except OSError as error:
+        raise KerfError(f"{path}: cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise KerfError(f"{path}: not TOML: {error}") from error
+    found: list[Constraint] = []
+    for kind, entries in tables.items():
+        if kind not in KINDS or not isinstance(entries, list):
+            raise KerfError(f"{path}: found {kind!r}, expected [[TABLES]] named {', '.join(KINDS)}")
+        found += [_from_table(path, kind, i, entry, design) for i, entry in enumerate(entries, 1)]
+    return found
+
+
+def _from_table(path: Path, kind: str, number: int, entry: Any, design: Design) -> Constraint:
+    where = f"{path}: [[{kind}]] number {number}"
+    wanted = [f.name for f in fields(KINDS[kind])]
+    if not isinstance(entry, dict) or set(entry) != set(wanted):
+        have = ", ".join(entry) if isinstance(entry, dict) else type(entry).__name__
+        raise KerfError(f"{where}: expected the keys {', '.join(wanted)}, found {have}")
+    try:
+        return _checked(KINDS[kind](*(_value(key, entry[key], design) for key in wanted)), where)
+    except (TypeError, ValueError) as error:
+        raise KerfError(f"{where}: {error}") from error
+
+
+def _value(key: str, value: Any, design: Design) -> Any:
+    if key in ("cells", "allowed"):
+        words = value.split() if isinstance(value, str) else value
+        if not isinstance(words, list) or not all(isinstance(w, str) for w in words):
+            raise ValueError(f"{key} takes a list of words")
+        return _some(words)
+    if key == "box":
+        return _box(value if isinstance(value, list) else [], design)
+    return length(value, design) if key in ("width", "within") else value
+
+
+# What no design could meet
+
+
+def _checked(constraint: Constraint, where: str) -> Constraint:
+    complaint = _complaint(constraint)
+    if complaint:
+        raise KerfError(f"constraint {where!r}: {complaint}")
+    return constraint
+
+
+def _complaint(constraint: Constraint) -> str:
+    match constraint:
+        case Region(box=box) | Keepout(box=box) if box[2] <= box[0] or box[3] <= box[1]:
+            return f"the box is empty: its right and top ({box[2]:g}, {box[3]:g}) must lie beyond its left and bottom ({box[0]:g}, {box[1]:g})"
+        case Halo(width=width) if width < 0:
+            return f"a halo cannot be negative ({width:g})"
+        case Group(within=within) if within <= 0:
+            return f"a group needs a positive length ({within:g})"
+        case Edge(side=side) if side not in SIDES:
+            return f"{side!r} is no side: choose left, right, bottom or top"
+        case Align(line=line) if line not in LINES:
+            return f"{line!r} is no line: choose {', '.join(LINES)}"
+        case Orient(allowed=allowed) if not allowed or set(allowed) - set(orient.NAMES):
+            return f"orientations are {' '.join(orient.NAMES)}, not {' '.join(allowed)!r}"
+    return ""
+
+
+def _lengths(box: Box) -> str:
+    return " ".join(f"{value:g}" for value in box)
+
+
+def rounding(design: Design) -> float:
+    """How far apart two edges may be that "touch" or "share a line", in the design's unit: what the format rounds, or a millionth of
+    the die."""
+    left, bottom, right, top = design.die
+    return max(2 * design.tolerance, 1e-6 * max(right - left, top - bottom))
