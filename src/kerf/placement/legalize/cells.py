@@ -28,7 +28,7 @@ def legalize_cells(
     """Every movable standard cell on a row and its sites, inside its box, clear of fixed objects, hard macros where they stand,
     their halos and the keepouts; as near as may be to where `placement` has it (NaN: the middle of its box)."""
     movable = ~rules.fixed & (design.kind == Kind.CELL)
-    placed = _prepared(design, placement, rules, movable)
+    placed = prepared(design, placement, rules, movable)
     sites = free_sites(design, obstacles(design, placement, rules, movable), int(movable.sum()))
     for cells in _groups(rules, np.flatnonzero(movable)):
         _place_group(design, placed, rules, sites, cells)
@@ -38,7 +38,7 @@ def legalize_cells(
     return placed
 
 
-def _prepared(design: Design, placement: Placement, rules: Rules, movable: Bools) -> Placement:
+def prepared(design: Design, placement: Placement, rules: Rules, movable: Bools) -> Placement:
     """A copy in which every movable cell has a place and an orientation that the rules allow."""
     p = placement.copy()
     lost = movable & ~(np.isfinite(p.x) & np.isfinite(p.y))
@@ -52,20 +52,26 @@ def _prepared(design: Design, placement: Placement, rules: Rules, movable: Bools
 def obstacles(design: Design, placement: Placement, rules: Rules, movable: Bools) -> Floats:
     """(K, 4) rectangles that the movable cells must keep clear of: other hard objects with their halos, and the keepouts."""
     hard = ((design.kind == Kind.CELL) | (design.kind == Kind.MACRO)) & ~movable
-    hard &= np.isfinite(placement.x) & np.isfinite(placement.y) & (design.width > 0) & (design.height > 0)
-    parts = [rules.keepouts]
+    boxes, owner = hard_rectangles(design, placement, hard)
+    halo = rules.halo[owner]
+    return np.concatenate([boxes + np.stack([-halo, -halo, halo, halo], axis=1), rules.keepouts])
+
+
+def hard_rectangles(design: Design, placement: Placement, which: Bools) -> tuple[Floats, Ints]:
+    """(K, 4) left, bottom, right, top of the rectangles that the placed ones among `which` consist of, and (K,) their owners."""
+    which = (
+        which & np.isfinite(placement.x) & np.isfinite(placement.y) & (design.width > 0) & (design.height > 0)
+    )
+    parts, owners = [np.empty((0, 4))], [np.empty(0, np.int64)]
     for cell, rects in design.rects.items():
-        if hard[cell]:
-            hard[cell] = False
+        if which[cell]:
+            which[cell] = False
             moved = [placement.x[cell] - design.initial.x[cell], placement.y[cell] - design.initial.y[cell]]
-            parts.append(rects + np.array(moved * 2) + _around(rules.halo[[cell]]))
-    single = np.flatnonzero(hard)
-    parts.append(np.stack(design.boxes(placement), axis=1)[single] + _around(rules.halo[single]))
-    return np.concatenate(parts)
-
-
-def _around(halo: Floats) -> Floats:
-    return np.stack([-halo, -halo, halo, halo], axis=1)
+            parts.append(rects + np.array(moved * 2))
+            owners.append(np.full(len(rects), cell))
+    single = np.flatnonzero(which)
+    parts.append(np.stack(design.boxes(placement), axis=1)[single])
+    return np.concatenate(parts), np.concatenate([*owners, single])
 
 
 def _groups(rules: Rules, cells: Ints) -> list[Ints]:
