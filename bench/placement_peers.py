@@ -88,7 +88,8 @@ class Found:
 
 
 def _circuit(design: Design) -> dict[str, Any]:
-    """What coloquinte is told, in whole numbers. Fixed cells are given as they lie, in N."""
+    """What coloquinte is told, in whole numbers. Fixed cells are given as they lie, in N; ports, which block nothing, without a size
+    (of one that has a size its detailed placement finds no row)."""
     fixed, place = design.fixed, design.initial
     left, bottom, right, top = (np.where(fixed, side, 0.0) for side in design.boxes(place))
     low_x, low_y = np.floor(left), np.floor(bottom)
@@ -104,13 +105,15 @@ def _circuit(design: Design) -> dict[str, Any]:
         np.round(y - low_y[design.pin_cell]),
     ]
     nets = zip(design.net_start[:-1], design.net_start[1:])
+    blocks = ~fixed | (design.kind == Kind.MACRO)
+    width, height = np.where(blocks, width, 0), np.where(blocks, height, 0)
     return {
         "width": width.astype(int).tolist(),
         "height": height.astype(int).tolist(),
         "x": low_x.astype(int).tolist(),
         "y": low_y.astype(int).tolist(),
         "fixed": fixed.tolist(),
-        "blocks": (~fixed | (design.kind == Kind.MACRO)).tolist(),
+        "blocks": blocks.tolist(),
         "nets": [[p[a:b].astype(int).tolist() for p in pins] for a, b in nets if b > a],
         "rows": [
             (int(x), int(right), int(y), int(y + h), orient.NAMES[o])
@@ -140,7 +143,8 @@ def _coloquinte(told: dict[str, Any], effort: int, seed: int) -> Found:
     circuit.check()
     params = peer.ColoquinteParameters(effort, seed)
     with Clock() as clock:
-        circuit.place(params)
+        circuit.place_global(params)
+        circuit.place_detailed(params)
     facing = [o.name for o in circuit.cell_orientation]
     return Found((circuit.cell_x, circuit.cell_y, facing), clock.seconds, clock.cpu_seconds)
 
