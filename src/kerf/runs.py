@@ -29,7 +29,7 @@ def runs(
                 "proposer": r.proposer,
                 "seconds": round(r.seconds, 1),
                 "created": time.strftime("%Y-%m-%d %H:%M", time.gmtime(r.created)),
-                "best": _score_of(archive, r),
+                **_best_of(archive, r),
             }
             for r in archive.runs(limit)
         ]
@@ -139,13 +139,14 @@ def prune(
 # ---------------------------------------------------------------- pieces
 
 
-def _score_of(archive: Any, record: Any) -> float | None:
-    if record.best is None:
-        return None
-    found = archive.confirmations(record.id).get(record.best) or archive.lookup(
-        record.best, record.evaluator_key
-    )
-    return found.score if found else None
+def _best_of(archive: Any, record: Any) -> dict[str, Any]:
+    """The winner's score, and the same as a person reads it."""
+    found = None
+    if record.best is not None:
+        found = archive.confirmations(record.id).get(record.best) or archive.lookup(
+            record.best, record.evaluator_key
+        )
+    return {"best": found.score if found else None, "headline": found.headline if found else "-"}
 
 
 def _row(candidate: Candidate, evaluation: Evaluation, at_s: float) -> dict[str, Any]:
@@ -155,6 +156,7 @@ def _row(candidate: Candidate, evaluation: Evaluation, at_s: float) -> dict[str,
         "parent": candidate.parent,
         "status": str(evaluation.status),
         "score": evaluation.score,
+        "headline": evaluation.headline,
         "reason": evaluation.reason,
         "at_s": round(at_s, 2),
     }
@@ -197,22 +199,22 @@ def _write(folder: Path, candidate: Candidate) -> None:
 def _runs_text(result: Result) -> str:
     if not result["runs"]:
         return f"no runs yet in {result['archive']}"
-    lines = [f"{'run':<20} {'problem':<28} {'state':<12} {'best':>7} {'s':>7}  created"]
+    wide = max(7, *(len(r["headline"]) for r in result["runs"]))
+    lines = [f"{'run':<20} {'problem':<28} {'state':<12} {'best':>{wide}} {'s':>7}  created"]
     for r in result["runs"]:
-        best = f"{r['best']:.2f}x" if r["best"] else "-"
         lines.append(
-            f"{r['run']:<20} {r['problem'][:28]:<28} {r['state']:<12} {best:>7} {r['seconds']:>7}  {r['created']}"
+            f"{r['run']:<20} {r['problem'][:28]:<28} {r['state']:<12} {r['headline']:>{wide}} {r['seconds']:>7}  {r['created']}"
         )
     return "\n".join(lines)
 
 
 def _show_text(result: Result) -> str:
     lines = [f"{result['run']}  {result['problem']}  {result['state']}", result["folder"], ""]
+    wide = max([7, *(len(c["headline"]) for c in result["candidates"])])
     for c in result["candidates"]:
-        score = f"{c['score']:.2f}x" if c["score"] else "-"
         mark = "*" if c["id"] == result["best"] else " "
         lines.append(
-            f"{mark} {c['id'][:12]} {c['proposer']:<12} {c['status']:<13} {score:>7}  {c['reason'][:90]}"
+            f"{mark} {c['id'][:12]} {c['proposer']:<12} {c['status']:<13} {c['headline']:>{wide}}  {c['reason'][:90]}"
         )
     for name, text in result["files"].items():
         lines += ["", f"==> {name} <==", text]

@@ -91,6 +91,14 @@ class Progress:
 
 
 @dataclass(frozen=True)
+class Moment:
+    """A line about what goes on inside one evaluation. A passing one makes way for the next; the others stay."""
+
+    text: str
+    passing: bool = True
+
+
+@dataclass(frozen=True)
 class Remembered:
     """An evaluated point of some problem, for proposers that learn from other problems. `vector` is that problem's signature;
     `distance` how far it lies from the one asked about; `score` None unless it passed."""

@@ -65,6 +65,13 @@ class Evaluation:
         if (self.status is Status.PASSED) != (self.score is not None):
             raise ValueError("an evaluation has a score if and only if it passed")
 
+    @property
+    def headline(self) -> str:
+        """The score as a person reads it: what the domain says in `detail["headline"]`, else a ratio; "-" without a score."""
+        if self.score is None:
+            return "-"
+        return str(self.detail.get("headline") or f"{self.score:.2f}x")
+
 
 class Problem(Protocol):
     """What to make. `key` identifies its content; `describe` gives the text a person or a model reads."""

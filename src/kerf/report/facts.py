@@ -7,7 +7,7 @@ from typing import Any
 
 from kerf.report.markup import Markup, join, tag
 
-SHOWN = 12
+SHOWN, LONG = 12, 2000
 
 
 def facts(values: Mapping[str, Any]) -> Markup:
@@ -42,7 +42,8 @@ def brief(value: Any) -> str:
     if _is_list(value):
         more = f", ... ({len(value)} in all)" if len(value) > SHOWN else ""
         return ", ".join(brief(v) for v in value[:SHOWN]) + more if value else "none"
-    return str(value)
+    text = str(value)
+    return text if len(text) <= LONG else f"{text[:LONG]} ... ({len(text)} characters in all)"
 
 
 def grid(

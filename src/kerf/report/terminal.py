@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from typing import IO, Any
 
-from kerf.core.records import Progress as Moment
+from kerf.core.records import Moment
+from kerf.core.records import Progress as Standing
 from kerf.report.facts import brief
 
 EVERY_S = 5.0
@@ -53,11 +56,12 @@ class Progress:
         self._said_s = float("-inf")
         self._best = float("-inf")
         self._dirty = False
+        self._told_s = float("-inf")
 
-    def __call__(self, moment: Moment | str) -> None:
-        """A moment of a search, or a line of something else that takes long."""
-        if isinstance(moment, str):
-            self._write(printable(moment) + "\n")
+    def __call__(self, moment: Standing | Moment | str) -> None:
+        """Where a search stands, a moment of one of its evaluations, or a line of something else that takes long."""
+        if isinstance(moment, str | Moment):
+            self._tell(Moment(moment, passing=False) if isinstance(moment, str) else moment)
             return
         if moment.run != self._run:
             self._run, self._said_s, self._best = moment.run, float("-inf"), float("-inf")
@@ -73,7 +77,18 @@ class Progress:
             self._write(line(moment) + "\n")
             self._said_s = moment.seconds
 
-    def _finish(self, moment: Moment) -> None:
+    def _tell(self, moment: Moment) -> None:
+        """Passing lines overwrite each other on a terminal; elsewhere one is written every EVERY_S seconds."""
+        text, now = printable(moment.text), time.monotonic()
+        if self.live:
+            wide = shutil.get_terminal_size().columns - 1
+            self._write(f"\r\x1b[2K{text[:wide]}" if moment.passing else f"\r\x1b[2K{text}\n")
+            self._dirty = moment.passing
+        elif not moment.passing or now - self._told_s >= EVERY_S:
+            self._write(text + "\n")
+            self._told_s = now
+
+    def _finish(self, moment: Standing) -> None:
         if self.live and self._dirty:
             self._write(f"\r\x1b[2K{line(moment)}\n")
             self._dirty = False
@@ -90,12 +105,12 @@ def watcher(*, to_stderr: bool = False) -> Progress:
     return Progress(sys.stderr if to_stderr else sys.stdout)
 
 
-def line(moment: Moment, *, bar: bool = False) -> str:
+def line(moment: Standing, *, bar: bool = False) -> str:
     """`best 2.31x by evolution | 12/64 evaluations | 0:35, 0:52 left`"""
     best = moment.best
     score = best.evaluation.score if best else None
     said = (
-        f"best {score:.2f}x by {best.candidate.proposer}"
+        f"best {best.evaluation.headline} by {best.candidate.proposer}"
         if best and score is not None
         else "nothing passed yet"
     )
@@ -113,7 +128,7 @@ def line(moment: Moment, *, bar: bool = False) -> str:
     return " | ".join(parts)
 
 
-def _left(moment: Moment) -> str:
+def _left(moment: Standing) -> str:
     if moment.stop is not None:
         return f", stopped: {moment.stop}"
     if moment.confirming:
@@ -122,7 +137,7 @@ def _left(moment: Moment) -> str:
     return f", {clock(left)} left" if left is not None else ""
 
 
-def spent(moment: Moment) -> float | None:
+def spent(moment: Standing) -> float | None:
     """The share of the budget that is used up, by whichever limit is nearer."""
     shares = []
     if moment.budget.evaluations:
@@ -132,7 +147,7 @@ def spent(moment: Moment) -> float | None:
     return max(shares, default=None)
 
 
-def time_left(moment: Moment) -> float | None:
+def time_left(moment: Standing) -> float | None:
     """Seconds, at the pace so far; None before there is one and without a budget."""
     lefts = []
     if moment.budget.seconds is not None:
