@@ -278,10 +278,8 @@ def _blockage(d: _Def, statement: str, at: int) -> None:
 
 
 def _net(d: _Def, statement: str, at: int) -> None:
-    option = OPTION.search(statement)
-    joined = statement[: option.start()] if option else statement
-    options = statement[option.start() :] if option else ""
-    if re.search(r"\+\s+USE\s+(POWER|GROUND)(?!\S)", options):
+    joined, options = _split(statement)
+    if _supply(options):
         return
     name = (joined.split(None, 2) + ["", ""])[1]
     if not name:
@@ -298,6 +296,37 @@ def _net(d: _Def, statement: str, at: int) -> None:
         pins.insert(0, pins.pop(drivers[0]))
     d.pins += [pin[:3] for pin in pins]
     d.start.append(len(d.pins))
+
+
+def pin_nets(design: Design) -> dict[str, int]:
+    """`component/pin`, or the name of a port -> its net, from the text of a DEF, the only format whose designs keep names of pins.
+
+    Raises KerfError for any other design."""
+    source = design.source
+    if design.format != "lefdef" or not isinstance(source, Source):
+        raise KerfError(f"{design.name}: names of pins are known only of a DEF: name the nets instead")
+    found: dict[str, int] = {}
+    net = 0
+    for section, statement, _ in _statements(Path(design.name), source.content):
+        if section != "NETS":
+            continue
+        joined, options = _split(statement)
+        if _supply(options):
+            continue
+        for component, pin in JOINED.findall(joined):
+            found[pin if component == "PIN" else f"{component}/{pin}"] = net
+        net += 1
+    return found
+
+
+def _split(statement: str) -> tuple[str, str]:
+    """A net's connections and its options."""
+    option = OPTION.search(statement)
+    return (statement[: option.start()], statement[option.start() :]) if option else (statement, "")
+
+
+def _supply(options: str) -> bool:
+    return bool(re.search(r"\+\s+USE\s+(POWER|GROUND)(?!\S)", options))
 
 
 def _end(d: _Def, at: int, component: str, pin: str) -> tuple[int, float, float, bool]:
