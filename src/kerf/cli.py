@@ -1,6 +1,6 @@
 """The command line: every verb as a command. No logic here: options, output and exit status only.
 
-Exit status: 0 a verdict was reached, 2 a user's mistake, 130 interrupted before there was anything to say.
+Exit status: 0 a verdict was reached, 1 a result that is none (a placement that is not legal), 2 a user's mistake, 130 interrupted before there was anything to say.
 """
 
 from __future__ import annotations
@@ -84,6 +84,8 @@ def _answer(verb: Verb, given: dict[str, Any], as_json: bool) -> None:
         typer.echo("interrupted", err=True)
         raise typer.Exit(130) from stop
     typer.echo(json.dumps(result, default=str) if as_json else verb.render(result))
+    if verb.failed(result):
+        raise typer.Exit(1)
 
 
 def main() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import time
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -83,6 +84,25 @@ def compare(
     return {"a": _summary(*left), "b": _summary(*right), "diff": diff}
 
 
+def resume(
+    run: Annotated[str, Option("The run to go on with (see `kerf runs`).", metavar="RUN")],
+    *,
+    evaluations: Annotated[int | None, Option("New total of measured candidates.", metavar="N")] = None,
+    minutes: Annotated[float | None, Option("New total of minutes.", metavar="M")] = None,
+    watch: Any = lambda event: None,
+) -> dict[str, Any]:
+    """Go on with a run that was stopped or killed."""
+    from kerf.archive import Archive
+
+    with Archive() as archive:
+        record = archive.run(run)
+    verb = _began(record)
+    if verb.resume is None:
+        raise KerfError(f"run {record.id} was begun by `kerf {verb.name}`, whose runs cannot be gone on with")
+    found = verb.resume(record.id, evaluations=evaluations, minutes=minutes, watch=watch)
+    return {**found, "verb": verb.name}
+
+
 def export(
     run: Run,
     *,
@@ -137,6 +157,20 @@ def prune(
 
 
 # ---------------------------------------------------------------- pieces
+
+
+def _began(record: Any) -> Verb:
+    """The verb that a run was begun by; runs from before there were two have none in their options."""
+    return _verb(str(record.options.get("verb", "optimize")))
+
+
+def _verb(name: str) -> Verb:
+    """Of any domain: they are declared in the entry points that `kerf.verbs` gathers, which lies above this module."""
+    for point in entry_points(group="kerf.verbs"):
+        for verb in point.load():
+            if verb.name == name:
+                return verb
+    raise KerfError(f"no verb {name!r} is installed: install the domain that declares it")
 
 
 def _best_of(archive: Any, record: Any) -> dict[str, Any]:
@@ -226,6 +260,14 @@ def _compare_text(result: Result) -> str:
     return "\n".join([*head, "", *result["diff"]])
 
 
+def _resume_text(result: Result) -> str:
+    return _verb(result["verb"]).render(result)
+
+
+def _resume_failed(result: Result) -> bool:
+    return _verb(result["verb"]).failed(result)
+
+
 def _export_text(result: Result) -> str:
     return f"wrote {result['path']} and {result['archive']}"
 
@@ -237,6 +279,7 @@ def _prune_text(result: Result) -> str:
 VERBS = (
     Verb("runs", runs, _runs_text),
     Verb("show", show, _show_text),
+    Verb("resume", resume, _resume_text, failed=_resume_failed),
     Verb("compare", compare, _compare_text),
     Verb("export", export, _export_text),
     Verb("prune", prune, _prune_text),

@@ -47,12 +47,15 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Verb:
-    """`call` takes the declared parameters and returns plain JSON; `render` turns the result into text for people; `module` and
-    `attribute` say where the function lives."""
+    """`call` takes the declared parameters and returns plain JSON; `render` turns the result into text for people. `resume(run,
+    evaluations=, minutes=, watch=)` goes on with a run whose options say `"verb": name`. `failed` tells a result that a script must
+    not take for a success: exit status 1."""
 
     name: str
     call: Callable[..., Result]
     render: Callable[[Result], str]
+    resume: Callable[..., Result] | None = None
+    failed: Callable[[Result], bool] = lambda result: False
 
     @property
     def summary(self) -> str:

@@ -57,13 +57,9 @@ def optimize(
 
 
 def resume(
-    run: Annotated[str, Option("The run to go on with (see `kerf runs`).", metavar="RUN")],
-    *,
-    evaluations: Annotated[int | None, Option("New total of measured candidates.", metavar="N")] = None,
-    minutes: Annotated[float | None, Option("New total of minutes.", metavar="M")] = None,
-    watch: Any = _ignore,
+    run: str, *, evaluations: int | None = None, minutes: float | None = None, watch: Any = _ignore
 ) -> dict[str, Any]:
-    """Go on with a run that was stopped or killed."""
+    """Go on with a run of `optimize`; a limit that is given is the new total."""
     from kerf.archive import Archive
     from kerf.core.types import Budget
     from kerf.kernels.search import Request, search
@@ -218,8 +214,7 @@ def _check_target(target: str) -> None:
 
 VERBS = (
     Verb("demo", demo, render.demo),
-    Verb("optimize", optimize, render.optimize),
-    Verb("resume", resume, render.optimize),
+    Verb("optimize", optimize, render.optimize, resume=resume),
     Verb("evaluate", evaluate, render.evaluate),
     Verb("replay", replay, render.evaluate),
     Verb("audit", audit, render.audit),

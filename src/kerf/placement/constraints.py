@@ -61,7 +61,7 @@ class Halo:
     width: float
 
     def __str__(self) -> str:
-        return f"halo {' '.join(self.cells)} {self.width:g}"
+        return f"halo {' '.join(self.cells)} {self.width:.12g}"
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class Group:
     within: float
 
     def __str__(self) -> str:
-        return f"group {' '.join(self.cells)} within {self.within:g}"
+        return f"group {' '.join(self.cells)} within {self.within:.12g}"
 
 
 @dataclass(frozen=True)
@@ -279,7 +279,7 @@ def _complaint(constraint: Constraint) -> str:
 
 
 def _lengths(box: Box) -> str:
-    return " ".join(f"{value:g}" for value in box)
+    return " ".join(f"{value:.12g}" for value in box)
 
 
 def rounding(design: Design) -> float:

@@ -26,12 +26,21 @@ CELLS, MACROS, SOFT, PORTS, WIRES = (
 )
 
 
-def draw(design: Design, placement: Placement, map_name: str = "density", nets_of: str = "") -> Picture:
-    """The layout, with the nets of one cell where `nets_of` names it, and a map of MAPS (or "none")."""
+def draw(
+    design: Design,
+    placement: Placement,
+    map_name: str = "density",
+    nets_of: str = "",
+    *,
+    panel: int = PANEL,
+    caption: str = "",
+) -> Picture:
+    """The layout, with the nets of one cell where `nets_of` names it, and a map of MAPS (or "none"). `panel`: pixels of its longer
+    side; `caption` stands for the usual one."""
     if map_name != "none" and map_name not in MAPS:
         raise KerfError(f"there is no map {map_name!r}: choose one of {', '.join(MAPS)}, none")
     left, bottom, right, top = design.die
-    scale = PANEL / max(right - left, top - bottom)
+    scale = panel / max(right - left, top - bottom)
     wide, high = (right - left) * scale, (top - bottom) * scale
     panels = 1 if map_name == "none" else 2
     picture = Picture(round(panels * (wide + MARGIN) + MARGIN), round(high + 2 * MARGIN + FOOT))
@@ -40,7 +49,7 @@ def draw(design: Design, placement: Placement, map_name: str = "density", nets_o
     if nets_of:
         picture.layers += _flylines(design, placement, layout, nets_of)
     foot = MARGIN + high + FOOT - 8
-    picture.labels.append(Label(MARGIN, foot, _caption(design, placement)))
+    picture.labels.append(Label(MARGIN, foot, caption or _caption(design, placement)))
     if panels == 2:
         view = _View(design.die, scale, wide + 2 * MARGIN, MARGIN + high)
         values = MAPS[map_name](design, placement)

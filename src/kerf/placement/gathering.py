@@ -115,6 +115,9 @@ def _group_box(
     there = cells[np.isfinite(placement.x[cells])]
     middle = [float(np.median(at[there])) if len(there) else 0.0 for at in (placement.x, placement.y)]
     wish = [min(max(m - within / 2, low), high) for m, (low, high) in zip(middle, spans)]
+    for axis, side in enumerate(_held(design, there, placement)):
+        if side[1] - within <= side[0]:  # where the group holds together already, its box holds it
+            wish[axis] = min(max(wish[axis], side[1] - within), side[0])
     tries = [np.unique([v, *np.linspace(low, high, 15)]) for v, (low, high) in zip(wish, spans)]
     corners = np.array([(x, y) for x in tries[0] for y in tries[1]])
     order = np.argsort(np.abs(corners - wish).sum(axis=1), kind="stable")
@@ -127,6 +130,14 @@ def _group_box(
     raise KerfError(
         f"`{constraint}` cannot be met: no box of that size has {need:g} free beside fixed objects and keep-outs"
     )
+
+
+def _held(design: Design, cells: Ints, placement: Placement) -> Floats:
+    """(2, 2) from where to where the cells reach along each axis."""
+    boxes = np.stack(design.boxes(placement), axis=1)[cells]
+    if not len(cells):
+        return np.array([[0.0, np.inf], [0.0, np.inf]])
+    return np.stack([boxes[:, :2].min(axis=0), boxes[:, 2:].max(axis=0)], axis=1)
 
 
 def _line_boxes(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 from xml.sax.saxutils import escape
 
 from kerf.placement.design import Floats
@@ -43,16 +44,24 @@ class Picture:
 
     def svg(self) -> str:
         """One path a layer: a picture of 80,000 cells stays a few megabytes."""
+        return page(self.width, self.height, self.shapes())
+
+    def shapes(self) -> str:
+        """The elements of the SVG without its head."""
         body = [_path(layer) for layer in self.layers if len(layer.shapes)]
         body += [
             f'<text x="{w.x:g}" y="{w.y:g}" font-size="{w.size}" fill="{_hex(w.colour)}">{escape(w.text)}</text>'
             for w in self.labels
         ]
-        size = f'width="{self.width}" height="{self.height}" viewBox="0 0 {self.width} {self.height}"'
-        head = f'<svg xmlns="http://www.w3.org/2000/svg" {size} font-family="sans-serif">'
-        return "\n".join([head, '<rect width="100%" height="100%" fill="#fff"/>', *body, "</svg>", ""])
+        return "\n".join(body)
 
     def png(self) -> bytes:
+        out = io.BytesIO()
+        self.image().save(out, "PNG", optimize=True)
+        return out.getvalue()
+
+    def image(self) -> Any:
+        """As an image of PIL."""
         from PIL import Image, ImageDraw, ImageFont
 
         image = Image.new("RGB", (self.width, self.height), (255, 255, 255))
@@ -68,9 +77,14 @@ class Picture:
         for word in self.labels:
             font = ImageFont.load_default(word.size)
             draw.text((word.x, word.y), word.text, fill=word.colour, font=font, anchor="ls")
-        out = io.BytesIO()
-        image.save(out, "PNG", optimize=True)
-        return out.getvalue()
+        return image
+
+
+def page(width: int, height: int, body: str) -> str:
+    """An SVG of this size on white."""
+    size = f'width="{width}" height="{height}" viewBox="0 0 {width} {height}"'
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" {size} font-family="sans-serif">'
+    return "\n".join([head, '<rect width="100%" height="100%" fill="#fff"/>', body, "</svg>", ""])
 
 
 def _path(layer: Layer) -> str:

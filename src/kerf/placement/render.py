@@ -9,7 +9,7 @@ Result = Mapping[str, Any]
 
 
 def score(result: Result) -> str:
-    unit = {"bookshelf": "unit"}.get(result["unit"], result["unit"])
+    unit = _unit(result)
     proxy = result["proxy"]
     lines = [
         f"design       {result['design']}: {result['cells']:,} cells, {result['nets']:,} nets, {result['pins']:,} pins",
@@ -28,8 +28,70 @@ def score(result: Result) -> str:
     return "\n".join(lines + [_violation(v) for v in result["violations"]])
 
 
+def place(result: Result) -> str:
+    unit = _unit(result)
+    lines = [
+        *score(result).splitlines(),
+        f"time         {result['seconds']:.1f} s, {result['cpu_seconds']:.1f} s of CPU, {_counted(result['recipes'], 'recipe')}",
+    ]
+    if result["output"]:
+        lines += [f"placement    {result['output']}", f"picture      {result['picture']}"]
+    lines += [f"note         {note}" for note in result["notes"]]
+    if result["status"] != "legal":
+        lines.append(
+            f"THIS PLACEMENT IS NOT USABLE: {result['status'].replace('_', ' ')}, as listed above ({unit})"
+        )
+    if result["run"] and result["stopped"] == "interrupted":
+        lines.append(f"Stopped early. Go on with: kerf resume {result['run']}")
+    elif result["run"]:
+        lines.append(
+            f"run          {result['run']} (kerf draw DESIGN --animate {result['run']} shows the way)"
+        )
+    return "\n".join(lines)
+
+
+def _unit(result: Result) -> str:
+    return {"bookshelf": "unit"}.get(result["unit"], str(result["unit"]))
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
 def draw(result: Result) -> str:
-    return f"{result['output']}: {result['design']}, {result['width']} x {result['height']} pixels"
+    frames = f", {result['frames']} frames" if "frames" in result else ""
+    return f"{result['output']}: {result['design']}, {result['width']} x {result['height']} pixels{frames}"
+
+
+def diff(result: Result) -> str:
+    unit = _unit(result)
+    share = result["moved"] / max(result["cells"], 1)
+    lines = [
+        f"{result['design']}: {result['moved']:,} of {result['cells']:,} cells moved ({share:.0%}), by {result['mean_displacement']:,.4g} {unit} on average, {result['max_displacement']:,.4g} at most; {result['turned']:,} turned",
+        f"legal        {' -> '.join('yes' if x else 'no' for x in result['legal'])}",
+        *(_change(name, *pair) for name, pair in result["metrics"].items()),
+        f"nets         {result['nets_shorter']:,} shorter, {result['nets_longer']:,} longer",
+        *(_movement(m) for m in result["movers"]),
+        *(f"  longer     {n['net']}: {n['before']:,.4g} -> {n['after']:,.4g}" for n in result["longer"]),
+        *(f"  shorter    {n['net']}: {n['before']:,.4g} -> {n['after']:,.4g}" for n in result["shorter"]),
+    ]
+    return "\n".join([*lines, *([f"picture      {result['output']}"] if result["output"] else [])])
+
+
+def _change(name: str, before: float, after: float) -> str:
+    if before == after:
+        return f"{name:<12} {before:,.6g}, the same"
+    share = (
+        f" ({(after - before) / abs(before):+.2%}, {'better' if after < before else 'worse'})"
+        if before
+        else ""
+    )
+    return f"{name:<12} {before:,.6g} -> {after:,.6g}{share}"
+
+
+def _movement(mover: Mapping[str, Any]) -> str:
+    (x0, y0, o0), (x1, y1, o1) = mover["from"], mover["to"]
+    return f"  moved      {mover['cell']} ({mover['kind']}): {x0:,.4g}, {y0:,.4g} {o0} -> {x1:,.4g}, {y1:,.4g} {o1}, {mover['distance']:,.4g}"
 
 
 def _violation(violation: Mapping[str, Any]) -> str:

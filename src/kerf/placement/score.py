@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from kerf.core.types import KerfError
 from kerf.placement import maps
+from kerf.placement.constraints import Constraint
 from kerf.placement.design import Design, Ints, Placement
 from kerf.placement.hpwl import hpwl
 from kerf.placement.legality import Legality, Overlaps, check
+from kerf.placement.proof import broken
 from kerf.placement.proxy import proxy
 
 SHOWN = 5
 
 
-def score(design: Design, placement: Placement) -> dict[str, Any]:
-    """HPWL, the proxy cost where the design has a grid, legality and what breaks it, peaks of the maps, as plain JSON. Lengths are in micrometres where the design's format has them, else in its
-    own unit; `unit` says which. Raises KerfError where a pin's cell has no place."""
+def score(
+    design: Design,
+    placement: Placement,
+    constraints: Sequence[Constraint] = (),
+    reference: Placement | None = None,
+) -> dict[str, Any]:
+    """HPWL, the proxy cost where the design has a grid, legality and what breaks it, constraints that do not hold, peaks of the maps,
+    as plain JSON. `reference`: where fixed cells stood (default: in the design). Lengths are in micrometres where the design's format
+    has them, else in its own unit; `unit` says which. Raises KerfError where a pin's cell has no place."""
     legality = check(design, placement)
     length = hpwl(design, placement)
     if length != length:
@@ -33,7 +42,8 @@ def score(design: Design, placement: Placement) -> dict[str, Any]:
         "overlaps_complete": legality.overlaps.complete,
         "overlap_area": legality.overlaps.area / per_um**2,
         "out_of_die": len(legality.out_of_die),
-        "violations": violations(design, legality),
+        "violations": violations(design, legality)
+        + broken(design, placement, constraints, design.initial if reference is None else reference),
         "peaks": _peaks(design, placement, per_um),
         "unit": "um" if design.per_um else design.unit,
         "cells": design.cells,

@@ -1,0 +1,267 @@
+"""The way of one recipe from netlist to legal placement, stage by stage, kept in the run's journal so that it can go on after a kill.
+
+Mixed designs go the way of ePlace-MS (Lu et al., TCAD 2015): everything together, macros made legal and held, cells once more, rows, detailed
+improvement. The stages themselves are the packages `analytic`, `legalize`, `detailed` and `proxy_search`.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from kerf.placement.design import Bools, Design, Kind, Placement
+from kerf.placement.gathering import narrow
+from kerf.placement.journal import Journal, Standing
+from kerf.placement.legality import check
+from kerf.placement.lowering import Lowered
+from kerf.placement.problem import PlacementProblem
+from kerf.placement.recipe import Recipe
+from kerf.placement.rules import Rules
+from kerf.placement.steps import Deadline, Step, Watch
+
+FINISH_S = 20.0
+"""What making macros legal may still take once the user has asked to stop."""
+
+
+@dataclass(frozen=True)
+class Stoppable(Deadline):
+    """A deadline that has also passed once `stop` is set."""
+
+    stop: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def left(self) -> float:
+        return 0.0 if self.stop.is_set() else super().left
+
+
+@dataclass(frozen=True)
+class Clock:
+    """How long a recipe may take (seconds from `began`; None: as long as it wants), and whether the user has asked to stop."""
+
+    seconds: float | None = None
+    stop: threading.Event = field(default_factory=threading.Event)
+    began: float = field(default_factory=time.monotonic)
+
+    @property
+    def left(self) -> float:
+        return (
+            float("inf") if self.seconds is None else max(0.0, self.seconds - (time.monotonic() - self.began))
+        )
+
+    def share(self, part: float) -> Deadline:
+        """A deadline after this part of what is left."""
+        return Stoppable(None if self.seconds is None else part * self.left, stop=self.stop)
+
+
+@dataclass
+class Course:
+    """One recipe at work. `notes` says what stages had to say beside their placements."""
+
+    problem: PlacementProblem
+    recipe: Recipe
+    candidate: str
+    clock: Clock
+    threads: int
+    watch: Watch
+    journal: Journal
+    notes: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.lowered: Lowered = self.problem.lowered
+        self.stage = ""
+        self.resumed = False
+
+    @property
+    def design(self) -> Design:
+        return self.problem.work
+
+    @property
+    def rules(self) -> Rules:
+        return self.lowered.rules
+
+    def run(self) -> Placement:
+        """The placement that the recipe leads to; whether it is legal is for others to say. Raises KerfError where a stage cannot go on."""
+        stages = self.stages()
+        names = list(stages)
+        placement, begin = self._where_it_stood(names)
+        for name in names[begin:]:
+            self.stage = name
+            placement = stages[name](placement)
+            self._stand(placement, whole=True)
+            self.resumed = False
+        return self._inside(placement)
+
+    def stages(self) -> dict[str, Callable[[Placement], Placement]]:
+        """What this design needs, in order."""
+        if self.problem.target == "proxy":
+            return {"proxy": self._proxy}
+        kind, moving = self.design.kind, ~self.rules.fixed
+        macros = bool((moving & (kind == Kind.MACRO)).any())
+        cells = bool((moving & (kind != Kind.MACRO)).any())
+        start = self.lowered.start
+        lacking = bool((moving & ~np.isfinite(start.x + start.y)).any())
+        found: dict[str, Callable[[Placement], Placement]] = {}
+        if not self.problem.kept or lacking:
+            found["global"] = self._global
+        if macros:
+            found["macros"] = self._macros
+        if macros and cells and self.recipe.again and "global" in found:
+            found["cells"] = self._cells
+        if bool((moving & (kind == Kind.CELL)).any()):
+            found["legalize"] = self._legalize
+        if macros or cells:
+            found["detailed"] = self._detailed
+        return found
+
+    # Stages
+
+    def _global(self, placement: Placement) -> Placement:
+        macros = self._movable(Kind.MACRO)
+        clear = self.recipe.spread * (float(self.design.rows.height.min()) if len(self.design.rows) else 0.0)
+        rules = replace(self.rules, halo=np.maximum(self.rules.halo, np.where(macros, clear, 0.0)))
+        kept = self.problem.kept or self.resumed
+        return self._narrowed(self._analytic(placement, rules, kept, 0.4 if macros.any() else 0.6))
+
+    def _macros(self, placement: Placement) -> Placement:
+        from kerf.placement.analytic import orient_macros
+        from kerf.placement.legalize import legalize_macros
+
+        placement = self._narrowed(placement)
+        if self.problem.kept and self._macros_stand(placement):
+            return placement
+        placement = orient_macros(self.design, placement, self.rules)
+        if self.clock.stop.is_set():
+            deadline = Deadline(FINISH_S)
+        else:
+            deadline = self.clock.share(0.3)
+        return legalize_macros(
+            self.design, placement, self.rules, seed=self.recipe.seed, deadline=deadline, watch=self._seen
+        )
+
+    def _cells(self, placement: Placement) -> Placement:
+        """Cells alone, macros where they are."""
+        if self.clock.stop.is_set():
+            return placement
+        return self._analytic(placement, self.rules.freeze(self._movable(Kind.MACRO)), True, 0.6)
+
+    def _legalize(self, placement: Placement) -> Placement:
+        """However late it is: what is not on rows is of no use."""
+        from kerf.placement.legalize import legalize_cells
+
+        placement = self._narrowed(placement)
+        if self.problem.kept and check(self.design, placement).legal:
+            return placement
+        rules = self.rules.freeze(self._movable(Kind.MACRO))
+        return legalize_cells(self.design, placement, rules, threads=self.threads, watch=self._seen)
+
+    def _detailed(self, placement: Placement) -> Placement:
+        from kerf.placement.detailed import improve
+
+        if self.clock.stop.is_set():
+            return placement
+        return improve(
+            self.design, placement, self.rules, seed=self.recipe.seed, threads=self.threads,
+            deadline=self.clock.share(1.0), watch=self._seen,
+        )  # fmt: skip
+
+    def _proxy(self, placement: Placement) -> Placement:
+        from kerf.placement.proxy_search import optimize
+
+        placement = self._narrowed(placement)
+        return optimize(
+            self.design, placement, self.rules, seed=self.recipe.seed, threads=self.threads,
+            deadline=self.clock.share(1.0), watch=self._seen,
+        )  # fmt: skip
+
+    def _analytic(self, placement: Placement, rules: Rules, kept: bool, part: float) -> Placement:
+        from kerf.placement.analytic import GlobalOptions, place_global
+
+        options = GlobalOptions(
+            target_density=self._density(), stop_overflow=self.recipe.stop, gamma=self.recipe.gamma,
+            growth=self.recipe.growth, keep_start=kept, routability=self.recipe.inflate,
+        )  # fmt: skip
+        found = place_global(
+            self.design, placement, rules, options, seed=self.recipe.seed, threads=self.threads,
+            deadline=self.clock.share(part), watch=self._seen,
+        )  # fmt: skip
+        if found.note:
+            self.notes.append(found.note)
+        return found.placement
+
+    # Pieces
+
+    def _density(self) -> float | None:
+        if self.problem.density is not None:
+            return self.problem.density
+        share, full = self.recipe.density, min(self.problem.utilization, 1.0)
+        return None if share < 0 else full + share * (1.0 - full)
+
+    def _movable(self, kind: Kind) -> Bools:
+        return (self.design.kind == kind) & ~self.rules.fixed
+
+    def _narrowed(self, placement: Placement) -> Placement:
+        """Groups and alignments get their boxes from the first placement that has every cell."""
+        if self.lowered is self.problem.lowered:
+            self.lowered = narrow(self.design, self.problem.constraints, self.lowered, placement)
+        return placement
+
+    def _macros_stand(self, placement: Placement) -> bool:
+        """Whether the macros of a given start are legal already, and in their boxes."""
+        macros = self._movable(Kind.MACRO)
+        alone = macros | self.rules.fixed
+        there = Placement(
+            np.where(alone, placement.x, np.nan), np.where(alone, placement.y, np.nan), placement.orient
+        )
+        found = check(self.design, there)
+        boxes, own = self.rules.box[macros], np.stack(self.design.boxes(placement), axis=1)[macros]
+        inside = (own[:, :2] >= boxes[:, :2] - 1e-9).all() and (own[:, 2:] <= boxes[:, 2:] + 1e-9).all()
+        clear = not len(self.rules.keepouts) and not self.rules.halo.any()
+        turned = self.rules.orients[np.flatnonzero(macros), placement.orient[macros]].all()
+        return bool(not len(found.overlaps) and not len(found.out_of_die) and inside and clear and turned)
+
+    def _inside(self, placement: Placement) -> Placement:
+        """Soft macros may overlap, but have to lie in their boxes."""
+        soft = self._movable(Kind.SOFT)
+        if not soft.any():
+            return placement
+        w, h = self.design.extent(placement)
+        box = self.rules.box
+        x = np.where(
+            soft,
+            np.clip(placement.x, box[:, 0] + w / 2, np.maximum(box[:, 2] - w / 2, box[:, 0] + w / 2)),
+            placement.x,
+        )
+        y = np.where(
+            soft,
+            np.clip(placement.y, box[:, 1] + h / 2, np.maximum(box[:, 3] - h / 2, box[:, 1] + h / 2)),
+            placement.y,
+        )
+        return Placement(x, y, placement.orient)
+
+    # The journal
+
+    def _where_it_stood(self, names: list[str]) -> tuple[Placement, int]:
+        stood = self.journal.stood(self.candidate, self.design)
+        if stood is None or stood.stage not in names:
+            return self.lowered.start, 0
+        if stood.box is not None:
+            self.lowered = replace(self.lowered, rules=replace(self.rules, box=stood.box))
+        at = names.index(stood.stage)
+        self.resumed = not stood.whole
+        return stood.placement, at + stood.whole
+
+    def _stand(self, placement: Placement, whole: bool) -> None:
+        """What is made in a hurry after a stop is no place to go on from."""
+        if not self.clock.stop.is_set():
+            box = self.rules.box if self.lowered is not self.problem.lowered else None
+            self.journal.stand(Standing(self.candidate, self.stage, placement, whole, box))
+
+    def _seen(self, step: Step) -> None:
+        self.journal.frame(step)
+        if step.placement is not None and self.journal.due:
+            self._stand(step.placement, whole=False)
+        self.watch(step)
