@@ -38,7 +38,7 @@ class Output:
         try:
             put(self.path, self.design, placement)
             save_picture(
-                draw(self.design, placement, "congestion" if self.design.grid else "density"), self.picture
+                draw(self.design, placement, "congestion" if self.design.grid else "rudy"), self.picture
             )
         except OSError as error:
             raise KerfError(f"{self.path} could not be written: {error.strerror}") from error
