@@ -27,7 +27,7 @@ VERSION = 1
 
 
 class PlacementEvaluator:
-    """`best` is the best legal placement that any recipe led to, or had on its way when it was stopped; `illegal` one that broke a rule,
+    """`best` is the best legal placement that any recipe led to, or had on its way when it was stopped; `illegal` the last that broke a rule,
     should nothing legal be found. `kept`: candidate's id -> its placement, packed. `clock()` gives each recipe its time. `occasion` tells runs apart: what a recipe leads to depends
     on the time that it was given, so one run's measurements are not another's."""
 
@@ -108,7 +108,7 @@ class PlacementEvaluator:
         metrics = self._metrics(placement)
         value = self.value(placement)
         if faults or value != value:
-            self.illegal = placement if self.illegal is None else self.illegal
+            self.illegal = placement
             why = "; ".join(f"{f['rule']}: {f['count']}" for f in faults) or "cells without a position"
             return Evaluation(Status.WRONG, why, None, metrics, {"violations": faults})
         if self.best is None or value < self.value(self.best):

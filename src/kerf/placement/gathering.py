@@ -67,6 +67,8 @@ def _span(
             low, high = reach[:, axis] + at, reach[:, axis + 2] - size + at
         if low.max() > high.min() + rounding(design):
             raise _apart(design, lowered, constraint, cells, low, high)
+        if isinstance(constraint, Align):
+            _refuse_long(design, constraint, cells, (h, w)[axis][cells], 1 - axis)
         spans.append((float(min(low.max(), high.min())), float(high.min())))
     if isinstance(constraint, Group):
         hard = cells[design.kind[cells] != Kind.SOFT]
@@ -84,6 +86,16 @@ def _refuse_wide(design: Design, constraint: Group, cells: Ints, size: Floats, w
         per = design.per_um or 1.0
         raise KerfError(
             f"`{constraint}` cannot be met: {design.cell_names[cells[widest]]} alone is {size[widest] / per:g} long"
+        )
+
+
+def _refuse_long(design: Design, constraint: Align, cells: Ints, size: Floats, axis: int) -> None:
+    """Hard cells on one line lie side by side along it."""
+    need = float(size[design.kind[cells] != Kind.SOFT].sum())
+    have, per = design.die[axis + 2] - design.die[axis], design.per_um or 1.0
+    if need > have + rounding(design):
+        raise KerfError(
+            f"`{constraint}` cannot be met: its {len(cells)} cells need {need / per:g} of {have / per:g} along that line"
         )
 
 
@@ -148,25 +160,33 @@ def _line_boxes(
     size = design.extent(placement)[axis][cells]
     own = (placement.x, placement.y)[axis][cells] + (share - 0.5) * size
     wish = float(np.nanmedian(own)) if np.isfinite(own).any() else span[0]
-    line = _on_rows(design, constraint, cells, min(max(wish, span[0]), span[1]), span)
-    hair = rounding(design) / 2
+    line = _on_rows(design, constraint, cells, min(max(wish, span[0]), span[1]), span, placement)
+    hair = rounding(design) / 4
     boxes = np.tile(np.array(design.die), (len(cells), 1))
     boxes[:, axis] = line - share * size - hair
     boxes[:, axis + 2] = line + (1 - share) * size + hair
     return boxes
 
 
-def _on_rows(design: Design, constraint: Align, cells: Ints, line: float, span: tuple[float, float]) -> float:
-    """Standard cells can only share a line that rows or sites have: the nearest of those in the span."""
-    standing = cells[design.kind[cells] == Kind.CELL]
+def _on_rows(
+    design: Design,
+    constraint: Align,
+    cells: Ints,
+    line: float,
+    span: tuple[float, float],
+    placement: Placement,
+) -> float:
+    """Standard cells can only share a line that rows or sites have, and macros waste least on one: the nearest of those in the span."""
     rows = design.rows
-    if not len(rows) or not len(standing):
+    if not len(rows):
         return line
+    standing = [*cells[design.kind[cells] == Kind.CELL], *cells]
     axis, share = LINE_AT[constraint.line]
+    wide, high = design.extent(placement)
     if axis == 1:
-        marks = rows.y + share * design.height[standing[0]]
+        marks = rows.y + share * high[standing[0]]
     else:
-        step, first = float(rows.spacing[0]), float(rows.x.min()) + share * design.width[standing[0]]
+        step, first = float(rows.spacing[0]), float(rows.x.min()) + share * wide[standing[0]]
         marks = first + step * np.unique(np.round((np.array([line, *span]) - first) / step))
     slack = rounding(design)
     marks = marks[(marks >= span[0] - slack) & (marks <= span[1] + slack)]
