@@ -39,7 +39,12 @@ def test_a_design_is_written_in_its_own_format(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "name,says",
-    [("a.def", "with a DEF"), ("a.pb.txt", "Circuit Training's format"), ("a.gds", "not a design")],
+    [
+        ("a.v", "write the placement as .def"),
+        ("a.def", "with a DEF"),
+        ("a.pb.txt", "Circuit Training's format"),
+        ("a.gds", "not a design"),
+    ],
 )
 def test_what_a_format_cannot_hold_is_said(tmp_path: Path, name: str, says: str) -> None:
     d = load(test_bookshelf.written(tmp_path))

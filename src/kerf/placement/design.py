@@ -179,6 +179,8 @@ def _check(d: Design) -> None:
     _require(
         bool((d.initial.orient >= 0).all() and (d.initial.orient < 8).all()), "orient must lie in 0 .. 7"
     )
+    spans = np.stack([d.rows.height, d.rows.site_width, d.rows.spacing]) if len(d.rows) else np.ones(1)
+    _require(bool((np.isfinite(spans) & (spans > 0)).all()), "rows must have a positive height and sites")
     left, bottom, right, top = d.die
     _require(bool(np.isfinite(d.die).all()) and right > left and top > bottom, f"the die {d.die} is empty")
 

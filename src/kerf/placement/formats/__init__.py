@@ -87,6 +87,8 @@ def save(path: Path, design: Design, placement: Placement) -> None:
         bookshelf.write(path, design, placement)
     elif known.name == "circuit_training":
         circuit_training.write(path, design, placement)
+    elif known.name == "verilog":
+        raise KerfError(f"{path}: a netlist in Verilog holds no places: write the placement as .def")
     else:
         lefdef.write_placement(path, design, placement)
 

@@ -296,7 +296,7 @@ def _row(
             raise FormatError(path, line, f"{needed} before End", "End")
     y, height, site = (number(path, line, row[k], k) for k in ("coordinate", "height", "sitewidth"))
     spacing = number(path, line, row.get("sitespacing", row["sitewidth"]), "sitespacing")
-    if min(height, site, spacing) <= 0:
+    if min(height, site, spacing) < text.SMALLEST:
         raise FormatError(
             path, line, "a positive height, sitewidth and sitespacing", f"{height} {site} {spacing}"
         )

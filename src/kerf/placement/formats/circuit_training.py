@@ -139,6 +139,8 @@ def _pins(
         places[node.name] = (cell_of[owner], *offset)
         if kind in PINS:
             pin_nodes[i] = cell_of[owner]
+            for key in ("x", "y"):
+                _attribute(path, node, key, optional=True)  # written again relative to its macro
     return places, pin_nodes
 
 
@@ -232,7 +234,7 @@ def _grid(path: Path, found: dict[str, tuple[int, str, str]]) -> Grid:
     def lengths(key: str) -> tuple[float, float]:
         line, one, two = found[key]
         values = number(path, line, one, f"{key}: a number"), number(path, line, two, f"{key}: a number")
-        if min(values) < 0 or (key != "Routes used by macros" and min(values) == 0):
+        if min(values) < (0 if key == "Routes used by macros" else text.SMALLEST):
             raise FormatError(path, line, f"{key}: positive numbers", f"{one} {two}")
         return values
 

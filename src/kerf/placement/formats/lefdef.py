@@ -73,8 +73,17 @@ class _Def:
     def number(self, at: int, word: str, what: str) -> float:
         try:
             return number(self.path, 0, word, what)
-        except FormatError:
-            raise self.refuse(at, what, word) from None
+        except FormatError as error:
+            raise self.refuse(at, error.expected, word) from None
+
+    def size(self, at: int, *sides: float) -> list[int]:
+        """A width and a height of the LEF in database units."""
+        if not self.units:
+            raise self.refuse(at, "UNITS DISTANCE MICRONS before this", self.content[at : at + 40].strip())
+        sizes = [round(side * self.units) for side in sides]
+        if min(sizes) <= 0:
+            raise self.refuse(at, "a size in the LEF of half a database unit or more", f"{min(sides):g} um")
+        return sizes
 
 
 def read(path: Path, beside: Sequence[Path] = ()) -> Design:
@@ -177,9 +186,10 @@ def _top(d: _Def, statement: str, at: int) -> None:
     if words[0] == "DESIGN" and len(words) == 2:
         d.name = words[1]
     elif words[0] == "UNITS":
-        d.units = int(d.number(at, words[-1], "UNITS DISTANCE MICRONS and a number"))
-        if d.units <= 0:
-            raise d.refuse(at, "a positive number of units in a micrometre", words[-1])
+        units = int(d.number(at, words[-1], "UNITS DISTANCE MICRONS and a number"))
+        if units <= 0 or d.units not in (0, units):
+            raise d.refuse(at, "a positive number of units in a micrometre, once", words[-1])
+        d.units = units
     elif words[0] == "DIEAREA":
         values = [d.number(at, w, "coordinates of the die") for w in words[1:]]
         if len(values) < 4 or len(values) % 2:
@@ -200,7 +210,7 @@ def _row(d: _Def, words: list[str], at: int) -> list[float]:
     sites = d.number(at, words[7], "a number of sites") if len(words) > 6 else 1
     if not 1 <= sites <= text.MOST:
         raise d.refuse(at, "one site or more", words[7])
-    width, height = (round(side * d.units) for side in site)
+    width, height = d.size(at, *site)
     step = d.number(at, words[11], "a step") if len(words) == 13 else width
     if len(words) > 6 and words[9] != "1":
         raise d.refuse(at, "a horizontal row (BY 1)", "BY " + words[9])
@@ -218,7 +228,7 @@ def _component(d: _Def, statement: str, at: int) -> None:
         raise d.refuse(at, "a name not used before", name)
     place = PLACED.search(statement)
     d.places.append((at + place.start(), at + place.end()) if place else (at + len(statement),) * 2)
-    width, height = round(master.width * d.units), round(master.height * d.units)
+    width, height = d.size(at, master.width, master.height)
     x, y, code, fixed = _placed(d, place, at, width, height)
     d.index[name] = len(d.cells)
     d.masters.append(master)

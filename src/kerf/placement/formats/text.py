@@ -15,7 +15,7 @@ class FormatError(KerfError):
     """A malformed file: which, where, what was expected and what stood there."""
 
     def __init__(self, path: Path | str, line: int, expected: str, found: str) -> None:
-        self.path, self.line = str(path), line
+        self.path, self.line, self.expected = str(path), line, expected
         shown = found if len(found) <= 60 else found[:57] + "..."
         super().__init__(f"{path}:{line}: expected {expected}, found {shown!r}")
 
@@ -75,17 +75,25 @@ def lines(text: str) -> Iterator[tuple[int, list[str]]]:
             yield number, words
 
 
+LARGEST = 1e15
+"""No coordinate, size or weight is larger: areas and sums of what passes stay finite."""
+
+
 def number(path: Path, line: int, word: str, what: str) -> float:
-    """A finite number, or an error that says what it should have been."""
+    """A number of at most LARGEST either way, or an error that says what it should have been."""
     try:
         value = float(word)
     except ValueError:
         raise FormatError(path, line, what, word) from None
     if value - value != 0.0:
         raise FormatError(path, line, f"{what}, finite", word)
+    if abs(value) > LARGEST:
+        raise FormatError(path, line, f"{what}, of at most {LARGEST:g}", word)
     return value
 
 
+SMALLEST = 1e-9
+"""No canvas, row or site is smaller: what is divided by its size stays finite."""
 MOST = 10**9
 
 

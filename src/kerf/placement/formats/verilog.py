@@ -8,6 +8,7 @@ gives the die, rows, pins and any component already there; an instance that it l
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -29,6 +30,7 @@ TOKEN = re.compile(
 DIRECTIONS = ("input", "output", "inout")
 NETS = ("wire", "tri", "wand", "wor", "supply0", "supply1")
 WIDEST = 1 << 20
+DEEPEST = 100
 Bits = list[str | None]
 """Nets, most significant first; None for a constant."""
 
@@ -49,17 +51,24 @@ class _Module:
     supplies: set[str] = field(default_factory=set)
     instances: list[_Instance] = field(default_factory=list)
     joined: dict[str, str] = field(default_factory=dict)
+    known: dict[str, list[str]] = field(default_factory=dict)
 
     def bits(self, name: str) -> list[str]:
+        """The bits of a net, the same list each time: a wide bus is named often."""
         if name not in self.ranges:
             return [name]
         first, last = self.ranges[name]
-        step = 1 if last >= first else -1
-        return [f"{name}[{i}]" for i in range(first, last + step, step)]
+        if name not in self.known:
+            step = 1 if last >= first else -1
+            self.known[name] = [f"{name}[{i}]" for i in range(first, last + step, step)]
+        return self.known[name]
 
     def root(self, bit: str) -> str:
+        """The net that a bit is joined to; paths are halved on the way, so that long chains of assigns stay cheap."""
         while bit in self.joined:
-            bit = self.joined[bit]
+            above = self.joined[bit]
+            self.joined[bit] = self.joined.get(above, above)
+            bit = above
         return bit
 
 
@@ -71,7 +80,7 @@ class _Reader:
         self.tokens = [
             (m.lastindex, m[m.lastindex], m.start()) for m in TOKEN.finditer(self.content) if m.lastindex
         ]
-        self.at, self.module = 0, _Module()
+        self.at, self.depth, self.module = 0, 0, _Module()
 
     def refuse(self, expected: str) -> NoReturn:
         inside = self.at < len(self.tokens)
@@ -149,6 +158,7 @@ class _Reader:
     def declare(self, name: str, word: str, span: tuple[int, int] | None) -> None:
         if span:
             self.module.ranges[name] = span
+            self.module.known.pop(name, None)
         if word in DIRECTIONS:
             self.module.ports[name] = word
         elif word.startswith("supply"):
@@ -196,31 +206,45 @@ class _Reader:
             return self.concatenation()
         if self.at < len(self.tokens) and self.tokens[self.at][0] == 3:
             self.at += 1
-            width = self.tokens[self.at - 1][1].partition("'")[0].strip()
+            width, sized, _ = self.tokens[self.at - 1][1].partition("'")
             constant: Bits = [None]
-            return constant * min(int(width), WIDEST) if "'" in self.tokens[self.at - 1][1] else constant
+            return self.repeated(constant, width.strip()) if sized else constant
         name = self.name("a net, a concatenation or a constant")
         if not self.accept("["):
-            return list(self.module.bits(name))
+            whole: Bits = [*self.module.bits(name)]
+            return whole
         first = self.number()
         last = self.number() if self.accept(":") else first
         self.expect("]")
-        wanted = [f"{name}[{i}]" for i in range(first, last, -1 if first > last else 1)] + [f"{name}[{last}]"]
-        if not set(wanted) <= set(self.module.bits(name)):
+        low, high = sorted(self.module.ranges.get(name, (0, -1)))
+        if name not in self.module.ranges or min(first, last) < low or max(first, last) > high:
             self.refuse(f"a select within the declared range of {name} before this")
-        return list(wanted)
+        step = -1 if first > last else 1
+        return [f"{name}[{i}]" for i in range(first, last + step, step)]
+
+    def repeated(self, bits: Bits, times: str) -> Bits:
+        """The bits so many times, as long as a net may be wide."""
+        if len(times) > 8 or int(times) * len(bits) > WIDEST:
+            self.refuse(f"at most {WIDEST} bits before this")
+        return bits * int(times)
 
     def concatenation(self) -> Bits:
         bits: Bits = []
+        self.depth += 1
+        if self.depth > DEEPEST:
+            self.refuse(f"at most {DEEPEST} nested concatenations before this")
         if self.tokens[self.at : self.at + 1] and self.tokens[self.at + 1 : self.at + 2] and self._repeats():
             times = self.number()
             self.expect("{")
-            bits = self.concatenation() * min(times, WIDEST)
+            bits = self.repeated(self.concatenation(), str(times))
         else:
             bits = self.expression()
             while self.accept(","):
                 bits += self.expression()
+                if len(bits) > WIDEST:
+                    self.refuse(f"at most {WIDEST} bits before this")
         self.expect("}")
+        self.depth -= 1
         return bits
 
     def _repeats(self) -> bool:
@@ -237,9 +261,8 @@ def read(path: Path, beside: Sequence[Path] = ()) -> Design:
     added = [made for made in module.instances if made.name not in index]
     masters = {made.name: _master(reader, library, made) for made in module.instances}
     if len(masters) != len(module.instances):
-        twice = next(
-            m for i, m in enumerate(module.instances) if m.name in {n.name for n in module.instances[:i]}
-        )
+        uses = Counter(made.name for made in module.instances)
+        twice = next(made for made in reversed(module.instances) if uses[made.name] > 1)
         reader.at = twice.at
         reader.refuse(f"a name not used before for the instance {twice.name}")
     index |= {made.name: chip.cells + k for k, made in enumerate(added)}
