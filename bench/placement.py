@@ -28,7 +28,18 @@ from placement_measure import Asked, Case
 from placement_table import Results, Row, markdown
 
 HERE = Path(__file__).resolve().parent
-ORDER = ["proxy_speed", "medium01", "aes", "speed", "proxy", "iccad04", "ct_fixed", "ct_free", "coloquinte", "clustered"]
+ORDER = [
+    "proxy_speed",
+    "medium01",
+    "aes",
+    "speed",
+    "proxy",
+    "iccad04",
+    "ct_fixed",
+    "ct_free",
+    "coloquinte",
+    "clustered",
+]
 
 
 def main() -> None:

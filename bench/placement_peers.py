@@ -67,9 +67,8 @@ def _our_macros(design: Design, asked: Asked) -> Placement:
 
 def _cells(design: Design, asked: Asked) -> Placement:
     """Our three stages for standard cells, without a budget: each ends by itself."""
-    from kerf.placement.detailed import improve
-
     from kerf.placement.analytic import place_global
+    from kerf.placement.detailed import improve
     from kerf.placement.legalize import legalize_cells
 
     rules, threads = Rules.of(design), asked.threads

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import math
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from kerf.archive import Archive
 from kerf.core.types import KerfError
 from kerf.placement import orient
 from kerf.placement.design import Design, Kind, Placement
 from kerf.placement.formats import load, save_placement
+from kerf.placement.place import place
 from kerf.placement.proxy import proxy
 from placement_measure import Asked, Case, Clock, blank, held, judge, macros
 from placement_published import (
@@ -53,13 +56,19 @@ def _netlists(folder: Path) -> list[Path]:
 def run(
     design: Design, asked: Asked, target: str, minutes: float, name: str
 ) -> tuple[Placement, dict[str, Any]]:
-    """One run of the public API, timed; the placement is kept in the design's own format."""
-    from kerf.placement import place
-
-    with Clock() as clock:
+    """One run of the public API, timed, with an archive of its own so that no earlier run helps; the placement is kept in the design's own
+    format. A run that was interrupted counts for nothing."""
+    with tempfile.TemporaryDirectory() as folder, Archive(Path(folder)) as archive, Clock() as clock:
         result = place(
-            design, target=target, minutes=asked.minutes or minutes, threads=asked.threads, seed=asked.seed
+            design,
+            target=target,
+            minutes=asked.minutes or minutes,
+            threads=asked.threads,
+            seed=asked.seed,
+            archive=archive,
         )
+    if result.report.get("stopped") == "interrupted":
+        raise KeyboardInterrupt
     asked.keep.mkdir(parents=True, exist_ok=True)
     ending = {"bookshelf": ".pl.gz", "circuit_training": ".plc"}.get(design.format, ".def.gz")
     save_placement(asked.keep / f"{name}{ending}", design, result.placement)
