@@ -185,7 +185,7 @@ class Course:
             growth=self.recipe.growth, keep_start=kept, routability=self.recipe.inflate,
         )  # fmt: skip
         found = place_global(
-            self.design, placement, rules, options, seed=self.recipe.seed, threads=self.threads,
+            self.design, self._everywhere(placement) if kept else placement, rules, options, seed=self.recipe.seed, threads=self.threads,
             deadline=self.clock.share(part), watch=self._seen,
         )  # fmt: skip
         if found.note:
@@ -202,6 +202,13 @@ class Course:
 
     def _movable(self, kind: Kind) -> Bools:
         return (self.design.kind == kind) & ~self.rules.fixed
+
+    def _everywhere(self, placement: Placement) -> Placement:
+        """A start with every movable cell: those without a place begin in the middle of their boxes."""
+        lost = ~self.rules.fixed & ~np.isfinite(placement.x + placement.y)
+        box = self.rules.box
+        x = np.where(lost, (box[:, 0] + box[:, 2]) / 2, placement.x)
+        return Placement(x, np.where(lost, (box[:, 1] + box[:, 3]) / 2, placement.y), placement.orient)
 
     def _narrowed(self, placement: Placement) -> Placement:
         """Groups and alignments get their boxes from the first placement that has every cell."""
