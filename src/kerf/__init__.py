@@ -7,6 +7,7 @@ placed = kerf.place(design)              # placed.placement.x, .y, .orient; plac
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any
 
 from kerf.core.types import KerfError
@@ -23,6 +24,7 @@ def optimize(*args: Any, **kwargs: Any) -> dict[str, Any]:
 
 def place(*args: Any, **kwargs: Any) -> Any:
     """See `kerf.placement.place.place`."""
-    from kerf.placement.place import place as run
-
+    run = import_module(
+        "kerf.placement.place"
+    ).place  # by name: kernels import kerf, and not the other domains with it
     return run(*args, **kwargs)
