@@ -9,7 +9,7 @@ converted from formats where nets have no names, have them.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,11 +19,10 @@ from kerf.core.types import KerfError
 from kerf.placement import orient
 from kerf.placement.design import Design, Kind, Placement, Rows
 from kerf.placement.formats import lef, text
+from kerf.placement.formats.def_statements import statements
 from kerf.placement.formats.lef import Library, Master
-from kerf.placement.formats.text import END, FormatError, number, plain, whole
+from kerf.placement.formats.text import FormatError, number, plain
 
-START = re.compile(r"\s*(?:(END)\s+(\S+))?")
-COMMENT = re.compile(r"(?<!\S)#[^\n]*")
 PLACED = re.compile(
     r"\+\s+(PLACED|FIXED|COVER|SOFTFIXED)\s+\(\s*(\S+)\s+(\S+)\s*\)\s+(\S+)|\+\s+UNPLACED(?!\S)"
 )
@@ -110,7 +109,7 @@ def lefs_of(path: Path, beside: Sequence[Path]) -> list[Path]:
 def _scan(path: Path, library: Library) -> _Def:
     content = text.read(path)
     d = _Def(path, content, library)
-    for section, words, at in _statements(path, content):
+    for section, words, at in statements(path, content):
         if section == "COMPONENTS":
             _component(d, words, at)
         elif section == "PINS":
@@ -122,61 +121,6 @@ def _scan(path: Path, library: Library) -> _Def:
         elif not section:
             _top(d, words, at)
     return d
-
-
-COUNTED = ("COMPONENTS", "PINS", "NETS")
-OTHERS = "SPECIALNETS VIAS REGIONS GROUPS BLOCKAGES PROPERTYDEFINITIONS FILLS STYLES NONDEFAULTRULES SLOTS PINPROPERTIES SCANCHAINS"
-SECTIONS = (*COUNTED, *OTHERS.split())
-
-
-def _statements(path: Path, content: str) -> Iterator[tuple[str, str, int]]:
-    """(section, statement without its `;`, where it begins). A section's own line gives its count, which is checked at its end."""
-    if "#" in content:
-        content = COMMENT.sub(lambda m: " " * len(m[0]), content)
-    section, count, promised, at = "", 0, 0, 0
-
-    def refuse(expected: str, found: str) -> FormatError:
-        return FormatError(path, content.count("\n", 0, at) + 1, expected, found)
-
-    while True:
-        start = START.match(content, at)
-        assert start is not None, "it matches the empty string"
-        if start[1]:
-            at = start.start(1)
-            if start[2] != (section or "DESIGN"):
-                raise refuse(f"`END {section or 'DESIGN'}`", f"END {start[2]}")
-            if section in COUNTED and count != promised:
-                raise refuse(f"{promised} {section} before their END", str(count))
-            if not section:
-                return
-            section, at = "", start.end()
-            continue
-        at = start.end()
-        close = _closing(content, at)
-        if close < 0:
-            raise refuse(f"`END {section or 'DESIGN'}`", content[at : at + 40].strip() or END)
-        statement = content[at:close].rstrip()
-        first = statement.partition(" ")[0]
-        if section:
-            if first[:1] != "-" and section != "PROPERTYDEFINITIONS":
-                raise refuse(f"`-` or `END {section}`", statement[:40])
-            count += 1
-            yield section, statement, at
-        elif first in SECTIONS:
-            section, count = first, 0
-            counted = statement.split()[1:] or ["0"]
-            promised = whole(path, content.count("\n", 0, at) + 1, counted[0], f"a count of {section}")
-        elif statement:
-            yield "", statement, at
-        at = close + 1
-
-
-def _closing(content: str, at: int) -> int:
-    """Where the statement's `;` is, one with white space around it; -1 where there is none."""
-    close = content.find(";", at)
-    while close > 0 and not (content[close - 1].isspace() and content[close + 1 : close + 2].strip() == ""):
-        close = content.find(";", close + 1)
-    return close
 
 
 def _top(d: _Def, statement: str, at: int) -> None:
@@ -317,7 +261,7 @@ def pin_nets(design: Design) -> dict[str, int]:
         raise KerfError(f"{design.name}: names of pins are known only of a DEF: name the nets instead")
     found: dict[str, int] = {}
     net = 0
-    for section, statement, _ in _statements(Path(design.name), source.content):
+    for section, statement, _ in statements(Path(design.name), source.content):
         if section != "NETS":
             continue
         joined, options = _split(statement)
@@ -397,7 +341,7 @@ def read_placement(path: Path, design: Design) -> Placement:
     index = {name: i for i, name in enumerate(design.cell_names)}
     placed = design.initial.copy()
     nowhere = _Def(path, text.read(path), Library())
-    for section, statement, at in _statements(path, nowhere.content):
+    for section, statement, at in statements(path, nowhere.content):
         if not section and statement.startswith("UNITS"):
             _top(nowhere, statement, at)
         if section != "COMPONENTS":
