@@ -14,6 +14,8 @@ from kerf.kernels.codegen.gemm.plan import Plan, rounded, runs_along_rows
 from kerf.kernels.codegen.template import Packed
 from kerf.kernels.ir import Group, Load, linear, loads
 
+STRIP = 8  # panels of A: whole cache lines of rows of any even number
+
 
 def _head(name: str, parameters: str, acc: str, row: str) -> list[str]:
     own = f"{parameters}, " if parameters else ""  # a constant operand reads nothing
@@ -31,15 +33,7 @@ def pack_a(p: Problem, plan: Plan, parameters: str, symbol: str) -> str:
     if plan.pairs:
         body = pairs.rows(p, symbol, plan.a.block, plan.mr, panels=panels)
     elif panels:
-        body = [
-            f"    for (long q = m0; q < m1; q += {plan.mr}) {{",
-            f"        const long rows = m1 - q < {plan.mr} ? m1 - q : {plan.mr};",
-            f"        {acc} *restrict panel = dst + (q - m0) * {plan.a.block};",
-            "        for (long k = k0; k < k1; ++k)",
-            "            for (long m = q; m < q + rows; ++m)",
-            f"                panel[(k - k0) * {plan.mr} + m - q] = {value};",
-            "    }",
-        ]
+        body = _strips(plan, acc, value)
     else:
         body = [
             "    for (long m = m0; m < m1; ++m)",
@@ -47,6 +41,25 @@ def pack_a(p: Problem, plan: Plan, parameters: str, symbol: str) -> str:
             f"            dst[(m - m0) * {plan.a.block} + k - k0] = {value};",
         ]
     return "\n".join([*head, *body, "}"]) + "\n"
+
+
+def _strips(plan: Plan, acc: str, value: str) -> list[str]:
+    """Memory runs along m: as many panels at once as share cache lines, so that no line is read again for the next panel."""
+    mr, strip = plan.mr, STRIP * plan.mr
+    return [
+        f"    for (long s = m0; s < m1; s += {strip})",
+        "        for (long k = k0; k < k1; ++k)",
+        f"            for (long q = s; q < m1 && q < s + {strip}; q += {mr}) {{",
+        f"                {acc} *restrict row = dst + (q - m0) * {plan.a.block} + (k - k0) * {mr};",
+        f"                if (q + {mr} <= m1)",
+        f"                    for (long j = 0; j < {mr}; ++j) {{",
+        "                        const long m = q + j;",
+        f"                        row[j] = {value};",
+        "                    }",
+        "                else",
+        f"                    for (long m = q; m < m1; ++m) row[m - q] = {value};",
+        "            }",
+    ]
 
 
 def pack_b(p: Problem, plan: Plan, parameters: str, symbol: str) -> str:
