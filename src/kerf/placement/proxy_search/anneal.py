@@ -6,7 +6,7 @@ import numpy as np
 
 from kerf.placement.proxy_search.board import Board, lean
 from kerf.placement.proxy_search.cost import duplicate, terms
-from kerf.placement.proxy_search.moves import MATRICES, move, put
+from kerf.placement.proxy_search.moves import move, put_all
 from kerf.placement.proxy_search.proposals import KINDS, Chain, propose, uniform
 
 
@@ -82,7 +82,7 @@ def _apply(b: Board, c: Chain, count: int) -> None:
         c.before[k, 0], c.before[k, 1], c.before[k, 2] = b.x[cell], b.y[cell], b.turn[cell]
         first = b.cell_start[cell]
         for i in range(first, b.cell_start[cell + 1]):
-            c.lengths[k, i - first] = b.length[b.pin_net[b.cell_pins[i]]]
+            c.lengths[k, i - first] = b.length[b.links[i, 1]]
         move(b, cell, c.proposal[k, 0], c.proposal[k, 1], int(c.proposal[k, 2]))
 
 
@@ -91,9 +91,7 @@ def _revert(b: Board, c: Chain, count: int) -> None:
     for k in range(count - 1, -1, -1):
         cell = c.cells[k]
         b.x[cell], b.y[cell], b.turn[cell] = c.before[k, 0], c.before[k, 1], int(c.before[k, 2])
-        matrix = MATRICES[b.turn[cell]]
+        put_all(b, cell)
         first = b.cell_start[cell]
         for i in range(first, b.cell_start[cell + 1]):
-            pin = b.cell_pins[i]
-            put(b, pin, b.x[cell], b.y[cell], matrix)
-            b.length[b.pin_net[pin]] = c.lengths[k, i - first]
+            b.length[b.links[i, 1]] = c.lengths[k, i - first]

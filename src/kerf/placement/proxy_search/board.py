@@ -1,7 +1,7 @@
 """What the search for a cheap proxy cost works on: a design, its rules and one placement, as flat arrays for numba.
 
-Pins that share a net, a cell and a place are one: they change neither a net's box nor the grid cells that it joins. `load` holds the
-congestion of every edge, horizontal ones row by row (row * columns + column), then vertical ones column by column (G + column * rows + row),
+Pins that share a net, a cell and a place are one, and nets that join the same pins from the same source are one: neither changes a box or a
+route. `raw` holds the congestion of every edge, horizontal ones row by row (row * columns + column), then vertical ones column by column (G + column * rows + row),
 so that a wire of either direction is a run of neighbours in memory.
 """
 
@@ -11,33 +11,51 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
 from kerf.placement.design import Bools, Design, Floats, Grid, Ints, Kind, Placement
 from kerf.placement.rules import Rules
+
+
+Pin = tuple[float, float, float]
+
+
+class Wires(NamedTuple):
+    """What routes are added to, apart from the rest, because numba passes each array of a tuple as seven arguments.
+
+    raw: (2G,). row, column: (G,) of each grid cell. places: (longest net,), the grid cells to be joined. shape: (G, columns, rows). size: what
+    a track takes of a horizontal and a vertical edge."""
+
+    raw: np.ndarray
+    row: np.ndarray
+    column: np.ndarray
+    places: np.ndarray
+    shape: tuple[int, int, int]
+    size: tuple[float, float]
 
 
 class Board(NamedTuple):
     """C cells, M nets, P pins, G = columns x rows grid cells. All lengths in the design's unit.
 
     shape: (columns, rows, smooth, entries counted in the density's mean, in the congestion's). size: (cell width, cell height, horizontal
-    and vertical share of a fully covered grid cell that a hard macro takes, supply in tracks of a horizontal and a vertical edge).
-    hard, soft: indices of the movable ones. walls: (K, 4) rectangles that hard macros avoid: fixed hard objects, then keepouts.
-    Mutable: x, y, turn (C,); px, py (P,) and spot (P,) of the pins; length (M,); full (G,) area share; raw, block (2G,) wires and hard macros
+    and vertical share of a fully covered grid cell that a hard macro takes).
+    wires: `raw` again, and what routing needs. weight, tracks: (M,) in wirelength and routes. offset: (P, 2) of a pin in N. links: (P, 4), from
+    cell_start[c] the pins of cell c with their net's number, first pin and end. hard, soft: indices of the movable ones. walls: (K, 4) rectangles that hard macros avoid: fixed hard objects, then keepouts.
+    Mutable: x, y, turn (C,); at (P, 2) and spot (P,) of the pins; length (M,); full (G,) area share; raw, block (2G,) wires and hard macros
     (the same array where nothing is smoothed); sums (4,): weighted wirelength, the density's and the congestion's thresholds, spare. seen
-    (G,), stamp (1,), places (2, longest net) and old (M,): scratch."""
+    (G,) and stamp (1,): scratch."""
 
     shape: tuple[int, int, int, int, int]
-    size: tuple[float, float, float, float, float, float]
+    size: tuple[float, float, float, float]
     scale: float
     clear: float
+    wires: Wires
     net_start: np.ndarray
-    net_weight: np.ndarray
-    pin_cell: np.ndarray
-    pin_x: np.ndarray
-    pin_y: np.ndarray
+    weight: np.ndarray
+    tracks: np.ndarray
+    offset: np.ndarray
     cell_start: np.ndarray
-    cell_pins: np.ndarray
-    pin_net: np.ndarray
+    links: np.ndarray
     kind: np.ndarray
     width: np.ndarray
     height: np.ndarray
@@ -52,8 +70,7 @@ class Board(NamedTuple):
     x: np.ndarray
     y: np.ndarray
     turn: np.ndarray
-    px: np.ndarray
-    py: np.ndarray
+    at: np.ndarray
     spot: np.ndarray
     length: np.ndarray
     full: np.ndarray
@@ -62,15 +79,13 @@ class Board(NamedTuple):
     sums: np.ndarray
     seen: np.ndarray
     stamp: np.ndarray
-    places: np.ndarray
 
 
 def board(design: Design, grid: Grid, placement: Placement, rules: Rules) -> Board:
     """A board at a placement that gives every cell a place; its sums are not filled yet (`moves.fill`)."""
-    start, pin_cell, pin_x, pin_y = _distinct_pins(design)
-    pins, cells = len(pin_cell), design.cells
+    nets = _merged(design)
     spots = grid.columns * grid.rows
-    by_cell = np.argsort(pin_cell, kind="stable")
+    by_cell = np.argsort(nets.cell, kind="stable")
     wide, high = grid.width / grid.columns, grid.height / grid.rows
     blocking = (
         ((design.kind == Kind.MACRO) | (design.kind == Kind.CELL)) & (design.width > 0) & (design.height > 0)
@@ -85,19 +100,23 @@ def board(design: Design, grid: Grid, placement: Placement, rules: Rules) -> Boa
             high,
             grid.used_h / (high * grid.routes_h),
             grid.used_v / (wide * grid.routes_v),
-            high * grid.routes_h,
-            wide * grid.routes_v,
         ),
         scale=1.0 / ((grid.width + grid.height) * (float(design.net_weight.sum()) or 1.0)),
         clear=design.tolerance,
-        net_start=start,
-        net_weight=design.net_weight.astype(np.float64),
-        pin_cell=pin_cell,
-        pin_x=pin_x,
-        pin_y=pin_y,
-        cell_start=np.searchsorted(pin_cell[by_cell], np.arange(cells + 1)),
-        cell_pins=by_cell,
-        pin_net=np.repeat(np.arange(design.nets), np.diff(start)),
+        wires=Wires(
+            raw=raw,
+            row=np.repeat(np.arange(grid.rows), grid.columns),
+            column=np.tile(np.arange(grid.columns), grid.rows),
+            places=np.zeros(int(np.diff(nets.start).max(initial=0)) + 1, np.int64),
+            shape=(spots, grid.columns, grid.rows),
+            size=(1.0 / (high * grid.routes_h), 1.0 / (wide * grid.routes_v)),
+        ),
+        net_start=nets.start,
+        weight=nets.weight,
+        tracks=nets.tracks,
+        offset=np.stack([nets.x, nets.y], axis=1),
+        cell_start=np.searchsorted(nets.cell[by_cell], np.arange(design.cells + 1)),
+        links=_links(nets, by_cell),
         kind=design.kind,
         width=design.width,
         height=design.height,
@@ -112,30 +131,58 @@ def board(design: Design, grid: Grid, placement: Placement, rules: Rules) -> Boa
         x=placement.x.astype(np.float64),
         y=placement.y.astype(np.float64),
         turn=placement.orient.astype(np.int64),
-        px=np.zeros(pins),
-        py=np.zeros(pins),
-        spot=np.zeros(pins, np.int64),
-        length=np.zeros(design.nets),
+        at=np.zeros((len(nets.cell), 2)),
+        spot=np.zeros(len(nets.cell), np.int32),
+        length=np.zeros(len(nets.weight)),
         full=np.zeros(spots),
         raw=raw,
         block=raw if grid.smooth == 0 else np.zeros(2 * spots),
         sums=np.zeros(4),
         seen=np.zeros(spots, np.int64),
         stamp=np.zeros(1, np.int64),
-        places=np.zeros((2, int(np.diff(start).max(initial=0)) + 1), np.int64),
     )
 
 
-def _distinct_pins(design: Design) -> tuple[Ints, Ints, Floats, Floats]:
-    """The nets' pins without repeated ones, each net's first pin still its first."""
-    net_of = np.repeat(np.arange(design.nets), np.diff(design.net_start))
-    keys = np.stack(
-        [net_of.astype(np.float64), design.pin_cell.astype(np.float64), design.pin_x, design.pin_y]
-    )
-    _, first = np.unique(keys, axis=1, return_index=True)
-    kept = np.sort(first)
-    start = np.searchsorted(net_of[kept], np.arange(design.nets + 1))
-    return start, design.pin_cell[kept], design.pin_x[kept], design.pin_y[kept]
+class _Nets(NamedTuple):
+    """start (M + 1,); pins' cell, x, y (P,); weight (M,) in the wirelength, tracks (M,) of the route."""
+
+    start: Ints
+    cell: Ints
+    x: Floats
+    y: Floats
+    weight: Floats
+    tracks: Floats
+
+
+def _merged(design: Design) -> _Nets:
+    """Nets with the same first pin and the same others, in any order and however often, are one net: their boxes and routes are the same.
+    Those of a single place are left out: they have neither."""
+    at: dict[tuple[Pin, ...], int] = {}
+    weight: list[float] = []
+    tracks: list[float] = []
+    pins = list(zip(design.pin_cell.tolist(), design.pin_x.tolist(), design.pin_y.tolist()))
+    start = design.net_start.tolist()
+    for net, own in enumerate(design.net_weight.tolist()):
+        ends = pins[start[net] : start[net + 1]]
+        key = (*ends[:1], *sorted(set(ends[1:]) - set(ends[:1])))
+        if len(key) < 2:
+            continue
+        if key not in at:
+            at[key] = len(at)
+            weight.append(0.0)
+            tracks.append(0.0)
+        weight[at[key]] += own
+        tracks[at[key]] += max(own, 1.0)
+    flat = np.array([pin for key in at for pin in key]).reshape(-1, 3)
+    cell, x, y = np.ascontiguousarray(flat[:, 0], np.int64), flat[:, 1].copy(), flat[:, 2].copy()
+    return _Nets(np.cumsum([0, *map(len, at)]), cell, x, y, np.array(weight), np.array(tracks))
+
+
+def _links(nets: _Nets, by_cell: Ints) -> NDArray[np.int32]:
+    """(P, 4) cell by cell: a pin of the cell, its net, the net's first pin and the one after its last."""
+    net_of = np.repeat(np.arange(len(nets.weight)), np.diff(nets.start))[by_cell]
+    table = np.stack([by_cell, net_of, nets.start[net_of], nets.start[net_of + 1]], axis=1)
+    return np.ascontiguousarray(table, np.int32)
 
 
 def _walls(design: Design, placement: Placement, rules: Rules, blocking: Bools) -> tuple[Floats, Floats]:
@@ -149,7 +196,8 @@ def copy(of: Board) -> Board:
     """A board that moves on its own: the mutable arrays copied, the others shared."""
     raw = of.raw.copy()
     own = {name: getattr(of, name).copy() for name in MUTABLE}
-    return of._replace(raw=raw, block=raw if of.block is of.raw else of.block.copy(), **own)
+    wires = of.wires._replace(raw=raw, places=of.wires.places.copy())
+    return of._replace(wires=wires, raw=raw, block=raw if of.block is of.raw else of.block.copy(), **own)
 
 
 _LEAN: dict[str, Any] = {"cache": True, "nogil": True, "_nrt": False, "error_model": "numpy"}
@@ -158,5 +206,7 @@ lean = njit(**_LEAN)
 takes five times as long as a move itself; without numba's run-time there are none."""
 quick = njit(**_LEAN, fastmath=True)
 """The same, and sums may be taken in any order."""
+inlined = njit(**_LEAN, fastmath=True, forceinline=True)
+"""The same, for what is called for every net: without a call, nothing of the board is passed."""
 
-MUTABLE = ("x", "y", "turn", "px", "py", "spot", "length", "full", "sums", "seen", "stamp", "places")
+MUTABLE = ("x", "y", "turn", "at", "spot", "length", "full", "sums", "seen", "stamp")

@@ -10,7 +10,7 @@ import numpy as np
 
 from kerf.placement.design import Kind
 from kerf.placement.orient import MATRICES, TURNED
-from kerf.placement.proxy_search.board import Board, lean
+from kerf.placement.proxy_search.board import Board, Wires, inlined, lean
 from kerf.placement.slots import slot
 
 MACRO, SOFT = int(Kind.MACRO), int(Kind.SOFT)
@@ -26,14 +26,12 @@ def fill(b: Board) -> None:
     _clear(b.block)
     for cell in range(len(b.x)):
         cover(b, cell, 1.0)
-        turn = MATRICES[b.turn[cell]]
-        for i in range(b.cell_start[cell], b.cell_start[cell + 1]):
-            put(b, b.cell_pins[i], b.x[cell], b.y[cell], turn)
+        put_all(b, cell)
     b.sums[0] = 0.0
     for net in range(len(b.length)):
-        route(b, net, 1.0)
-        b.length[net] = span(b, net)
-        b.sums[0] += b.net_weight[net] * b.length[net]
+        route(b, net, b.net_start[net], b.net_start[net + 1], 1.0)
+        b.length[net] = span(b, b.net_start[net], b.net_start[net + 1])
+        b.sums[0] += b.weight[net] * b.length[net]
 
 
 @lean
@@ -48,155 +46,167 @@ def move(b: Board, cell: int, x: float, y: float, turn: int) -> None:
     cover(b, cell, -1.0)
     b.x[cell], b.y[cell], b.turn[cell] = x, y, turn
     cover(b, cell, 1.0)
-    matrix = MATRICES[turn]
+    home = spot_of(b, x, y)
     i, last = b.cell_start[cell], b.cell_start[cell + 1]
     while i < last:
-        net = b.pin_net[b.cell_pins[i]]
+        net = b.links[i, 1]
         end = i + 1
-        while end < last and b.pin_net[b.cell_pins[end]] == net:
+        while end < last and b.links[end, 1] == net:
             end += 1
         if end == i + 1:
-            _carry(b, net, b.cell_pins[i], x, y, matrix)
+            _carry(b, i, x, y, turn, home)
         else:
-            route(b, net, -1.0)
+            first, stop = b.links[i, 2], b.links[i, 3]
+            route(b, net, first, stop, -1.0)
             for k in range(i, end):
-                put(b, b.cell_pins[k], x, y, matrix)
-            route(b, net, 1.0)
-            _remeasure(b, net, span(b, net))
+                put(b, b.links[k, 0], x, y, turn, home)
+            route(b, net, first, stop, 1.0)
+            _remeasure(b, net, span(b, first, stop))
         i = end
 
 
-@lean
-def put(b: Board, pin: int, x: float, y: float, turn: np.ndarray) -> None:
-    dx, dy = b.pin_x[pin], b.pin_y[pin]
-    b.px[pin] = x + turn[0, 0] * dx + turn[0, 1] * dy
-    b.py[pin] = y + turn[1, 0] * dx + turn[1, 1] * dy
-    columns = b.shape[0]
-    b.spot[pin] = slot(b.py[pin] / b.size[1], b.shape[1]) * columns + slot(b.px[pin] / b.size[0], columns)
+@inlined
+def put_all(b: Board, cell: int) -> None:
+    """The cell's pins where the cell is."""
+    home = spot_of(b, b.x[cell], b.y[cell])
+    for i in range(b.cell_start[cell], b.cell_start[cell + 1]):
+        put(b, b.links[i, 0], b.x[cell], b.y[cell], b.turn[cell], home)
 
 
-@lean
+@inlined
+def spot_of(b: Board, x: float, y: float) -> int:
+    """The grid cell of a point."""
+    return slot(y / b.size[1], b.shape[1]) * b.shape[0] + slot(x / b.size[0], b.shape[0])
+
+
+@inlined
+def put(b: Board, pin: int, x: float, y: float, turn: int, home: int) -> None:
+    """A pin of a cell centred at (x, y), which is in grid cell `home`."""
+    dx, dy = b.offset[pin, 0], b.offset[pin, 1]
+    if dx == 0.0 and dy == 0.0:
+        b.at[pin, 0], b.at[pin, 1], b.spot[pin] = x, y, home
+        return
+    px = x + MATRICES[turn, 0, 0] * dx + MATRICES[turn, 0, 1] * dy
+    py = y + MATRICES[turn, 1, 0] * dx + MATRICES[turn, 1, 1] * dy
+    b.at[pin, 0], b.at[pin, 1], b.spot[pin] = px, py, spot_of(b, px, py)
+
+
+@inlined
 def _remeasure(b: Board, net: int, length: float) -> None:
-    b.sums[0] += b.net_weight[net] * (length - b.length[net])
+    b.sums[0] += b.weight[net] * (length - b.length[net])
     b.length[net] = length
 
 
-@lean
-def span(b: Board, net: int) -> float:
-    """The net's half-perimeter."""
-    first, last = b.net_start[net], b.net_start[net + 1]
-    if last == first:
-        return 0.0
-    left = right = b.px[first]
-    bottom = top = b.py[first]
+@inlined
+def span(b: Board, first: int, last: int) -> float:
+    """The half-perimeter of the box around pins first .. last - 1, at least one."""
+    left = right = b.at[first, 0]
+    bottom = top = b.at[first, 1]
     for pin in range(first + 1, last):
-        left, right = min(left, b.px[pin]), max(right, b.px[pin])
-        bottom, top = min(bottom, b.py[pin]), max(top, b.py[pin])
+        left, right = min(left, b.at[pin, 0]), max(right, b.at[pin, 0])
+        bottom, top = min(bottom, b.at[pin, 1]), max(top, b.at[pin, 1])
     return (right - left) + (top - bottom)
 
 
-@lean
-def _carry(b: Board, net: int, pin: int, x: float, y: float, turn: np.ndarray) -> None:
-    """Move one pin of a net: its route where its grid cells change, and its length."""
-    first, last = b.net_start[net], b.net_start[net + 1]
+@inlined
+def _carry(b: Board, link: int, x: float, y: float, turn: int, home: int) -> None:
+    """Move the one pin that a net has on a cell: its route where its grid cells change, and its length."""
+    pin, net, first, last = b.links[link, 0], b.links[link, 1], b.links[link, 2], b.links[link, 3]
     before = b.spot[pin]
-    put(b, pin, x, y, turn)
+    put(b, pin, x, y, turn, home)
     after = b.spot[pin]
-    left = right = b.px[pin]
-    bottom = top = b.py[pin]
+    _remeasure(b, net, span(b, first, last))
     if before == after:
-        for other in range(first, last):
-            left, right = min(left, b.px[other]), max(right, b.px[other])
-            bottom, top = min(bottom, b.py[other]), max(top, b.py[other])
-        _remeasure(b, net, (right - left) + (top - bottom))
+        return
+    tracks = b.tracks[net]
+    if last == first + 2:
+        fixed = b.spot[2 * first + 1 - pin]
+        if pin == first:
+            two(b.wires, before, fixed, -tracks)
+            two(b.wires, after, fixed, tracks)
+        else:
+            two(b.wires, fixed, before, -tracks)
+            two(b.wires, fixed, after, tracks)
         return
     b.stamp[0] += 1
     stamp = b.stamp[0]
     count = 0
     for other in range(first, last):
-        left, right = min(left, b.px[other]), max(right, b.px[other])
-        bottom, top = min(bottom, b.py[other]), max(top, b.py[other])
         spot = b.spot[other]
         if other != pin and b.seen[spot] != stamp:
             b.seen[spot] = stamp
-            b.places[0, count] = spot
+            b.wires.places[count] = spot
             count += 1
-    _remeasure(b, net, (right - left) + (top - bottom))
-    weight = max(b.net_weight[net], 1.0)
-    _swap(b, net, pin == first, before, after, count, weight)
+    _swap(b, b.spot[first], pin == first, before, after, count, tracks)
 
 
-@lean
-def _swap(b: Board, net: int, source: bool, before: int, after: int, count: int, weight: float) -> None:
-    """Replace the route of a net whose pin went from one grid cell to another; `places` has the `count` cells of its other pins."""
+@inlined
+def _swap(b: Board, home: int, source: bool, before: int, after: int, count: int, weight: float) -> None:
+    """Replace the route of a net from `home` of which one pin, its source or another, went from one grid cell to another; `places` has the `count` cells of its other pins."""
     stamp = b.stamp[0]
     keeps, joins = b.seen[before] == stamp, b.seen[after] == stamp
     if source:
-        _star(b, before, count, 0 if keeps else 1, -weight)
-        _star(b, after, count, 0 if joins else 1, weight)
+        _star(b.wires, before, count, 0 if keeps else 1, -weight)
+        _star(b.wires, after, count, 0 if joins else 1, weight)
         return
-    home = b.spot[b.net_start[net]]
     if count + (not keeps) > 3 and count + (not joins) > 3:
         if not keeps:
-            two(b, home, before, -weight)
+            two(b.wires, home, before, -weight)
         if not joins:
-            two(b, home, after, weight)
+            two(b.wires, home, after, weight)
         return
     if not keeps:
-        b.places[0, count] = before
-    _star(b, home, count + (not keeps), 0, -weight)
+        b.wires.places[count] = before
+    _star(b.wires, home, count + (not keeps), 0, -weight)
     if not joins:
-        b.places[0, count] = after
-    _star(b, home, count + (not joins), 0, weight)
+        b.wires.places[count] = after
+    _star(b.wires, home, count + (not joins), 0, weight)
 
 
 @lean
-def _star(b: Board, home: int, count: int, extra: int, weight: float) -> None:
+def _star(b: Wires, home: int, count: int, extra: int, weight: float) -> None:
     """Route between `home` and the `count` distinct grid cells in `places`; `extra` is 1 where `home` is not among them."""
     distinct = count + extra
     if distinct == 2:
-        two(b, home, b.places[0, 0] if b.places[0, 0] != home else b.places[0, 1], weight)
+        two(b, home, b.places[0] if b.places[0] != home else b.places[1], weight)
     elif distinct == 3:
         if extra:
-            three(b, home, b.places[0, 0], b.places[0, 1], weight)
+            three(b, home, b.places[0], b.places[1], weight)
         else:
-            three(b, b.places[0, 0], b.places[0, 1], b.places[0, 2], weight)
+            three(b, b.places[0], b.places[1], b.places[2], weight)
     elif distinct > 3:
         for k in range(count):
-            if b.places[0, k] != home:
-                two(b, home, b.places[0, k], weight)
+            if b.places[k] != home:
+                two(b, home, b.places[k], weight)
 
 
 @lean
-def route(b: Board, net: int, sign: float) -> None:
-    """Add (sign 1) or take out (-1) a net's route."""
-    first, last = b.net_start[net], b.net_start[net + 1]
+def route(b: Board, net: int, first: int, last: int, sign: float) -> None:
+    """Add (sign 1) or take out (-1) the route of a net that has pins first .. last - 1."""
     b.stamp[0] += 1
     stamp, count = b.stamp[0], 0
     for pin in range(first, last):
         spot = b.spot[pin]
         if b.seen[spot] != stamp:
             b.seen[spot] = stamp
-            b.places[0, count] = spot
+            b.wires.places[count] = spot
             count += 1
     if count > 1:
-        _star(b, b.spot[first], count, 0, sign * max(b.net_weight[net], 1.0))
+        _star(b.wires, b.spot[first], count, 0, sign * b.tracks[net])
 
 
-@lean
-def two(b: Board, source: int, sink: int, weight: float) -> None:
+@inlined
+def two(b: Wires, source: int, sink: int, weight: float) -> None:
     """Along the source's row, then along the sink's column."""
-    columns = b.shape[0]
-    row, column = source // columns, sink % columns
-    across(b, row, source % columns, column, weight)
-    along(b, column, row, sink // columns, weight)
+    row, column = b.row[source], b.column[sink]
+    across(b, row, b.column[source], column, weight)
+    along(b, column, row, b.row[sink], weight)
 
 
 @lean
-def three(b: Board, p: int, q: int, r: int, weight: float) -> None:
+def three(b: Wires, p: int, q: int, r: int, weight: float) -> None:
     """Three cells from left to right (lower first in a column): a staircase, a corner, a shelf, or a T along the middle row."""
-    columns = b.shape[0]
-    p, q, r = _ordered(_turned(p, columns), _turned(q, columns), _turned(r, columns))
+    p, q, r = _ordered(_turned(b, p), _turned(b, q), _turned(b, r))
     x1, y1, x2, y2, x3, y3 = p // TALL, p % TALL, q // TALL, q % TALL, r // TALL, r % TALL
     if x1 < x2 < x3 and min(y1, y3) < y2 < max(y1, y3):
         across(b, y1, x1, x2, weight)
@@ -211,19 +221,19 @@ def three(b: Board, p: int, q: int, r: int, weight: float) -> None:
         across(b, y2, x2, x3, weight)
         along(b, x2, y1, y2, weight)
     else:
-        low, mid, top = _ordered(y1 * columns + x1, y2 * columns + x2, y3 * columns + x3)
-        row = mid // columns
+        low, mid, top = _ordered(y1 * TALL + x1, y2 * TALL + x2, y3 * TALL + x3)
+        row = mid // TALL
         across(b, row, x1, x3, weight)
-        along(b, low % columns, low // columns, row, weight)
-        along(b, top % columns, row, top // columns, weight)
+        along(b, low % TALL, low // TALL, row, weight)
+        along(b, top % TALL, row, top // TALL, weight)
 
 
-@lean
-def _turned(spot: int, columns: int) -> int:
-    return (spot % columns) * TALL + spot // columns
+@inlined
+def _turned(b: Wires, spot: int) -> int:
+    return b.column[spot] * TALL + b.row[spot]
 
 
-@lean
+@inlined
 def _ordered(a: int, b: int, c: int) -> tuple[int, int, int]:
     if a > b:
         a, b = b, a
@@ -234,16 +244,16 @@ def _ordered(a: int, b: int, c: int) -> tuple[int, int, int]:
     return a, b, c
 
 
-@lean
-def across(b: Board, row: int, one: int, other: int, weight: float) -> None:
-    start, share = row * b.shape[0], weight / b.size[4]
+@inlined
+def across(b: Wires, row: int, one: int, other: int, weight: float) -> None:
+    start, share = row * b.shape[1], weight * b.size[0]
     for k in range(start + min(one, other), start + max(one, other)):
         b.raw[k] += share
 
 
-@lean
-def along(b: Board, column: int, one: int, other: int, weight: float) -> None:
-    start, share = len(b.full) + column * b.shape[1], weight / b.size[5]
+@inlined
+def along(b: Wires, column: int, one: int, other: int, weight: float) -> None:
+    start, share = b.shape[0] + column * b.shape[2], weight * b.size[1]
     for k in range(start + min(one, other), start + max(one, other)):
         b.raw[k] += share
 
@@ -284,12 +294,12 @@ def cover(b: Board, cell: int, sign: float) -> None:
                     b.block[row * columns + column] += sign * dy * take_h
 
 
-@lean
+@inlined
 def _shared(low: float, high: float, at: int, pitch: float) -> float:
     return max(min(high, (at + 1) * pitch) - max(low, at * pitch), 0.0)
 
 
-@lean
+@inlined
 def _ends(low: float, high: float, first: int, last: int, pitch: float) -> bool:
     return (
         abs(_shared(low, high, first, pitch) - pitch) > ALMOST

@@ -205,10 +205,10 @@ def _beside(b: Board, c: Chain, cell: int) -> tuple[float, float]:
     first, last = b.cell_start[cell], b.cell_start[cell + 1]
     if first == last:
         return b.x[cell], b.y[cell]
-    net = b.pin_net[b.cell_pins[first + _below(c.rng, last - first)]]
-    pin = b.net_start[net] + _below(c.rng, b.net_start[net + 1] - b.net_start[net])
+    link = first + _below(c.rng, last - first)
+    pin = b.links[link, 2] + _below(c.rng, b.links[link, 3] - b.links[link, 2])
     far = _scale(c, 0.05, 1.5)
-    return b.px[pin] + far * b.size[0] * _normal(c.rng), b.py[pin] + far * b.size[1] * _normal(c.rng)
+    return b.at[pin, 0] + far * b.size[0] * _normal(c.rng), b.at[pin, 1] + far * b.size[1] * _normal(c.rng)
 
 
 @lean
