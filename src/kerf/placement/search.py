@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from statistics import median
 from typing import Any
 
 from kerf import loop
@@ -124,7 +125,7 @@ class Search:
 
     def _fits(self) -> bool:
         took = self.evaluator.took
-        return self.many and not self.stop.is_set() and (not took or self.left > ANOTHER * max(took))
+        return self.many and not self.stop.is_set() and (not took or self.left > ANOTHER * median(took))
 
     # The run
 
@@ -179,7 +180,7 @@ class Search:
         """The first moment comes before the first evaluation, and names the run."""
         self.run = moment.run
         self.journal.open(self.archive.folder / "runs" / moment.run)
-        if self.many:
+        if self.many and (moment.trial is not None or moment.stop is not None):
             self.watch(moment)
 
     def _nothing_legal(self, outcome: Outcome | None) -> Placement:
