@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from kerf.placement.design import Bools, Design, Floats, Grid, Ints, Kind, Placement
 from kerf.placement.rules import Rules
 
-
 Pin = tuple[float, float, float]
 
 
