@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kerf.placement.detailed.compiled import inner
+from kerf.placement.detailed.compiled import inner, outer
 
 
 class Clumps(NamedTuple):
@@ -33,7 +33,7 @@ class Clumps(NamedTuple):
     filled: np.ndarray
 
 
-@inner
+@outer
 def empty_clumps(cells: int, breakpoints: int) -> Clumps:
     return Clumps(
         np.zeros(breakpoints),

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from kerf.placement.detailed.board import FLIP_Y, Board
-from kerf.placement.detailed.compiled import inner
+from kerf.placement.detailed.compiled import inner, outer
 from kerf.placement.detailed.nets import change, mirror, settle
 
 SLACK = 1e-6
@@ -30,7 +30,7 @@ class Plan(NamedTuple):
     filled: np.ndarray
 
 
-@inner
+@outer
 def empty_plan() -> Plan:
     return Plan(
         np.zeros(MOST, np.int64),
@@ -182,8 +182,8 @@ def insert(b: Board, plan: Plan, cell: int, segment: int, place: int, site: int)
 
 
 @inner
-def attempt(b: Board, plan: Plan) -> float:
-    """Move the cells, and say what the wirelength gains by it (negative: is saved). Follow with `keep_*` or `undo`."""
+def attempt(b: Board, plan: Plan, across: int) -> float:
+    """Move the cells, the first `across` of which may change rows, and say by how much the wirelength grows. Then `keep_*` or `undo`."""
     for k in range(plan.filled[0]):
         cell, segment = plan.cell[k], plan.home[k]
         plan.was[0, k], plan.was[1, k] = b.at[0, cell], b.at[1, cell]
@@ -192,7 +192,8 @@ def attempt(b: Board, plan: Plan) -> float:
             b.at[1, cell] = b.floor[segment] + b.height[cell] / 2
             if b.odd[segment] != b.odd[b.home[cell]]:
                 mirror(b, 1, cell)
-    return change(b, plan.cell, plan.filled[0])
+    gain = change(b, 0, plan.cell, plan.filled[0])
+    return gain + change(b, 1, plan.cell, across)
 
 
 @inner
@@ -207,7 +208,8 @@ def undo(b: Board, plan: Plan) -> None:
 @inner
 def keep_insert(b: Board, plan: Plan) -> None:
     """Keep a plan of one `insert`: its first cell changes segment or place, the others only shift."""
-    settle(b, plan.cell, plan.filled[0])
+    settle(b, 0, plan.cell, plan.filled[0])
+    settle(b, 1, plan.cell, 1)
     cell, segment = plan.cell[0], plan.home[0]
     _take_out(b, cell)
     for k in range(1, plan.filled[0]):
@@ -219,7 +221,8 @@ def keep_insert(b: Board, plan: Plan) -> None:
 @inner
 def keep_swap(b: Board, plan: Plan) -> None:
     """Keep a plan of one `swap`: two cells take each other's place."""
-    settle(b, plan.cell, plan.filled[0])
+    settle(b, 0, plan.cell, 2)
+    settle(b, 1, plan.cell, 2)
     one, two = plan.cell[0], plan.cell[1]
     b.home[one], b.home[two] = plan.home[0], plan.home[1]
     b.site[one], b.site[two] = plan.site[0], plan.site[1]

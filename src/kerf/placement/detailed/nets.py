@@ -93,8 +93,8 @@ def mirror(b: Board, axis: int, cell: int) -> None:
 
 
 @inner
-def change(b: Board, cells: np.ndarray, count: int) -> float:
-    """What the weighted wirelength gains (negative: loses) over the kept boxes, with the first `count` cells where they are now.
+def change(b: Board, axis: int, cells: np.ndarray, count: int) -> float:
+    """What the weighted length along an axis grows by over the kept boxes, with the first `count` cells where they are now.
 
     A net whose edges are other cells' and that still holds the moved pin inside its box has not changed."""
     b.stamp[0] += 1
@@ -105,10 +105,9 @@ def change(b: Board, cells: np.ndarray, count: int) -> float:
     for k in range(count):
         for i in range(b.cell_start[cells[k]], b.cell_start[cells[k] + 1]):
             net = b.cell_net[i]
-            if b.mark[net] != stamp and not (_held(b, 0, cells[k], i) and _held(b, 1, cells[k], i)):
+            if b.mark[net] != stamp and not _held(b, axis, cells[k], i):
                 b.mark[net] = stamp
-                was = b.edge[0, net, 2] - b.edge[0, net, 0] + b.edge[1, net, 2] - b.edge[1, net, 0]
-                total += b.weight[net] * (extent(b, 0, net) + extent(b, 1, net) - was)
+                total += b.weight[net] * (extent(b, axis, net) - b.edge[axis, net, 2] + b.edge[axis, net, 0])
     return total
 
 
@@ -124,8 +123,8 @@ def _held(b: Board, axis: int, cell: int, i: int) -> bool:
 
 
 @inner
-def settle(b: Board, cells: np.ndarray, count: int) -> None:
-    """Keep the boxes of the first `count` cells' nets, as they are now."""
+def settle(b: Board, axis: int, cells: np.ndarray, count: int) -> None:
+    """Keep the edges along an axis of the first `count` cells' nets, as they are now."""
     b.stamp[0] += 1
     stamp = b.stamp[0]
     for k in range(count):
@@ -133,5 +132,4 @@ def settle(b: Board, cells: np.ndarray, count: int) -> None:
             net = b.cell_net[i]
             if b.mark[net] != stamp:
                 b.mark[net] = stamp
-                rescan(b, 0, net)
-                rescan(b, 1, net)
+                rescan(b, axis, net)

@@ -45,7 +45,7 @@ class Search(NamedTuple):
     best: Plan
 
 
-@inner
+@outer
 def empty_search(b: Board) -> Search:
     most = 1
     for cell in range(len(b.cell_start) - 1):
@@ -112,7 +112,7 @@ def _relocate_one(
     ideal = cost(b, 0, cell, s.mine[0], goal, False)
     gain = least
     swapped = False
-    below, above = _nearest_level(b, min(max(y, y_low), y_high) - b.height[cell] / 2)
+    below, above = nearest_level(b, min(max(y, y_low), y_high) - b.height[cell] / 2)
     for _ in range(levels):
         level = _next_level(b, s, cell, below, above)
         if level < 0:
@@ -124,7 +124,7 @@ def _relocate_one(
         across = _across(b, s, cell, level)
         if own - ideal - across < gain:
             break
-        segment = _nearest_segment(b, level, goal)
+        segment = nearest_segment(b, level, goal)
         if suits(b, cell, segment):
             left = own - across
             found = _try_inserts(b, s, cell, segment, goal, left, breadth, push, gain)
@@ -136,7 +136,7 @@ def _relocate_one(
     if gain <= least:
         return 0.0
     copy_plan(s.best, s.trial)
-    attempt(b, s.trial)
+    attempt(b, s.trial, 2 if swapped else 1)
     if swapped:
         keep_swap(b, s.trial)
     else:
@@ -145,9 +145,15 @@ def _relocate_one(
 
 
 @inner
-def _nearest_level(b: Board, floor: float) -> tuple[int, int]:
+def nearest_level(b: Board, floor: float) -> tuple[int, int]:
     """The levels below and above a height, the nearer side first to be compared; -1 or L where there is none."""
-    above = int(np.searchsorted(b.level_y, floor))
+    above, high = 0, len(b.level_y)
+    while above < high:
+        middle = (above + high) // 2
+        if b.level_y[middle] < floor:
+            above = middle + 1
+        else:
+            high = middle
     return above - 1, above
 
 
@@ -170,7 +176,7 @@ def _next_level(b: Board, s: Search, cell: int, below: int, above: int) -> int:
 
 
 @inner
-def _nearest_segment(b: Board, level: int, x: float) -> int:
+def nearest_segment(b: Board, level: int, x: float) -> int:
     low, high = b.level_start[level], b.level_start[level + 1]
     best, distance = low, np.inf
     for segment in range(low, high):
@@ -217,7 +223,7 @@ def _try_inserts(
             if alone > gain:
                 s.trial.filled[0] = 0
                 if insert(b, s.trial, cell, segment, place, site):
-                    found = -attempt(b, s.trial)
+                    found = -attempt(b, s.trial, 1)
                     undo(b, s.trial)
                     if found > gain:
                         gain = found
@@ -287,6 +293,6 @@ def _exchange(
     s.trial.filled[0] = 0
     propose(s.trial, cell, segment, site)
     propose(s.trial, other, home, back)
-    found = -attempt(b, s.trial)
+    found = -attempt(b, s.trial, 2)
     undo(b, s.trial)
     return found

@@ -41,16 +41,15 @@ def _incidences(b: Board, cells: np.ndarray) -> int:
 def _adopt(b: Board, w: Window, segment: int, cells: np.ndarray, order: np.ndarray, least: float) -> float:
     """Put a window's cells where it says, in this order, if that gains at least `least`; returns the gain or 0."""
     n = len(cells)
-    was = np.empty(n)
     for j in range(n):
-        was[j] = b.at[0, cells[j]]
+        w.was[j] = b.at[0, cells[j]]
         b.at[0, cells[j]] = centre(b, cells[j], segment, w.site[j])
-    gain = -change(b, cells, n)
+    gain = -change(b, 0, cells, n)
     if gain < least:
         for j in range(n):
-            b.at[0, cells[j]] = was[j]
+            b.at[0, cells[j]] = w.was[j]
         return 0.0
-    settle(b, cells, n)
+    settle(b, 0, cells, n)
     place = b.rank[cells[0]]
     for i in range(n):
         cell = cells[order[i]]
@@ -128,6 +127,6 @@ def flip_cells(b: Board, cells: np.ndarray, axis: int, least: float) -> float:
             if gain >= least:
                 mirror(b, axis, cell)
                 moved[0] = cell
-                settle(b, moved, 1)
+                settle(b, axis, moved, 1)
                 gained += gain
     return gained

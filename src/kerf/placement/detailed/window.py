@@ -11,7 +11,7 @@ import numpy as np
 
 from kerf.placement.detailed.board import Board
 from kerf.placement.detailed.clump import Clumps, bend, close_clump, empty_clumps, open_clump
-from kerf.placement.detailed.compiled import inner
+from kerf.placement.detailed.compiled import inner, outer
 from kerf.placement.detailed.moves import bounds, size
 
 WALL = 1e7
@@ -22,7 +22,7 @@ class Window(NamedTuple):
     """For n cells with k incidences: low, high, weight (k,) the outer box of each net of theirs; start (n + 1,), net, first, last (k,) each
     cell's incidences: the net here and the extent of its pins from the cell's left edge; wide, least, most (n,) its sites and bounds;
     head, tail (k,) the leftmost and rightmost of a net's cells in the order looked at; site (n,) the answer, by cell; filled (2,) cells
-    and nets; wall (1,) the slope of a bound."""
+    and nets; wall (1,) the slope of a bound; was (n,) where centres were, while a move is tried."""
 
     low: np.ndarray
     high: np.ndarray
@@ -39,10 +39,11 @@ class Window(NamedTuple):
     site: np.ndarray
     filled: np.ndarray
     wall: np.ndarray
+    was: np.ndarray
     clumps: Clumps
 
 
-@inner
+@outer
 def empty_window(cells: int, incidences: int) -> Window:
     return Window(
         np.zeros(incidences),
@@ -60,6 +61,7 @@ def empty_window(cells: int, incidences: int) -> Window:
         np.zeros(cells, np.int64),
         np.zeros(2, np.int64),
         np.zeros(1),
+        np.zeros(cells),
         empty_clumps(cells + 1, 4 * incidences + 2 * cells),
     )
 
