@@ -56,8 +56,8 @@ class Clock(AbstractContextManager["Clock"]):
 
 
 def _cpu() -> float:
-    t = os.times()
-    return t.user + t.system + t.children_user + t.children_system
+    children = os.times()
+    return time.process_time() + children.children_user + children.children_system
 
 
 @dataclass(frozen=True)

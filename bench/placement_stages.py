@@ -31,7 +31,7 @@ from placement_table import Row
 
 AIM = "the aim"
 DENSITY, STOP, BINS = 0.7, 0.1, 256
-MOVES, EVALUATIONS = 2000, 20
+MOVES, EVALUATIONS, STEPS = 2000, 20, 6_000_000
 
 
 def cases(asked: Asked) -> list[Case]:
@@ -179,7 +179,7 @@ def iteration(asked: Asked, cells: int) -> list[Row]:
     design = synthetic(cells, asked.seed)
     rules = Rules.of(design)
     spent, done = [], []
-    for most in (5, 15, 65):  # the first loads what is compiled
+    for most in (5, 15, 15 + min(max(STEPS // cells, 50), 500)):  # the first loads what is compiled
         options = GlobalOptions(max_iterations=most, stop_overflow=0.0)
         with Clock() as clock:
             found = place_global(design, design.initial, rules, options, seed=asked.seed, threads=1)
