@@ -47,8 +47,12 @@ def main() -> None:
     asked = Asked(args.data, args.cases, args.minutes, args.threads, args.seed, args.keep, args.effort)
     every = [case for piece in PIECES for case in piece.cases(asked)]
     chosen = [case for case in every if not args.only or any(_names(o, case) for o in args.only)]
-    if not chosen:
-        sys.exit(f"no case to run among {len(every)}: groups are {', '.join(ORDER)}; data in {args.data}")
+    lost = [wanted for wanted in args.only or [] if not any(_names(wanted, case) for case in every)]
+    if lost or not chosen:
+        sys.exit(
+            f"no case is {', '.join(lost) or 'there'}: the groups are {', '.join(ORDER)}; the data is in {args.data}"
+            + ("" if args.data.is_dir() else ", which is no folder (--data, KERF_PLACEMENT_DATA)")
+        )
     results = Results(args.out)
     for case in sorted(chosen, key=lambda case: ORDER.index(case.group)):
         if args.resume and results.has(case.group, case.name):
