@@ -81,7 +81,7 @@ def _answer(verb: Verb, given: dict[str, Any], as_json: bool) -> None:
         typer.echo(f"kerf {verb.name}: {error}", err=True)
         raise typer.Exit(2) from error
     except KeyboardInterrupt as stop:
-        typer.echo("interrupted", err=True)
+        typer.echo(str(stop) or "interrupted", err=True)
         raise typer.Exit(130) from stop
     typer.echo(json.dumps(result, default=str) if as_json else verb.render(result))
     if verb.failed(result):

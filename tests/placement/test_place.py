@@ -246,10 +246,32 @@ def test_a_full_disk_under_the_archive_loses_no_placement(
 
 def test_an_illegal_placement_is_said_to_be_one(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
     heap = Placement(np.full(70, 30.0), np.full(70, 31.5), np.zeros(70, np.int64))
-    monkeypatch.setattr(Course, "_detailed", lambda *_: heap)
+    for stage in ("_legalize", "_detailed"):
+        monkeypatch.setattr(Course, stage, lambda *_: heap)
     found = place(small(), threads=1, archive=archive)
     assert found.report["status"] == "illegal" and not found.legal
     assert found.report["violations"] and found.report["overlaps"] > 0
+
+
+def test_a_stage_that_fails_after_something_legal_costs_only_what_it_would_have_gained(
+    archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> Placement:
+        raise ZeroDivisionError("a bug of ours")
+
+    monkeypatch.setattr(Course, "_detailed", fail)
+    found = place(small(), threads=1, archive=archive)
+    assert found.legal and "ZeroDivisionError: a bug of ours" in " ".join(found.report["notes"])
+    monkeypatch.setattr(Course, "_legalize", fail)
+    with pytest.raises(ZeroDivisionError):
+        place(small(), threads=1, archive=archive)
+
+
+def test_more_time_for_a_finished_run_goes_on_from_its_best(archive: Archive) -> None:
+    first = place(small(), threads=1, archive=archive)
+    more = place(small(), threads=1, archive=archive, resume=first.report["run"], minutes=0.1)
+    assert more.report["hpwl"] <= first.report["hpwl"] and more.report["recipes"] > 1
+    assert more.report["run"] == first.report["run"]
 
 
 def test_a_stage_that_cannot_go_on_is_quoted(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -93,6 +93,8 @@ class Course:
             placement = stages[name](placement)
             self._stand(placement, whole=True)
             self.resumed = False
+            if name == "legalize":
+                self.watch(Step(name, 1, 1, placement=placement, legal=True))  # whatever comes, this is kept
         return self._inside(placement)
 
     def stages(self) -> dict[str, Callable[[Placement], Placement]]:

@@ -70,6 +70,9 @@ class PlacementEvaluator:
         except Exception as error:
             self.crash = error
             found = Evaluation(Status.CRASHED, f"{type(error).__name__}: {error}")
+        if found.status in (Status.BUILD_FAILED, Status.CRASHED):
+            self.notes.append(f"a recipe failed: {found.reason}")
+            self.measure_passing()
         if clock.stop.is_set():
             raise KeyboardInterrupt
         seconds = time.monotonic() - began

@@ -16,8 +16,8 @@ from kerf.placement.constraints import Constraint, Fixed, read
 from kerf.placement.design import Design, Floats, Placement
 from kerf.placement.formats import load, load_placement
 from kerf.placement.output import output_for
-from kerf.placement.problem import pose
-from kerf.placement.search import Request, Search, Watch
+from kerf.placement.problem import default_target, pose
+from kerf.placement.search import DEFAULT_S, Request, Search, Watch
 from kerf.placement.telling import Telling
 
 
@@ -70,6 +70,8 @@ def place(
         given = replace(given, target=problem.target, minutes=minutes, constraints=tuple(map(str, asked)))
         source = Path(given.design) if given.design else None
         written = output_for(design, output, source) if output is not None else None
+        if written is not None:
+            given = replace(given, output=str(written.path.absolute()))
         stop = stack.enter_context(_interruptible())
         return Placed(*Search(problem, given, store, stop, watch, written).go(resume))
 
@@ -81,7 +83,8 @@ def place_files(
     design = load(Path(request.design), [Path(p) for p in (request.start, *request.lef) if p])
     start = load_placement(Path(request.start), design) if request.start else None
     if isinstance(watch, Telling):
-        watch.of(design)
+        proxy = (request.target or default_target(design)) == "proxy"
+        watch.of(design, DEFAULT_S["proxy"] if proxy else None)
     return place(
         design, target=request.target or None, minutes=request.minutes, threads=request.threads, seed=request.seed,
         constraints=request.constraints, start=start, density=request.density,

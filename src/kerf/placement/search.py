@@ -34,6 +34,8 @@ DEFAULT_S = {"hpwl": 300.0, "proxy": 120.0}
 """Most that one recipe gets where no time was given."""
 WRITE_S = 2.0
 DEEPER_S = 3.0
+LITTLE = 1e-4
+"""A share of what is minimised that is not worth another round."""
 ANOTHER = 1.15
 """Another recipe is begun where so many times what one took is left."""
 
@@ -134,6 +136,8 @@ class Search:
         try:
             outcome = self._search(resume)
             outcome = self._deeper(outcome)
+        except KeyboardInterrupt:
+            self.stop.set()
         except KerfError as error:
             if self.evaluator.best is None:
                 raise
@@ -155,9 +159,11 @@ class Search:
             )  # fmt: skip
         record = self.archive.run(resume)
         self.journal.open(self.archive.folder / "runs" / record.id)
-        for trial in self.archive.trials(record.id):
+        trials = self.archive.trials(record.id)
+        for trial in trials:
             self.evaluator.recall(trial.candidate.id, trial.evaluation)
-            self.spent_s = max(self.spent_s, trial.at_s)
+        self.evaluator.took = [t.evaluation.seconds for t in trials if t.asked]
+        self.spent_s = max([record.seconds, *(t.at_s for t in trials)])
         if (kept := self.journal.best(self.problem.design)) is not None:
             self.evaluator.measure(kept[0])
         return loop.resume(
@@ -186,7 +192,9 @@ class Search:
     def _nothing_legal(self, outcome: Outcome | None) -> Placement:
         """Say why, or hand over what broke a rule: the report says that it did."""
         if self.stop.is_set():
-            raise KeyboardInterrupt
+            raise KeyboardInterrupt(
+                f"stopped before anything legal was found. Go on with: kerf resume {self.run}"
+            )
         if self.evaluator.illegal is not None:
             return self.evaluator.illegal
         if self.evaluator.crash is not None:
@@ -198,27 +206,33 @@ class Search:
     # The rest of the time goes into the best
 
     def _deeper(self, outcome: Outcome) -> Outcome:
-        """Detailed placement again, with other seeds, until it finds nothing more or the time is up."""
-        if not self.many or self.evaluator.best is None or outcome.best is None:
+        """The last stage again from the best, with other seeds, until it finds nothing more or the time is up."""
+        if self.total_s is None or self.evaluator.best is None or outcome.best is None:
             return outcome
-        from kerf.placement.detailed import improve
-
         began, before = time.monotonic(), self.evaluator.value(self.evaluator.best)
         seed, value, last = self.request.seed, before, float("inf")
-        rules = narrow(
-            self.problem.work, self.problem.constraints, self.problem.lowered, self.evaluator.best
-        ).rules
-        while self.left > DEEPER_S and not self.stop.is_set() and value < last * (1 - 1e-4):
+        while self.left > DEEPER_S and not self.stop.is_set() and value < last * (1 - LITTLE):
             seed, last = seed + 1, value
-            better = improve(
-                self.problem.work, self.evaluator.best, rules, seed=seed,
-                threads=self.evaluator.threads, deadline=Clock(self.left, self.stop).share(1.0), watch=self.watch,
-            )  # fmt: skip
-            self.evaluator.measure(better)
+            self.evaluator.measure(self._once_more(self.evaluator.best, seed))
             value = self.evaluator.value(self.evaluator.best)
-        if value >= before:
-            return outcome
-        return self._record_deeper(outcome, time.monotonic() - began)
+        return outcome if value >= before else self._record_deeper(outcome, time.monotonic() - began)
+
+    def _once_more(self, best: Placement, seed: int) -> Placement:
+        p, clock = self.problem, Clock(self.left, self.stop)
+        rules = narrow(p.work, p.constraints, p.lowered, best).rules
+        given: dict[str, Any] = {
+            "seed": seed,
+            "threads": self.evaluator.threads,
+            "deadline": clock.share(1.0),
+            "watch": self.watch,
+        }
+        if p.target == "proxy":
+            from kerf.placement.proxy_search import optimize
+
+            return optimize(p.work, best, rules, **given)
+        from kerf.placement.detailed import improve
+
+        return improve(p.work, best, rules, **given)
 
     def _record_deeper(self, outcome: Outcome, seconds: float) -> Outcome:
         assert outcome.best is not None and self.evaluator.best is not None

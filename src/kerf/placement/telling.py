@@ -22,10 +22,10 @@ class Telling:
         self.per, self.began = 1.0, time.monotonic()
         self._phase, self._last, self._phase_s = "", "", self.began
 
-    def of(self, design: Design) -> Telling:
-        """Lengths in the unit that people see."""
+    def of(self, design: Design, limit_s: float | None) -> None:
+        """Lengths in the unit that people see, and the time where none was given."""
         self.per = design.per_um or 1.0
-        return self
+        self.limit_s = self.limit_s or limit_s
 
     def __call__(self, moment: Step | Progress) -> None:
         if isinstance(moment, Progress):
