@@ -108,10 +108,10 @@ def _line(r: Row) -> str:
     if r.problem:
         return f"| {r.group} | {r.case} | {r.metric} | {r.problem} |" + " |" * 7
     legal = {None: "", True: "yes", False: "NO"}[r.legal]
-    known = r.published == r.published
+    known = not math.isnan(r.published)
     cells = [
         *(r.group, r.case, f"{r.metric}, {r.unit}" if r.unit else r.metric, shown(r.ours)),
-        *((shown(r.published), r.by, f"{r.ratio:.4f}") if known else ("", r.by, "")),
+        *((shown(r.published), r.by, f"{r.ratio:.4f}") if known else ("", "", "")),
         *(legal, f"{r.seconds:.1f}", f"{r.cpu_seconds:.1f}", str(r.seed)),
     ]
     return "| " + " | ".join(cells) + " |"

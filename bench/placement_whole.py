@@ -37,20 +37,42 @@ NETLISTS = ("netlist.pb.txt", "netlist.pb.txt.gz")
 
 
 def cases(asked: Asked) -> list[Case]:
-    clustered = _netlists(asked.data / "nangate45_clustered")
+    clustered = {p.parent.name: p for p in _netlists(asked.data / "nangate45_clustered")}
     books = sorted((asked.data / "iccad04").glob("*/*.aux.gz"))
-    theirs = _netlists(asked.cases) if asked.cases else []
+    theirs = named(_netlists(asked.cases)) if asked.cases else {}
     return [
-        *(Case("proxy", p.parent.name, lambda a, p=p: clustered_case(a, "proxy", p)) for p in clustered),
+        *(
+            Case("proxy", n, lambda a, n=n, p=p: clustered_case(a, "proxy", n, p))
+            for n, p in clustered.items()
+        ),
         *(Case("iccad04", p.parent.name, lambda a, p=p: iccad04(a, p)) for p in books),
         *(Case("ct_fixed", by, lambda a, by=by: ct_fixed(a, by)) for by in CT_ARIANE),
         Case("ct_free", "ariane", ct_free),
-        *(Case("clustered", p.parent.name, lambda a, p=p: clustered_case(a, "clustered", p)) for p in theirs),
+        *(
+            Case("clustered", n, lambda a, n=n, p=p: clustered_case(a, "clustered", n, p))
+            for n, p in theirs.items()
+        ),
     ]
 
 
 def _netlists(folder: Path) -> list[Path]:
     return sorted(p for name in NETLISTS for p in folder.rglob(name))
+
+
+def named(netlists: list[Path]) -> dict[str, Path]:
+    """A name for each: the folders on its path that not all of them share, the last where there is one only."""
+    folders = [p.parent.parts for p in netlists]
+    apart = [i for i in range(min(map(len, folders), default=0)) if len({f[i] for f in folders}) > 1]
+    names = ["/".join([*(f[i] for i in apart), *f[min(map(len, folders)) :]]) or f[-1] for f in folders]
+    return dict(zip(names, netlists))
+
+
+def start_of(netlist: Path) -> list[Path]:
+    """What the reader does not find itself: without an initial.plc, the first .plc beside the netlist that is not called legalized."""
+    near = sorted(p for p in netlist.parent.iterdir() if p.name.removesuffix(".gz").endswith(".plc"))
+    if any(p.name.startswith("initial.plc") for p in near):
+        return []
+    return [p for p in near if "legalized" not in p.name][:1]
 
 
 def run(
@@ -75,16 +97,15 @@ def run(
     return result.placement, {"seconds": clock.seconds, "cpu_seconds": clock.cpu_seconds}
 
 
-def clustered_case(asked: Asked, group: str, netlist: Path) -> list[Row]:
+def clustered_case(asked: Asked, group: str, name: str, netlist: Path) -> list[Row]:
     """A clustered netlist from the .plc beside it that starts it (never a legalized one), against the exact proxy cost."""
-    name = netlist.parent.name
-    design = load(netlist)
-    placed, spent = run(design, asked, "proxy", PROXY_MINUTES, f"{group}_{name}")
+    design = load(netlist, start_of(netlist))
+    placed, spent = run(design, asked, "proxy", PROXY_MINUTES, f"{group}_{name.replace('/', '_')}")
     judged, cost, first = judge(design, placed), proxy(design, placed), proxy(design, design.initial)
     published, by = (
         (PROXY.get(name, math.nan), PROXY_BY.get(name, ""))
         if group == "proxy"
-        else (CHALLENGE_REPLACE.get(name, math.nan), CHALLENGE_BY if name in CHALLENGE_REPLACE else "")
+        else (CHALLENGE_REPLACE.get(name.split("/")[0], math.nan), CHALLENGE_BY)
     )
     terms = {k: round(v, 6) for k, v in vars(cost).items()}
     spent["details"] = judged.details | terms | {"initial": first.cost}

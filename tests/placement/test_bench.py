@@ -109,6 +109,23 @@ def test_published_macros_are_put_where_they_were(tmp_path: Path) -> None:
         placement_whole.with_macros(d, listed, "AC")
 
 
+def test_cases_of_any_layout_have_names_of_their_own() -> None:
+    deep = [Path(f"/b/{case}/netlist/ct/netlist.pb.txt") for case in ("ibm01", "ibm02")]
+    assert placement_whole.named(deep) == {"ibm01": deep[0], "ibm02": deep[1]}
+    odd = [Path("/b/a/netlist.pb.txt"), Path("/b/c/x/netlist.pb.txt"), Path("/b/c/y/netlist.pb.txt")]
+    assert list(placement_whole.named(odd)) == ["a", "c/x", "c/y"]
+    assert placement_whole.named(odd[:1]) == {"a": odd[0]} and placement_whole.named([]) == {}
+
+
+def test_a_legalized_placement_starts_no_case(tmp_path: Path) -> None:
+    netlist = tmp_path / "netlist.pb.txt"
+    for name in ("legalized.plc", "b.plc", "a.plc.gz"):
+        (tmp_path / name).touch()
+    assert placement_whole.start_of(netlist) == [tmp_path / "a.plc.gz"]
+    (tmp_path / "initial.plc").touch()
+    assert placement_whole.start_of(netlist) == []
+
+
 def test_a_peer_is_told_what_we_are_told() -> None:
     made = synthetic(30, 1)
     kind = made.kind.copy()
