@@ -8,10 +8,11 @@ from kerf.core.types import KerfError
 from kerf.placement import orient
 from kerf.placement.design import Bools, Design, Floats, Ints, Kind, Placement
 from kerf.placement.hpwl import hpwl
-from kerf.placement.legalize import abacus
+from kerf.placement.legalize import abacus, rescue
 from kerf.placement.legalize.abacus import Cells
-from kerf.placement.legalize.segments import inside
-from kerf.placement.legalize.sites import Sites, carve_all, free_sites
+from kerf.placement.legalize.segments import Segments, inside
+from kerf.placement.legalize.sites import ALMOST, Sites, carve_all, free_sites
+from kerf.placement.legalize.tall import nearest_place
 from kerf.placement.rules import Rules
 from kerf.placement.steps import Deadline, Step, Watch, unwatched
 
@@ -26,16 +27,33 @@ def legalize_cells(
     watch: Watch = unwatched,
 ) -> Placement:
     """Every movable standard cell on a row and its sites, inside its box, clear of fixed objects, hard macros where they stand,
-    their halos and the keepouts; as near as may be to where `placement` has it (NaN: the middle of its box)."""
+    their halos and the keepouts; as near as may be to where `placement` has it (NaN: the middle of its box).
+
+    One pass of a second per million cells: it neither uses more threads nor ends before it is legal. Cells higher than a row go first,
+    then the others, box by box. Raises KerfError with cells, areas and utilization where they do not fit."""
     movable = ~rules.fixed & (design.kind == Kind.CELL)
     placed = prepared(design, placement, rules, movable)
-    sites = free_sites(design, obstacles(design, placement, rules, movable), int(movable.sum()))
-    for cells in _groups(rules, np.flatnonzero(movable)):
+    total = int(movable.sum())
+    sites = free_sites(design, obstacles(design, placement, rules, movable), total)
+    high = _commonest(sites)
+    tall = movable & (design.extent(placed)[1] > high * (1 + ALMOST))
+    for cell in _largest_first(design, np.flatnonzero(tall)):
+        _place_tall(design, placed, rules, sites, cell, high)
+    for cells in _groups(rules, np.flatnonzero(movable & ~tall)):
         _place_group(design, placed, rules, sites, cells)
         carve_all(sites, np.stack(design.boxes(placed), axis=1)[cells])
-    done = int(movable.sum())
-    watch(Step("legalize", done, done, hpwl=hpwl(design, placed), placement=placed))
+    watch(Step("legalize", total, total, hpwl=hpwl(design, placed), placement=placed))
     return placed
+
+
+def _commonest(sites: Sites) -> float:
+    """The height of most rows."""
+    heights, times = np.unique(sites.height, return_counts=True)
+    return float(heights[np.argmax(times)]) if len(heights) else np.inf
+
+
+def _largest_first(design: Design, cells: Ints) -> Ints:
+    return cells[np.argsort(-(design.width * design.height)[cells], kind="stable")]
 
 
 def prepared(design: Design, placement: Placement, rules: Rules, movable: Bools) -> Placement:
@@ -81,25 +99,78 @@ def _groups(rules: Rules, cells: Ints) -> list[Ints]:
     return [cells[which == k] for k in np.argsort(area, kind="stable")]
 
 
+def _place_tall(
+    design: Design, placed: Placement, rules: Rules, sites: Sites, cell: int, high: float
+) -> None:
+    """A cell of several rows. One of an even number stands only where its rails meet the rows', if such a place is free."""
+    left, bottom, right, top = (float(side[cell]) for side in design.boxes(placed))
+    size = right - left, top - bottom
+    even = round(size[1] / high) % 2 == 0 and _heeds_rows(design)
+    x, y, row = nearest_place(sites, rules.box[cell], left, bottom, *size, even)
+    if row < 0 and even:
+        x, y, row = nearest_place(sites, rules.box[cell], left, bottom, *size, False)
+    if row < 0:
+        raise KerfError(
+            f"legalization: cell {design.cell_names[cell]}, {size[0]:g} x {size[1]:g} {design.unit}, higher than "
+            f"a row, finds no free place on rows within {_said(rules.box[cell])}: give it room, or fix it where it may stand"
+        )
+    placed.x[cell], placed.y[cell] = x + size[0] / 2, y + size[1] / 2
+    _stand(design, placed, rules, np.array([cell]), sites.flipped[[row]])
+    carve_all(sites, np.array([[x, y, x + size[0], y + size[1]]]))
+
+
 def _place_group(design: Design, placed: Placement, rules: Rules, sites: Sites, which: Ints) -> None:
     """Into `placed`: cells of one box onto what is free in it."""
-    segs = inside(sites, rules.box[which[0]])
+    box = rules.box[which[0]]
+    segs = inside(sites, box)
     left, bottom, right, top = (side[which] for side in design.boxes(placed))
     width, height = right - left, top - bottom
     cells = Cells(left, bottom, width, height, np.maximum(width, 1e-9))
     order = np.argsort(left, kind="stable")
-    chosen = abacus.assign(segs, cells, order)
+    chosen = _chosen(segs, cells, order)
     if (chosen < 0).any():
-        raise KerfError(f"{(chosen < 0).sum()} left")
-    at = abacus.settle(segs, cells, chosen, order)
-    placed.x[which] = at + width / 2
+        raise _no_room(design, segs, cells, which, chosen, box)
+    placed.x[which] = abacus.settle(segs, cells, chosen, order) + width / 2
     placed.y[which] = segs.y[chosen] + height / 2
     _stand(design, placed, rules, which, segs.flipped[chosen])
 
 
+def _chosen(segs: Segments, cells: Cells, order: Ints) -> Ints:
+    """The segment of each cell: by Abacus, then by making room, then from nothing with the widest first; -1 where none of them found any."""
+    chosen: Ints = abacus.assign(segs, cells, order)
+    if (chosen < 0).any():
+        chosen = rescue.make_room(segs, cells, chosen)
+    if (chosen < 0).any():
+        chosen = rescue.widest_first(segs, cells)
+    return chosen
+
+
+def _no_room(
+    design: Design, segs: Segments, cells: Cells, which: Ints, chosen: Ints, box: Floats
+) -> KerfError:
+    lost = np.flatnonzero(chosen < 0)
+    names = ", ".join(design.cell_names[i] for i in which[lost[:3]]) + (", ..." if len(lost) > 3 else "")
+    need, free = float(cells.width.sum()), float((segs.pitch * segs.sites).sum())
+    widest = float((segs.pitch * segs.sites).max()) if len(segs.x) else 0.0
+    return KerfError(
+        f"legalization: {len(lost)} of {len(which)} standard cells find no place ({names}): on the rows within {_said(box)} they need "
+        f"{need:g} {design.unit} of {free:g} free ({100 * need / free if free else np.inf:.1f} %), the longest free stretch being {widest:g} and "
+        f"the widest of them {cells.width[lost].max():g}: free some of the rows, or widen the region"
+    )
+
+
+def _said(box: Floats) -> str:
+    return f"({box[0]:g}, {box[1]:g}) .. ({box[2]:g}, {box[3]:g})"
+
+
+def _heeds_rows(design: Design) -> bool:
+    """Whether cells must stand as their rows do. Bookshelf's rows have orientations too, but published placements leave cells upright."""
+    return design.format != "bookshelf"
+
+
 def _stand(design: Design, placed: Placement, rules: Rules, which: Ints, flipped: Bools) -> None:
-    """Upside down where the row is, as far as the rules allow. Bookshelf's rows say nothing that its users heed: cells stay as they are."""
-    if design.format == "bookshelf":
+    """Upside down where the row is, as far as the rules allow."""
+    if not _heeds_rows(design):
         return
     code = placed.orient[which]
     wrong = ~orient.TURNED[code] & (UPSIDE_DOWN[code] != flipped)

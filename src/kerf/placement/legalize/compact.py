@@ -10,20 +10,29 @@ from scipy.optimize import linprog
 from scipy.sparse import coo_array, hstack, identity, vstack
 
 from kerf.placement.design import Bools, Floats, Ints
-from kerf.placement.legalize.graph import Axis, Relations, bounds, step_between
+from kerf.placement.legalize.graph import Axis, Relations, bounds, exact, step_between
 
 
 def compact(a: Axis, r: Relations, code: int, weight: Floats) -> Floats:
     """(m,) edges along one axis, `code` LEFT or BELOW; NaN where no places satisfy the relations."""
     low, high, _, _ = bounds(a, r, code)
+    if (low > high + ROUNDING).any():
+        return np.full(len(low), np.nan)
     first, second = _needed(r.pair == code)
     steps = np.array([step_between(a, i, j) for i, j in zip(first, second)])
-    unit = a.pitch or 1.0
-    scaled = [(side - a.origin) / unit for side in (low, high, a.wish)]
-    if a.pitch:
-        scaled = [np.round(side) for side in scaled]
-    found = _least_displacement(*scaled, first, second, steps / unit, weight)
-    return a.origin + (np.round(found) if a.pitch else found) * unit
+    unit = a.pitch or max(float(a.size.max()), 1.0) / 100
+    low, high, wish = (_in_units(a, side, unit) for side in (low, np.maximum(low, high), a.wish))
+    found = _least_displacement(low, high, wish, first, second, steps / unit, weight)
+    if a.pitch or np.isnan(found).any():
+        return a.origin + np.round(found) * unit
+    return exact(a, r, code, found * unit + a.origin)
+
+
+def _in_units(a: Axis, at: Floats, unit: float) -> Floats:
+    return np.round((at - a.origin) / unit) if a.pitch else (at - a.origin) / unit
+
+
+ROUNDING = 1e-7
 
 
 def _needed(follows: Bools) -> tuple[Ints, Ints]:
@@ -49,7 +58,5 @@ def _least_displacement(
     limit = np.concatenate([-steps, wish, -wish])
     cost = np.concatenate([np.zeros(m), weight])
     where = np.concatenate([np.stack([low, high], axis=1), np.tile([0.0, np.inf], (m, 1))])
-    if (low > high).any():
-        return np.full(m, np.nan)
     solved = linprog(cost, matrix.tocsr(), limit, bounds=where, method="highs-ds")
     return np.asarray(solved.x[:m]) if solved.status == 0 else np.full(m, np.nan)

@@ -16,7 +16,7 @@ from numba import njit
 from kerf.placement.legalize.blocks import Blocks
 
 LEFT, BELOW, RIGHT, ABOVE = 1, 2, 3, 4
-"""What the first of a pair is to the second. Pairs of macros are stored in the order of `Graph.rank`; obstacles take all four."""
+"""What the first of a pair is to the second. Of two macros it is always LEFT or BELOW, in one order or the other."""
 
 
 class Axis(NamedTuple):
@@ -90,6 +90,47 @@ def relate(ax: Axis, ay: Axis, at_x: np.ndarray, at_y: np.ndarray) -> Relations:
 
 
 @njit(cache=True)
+def relate_as_placed(ax: Axis, ay: Axis, at_x: np.ndarray, at_y: np.ndarray) -> Relations:
+    """Relations that hold at these legal places; where two do, the one that the wishes violate less."""
+    m, obstacles = len(at_x), len(ax.near)
+    pair, other = np.zeros((m, m), np.int8), np.zeros((m, obstacles), np.int8)
+    for i in range(m):
+        for j in range(i + 1, m):
+            a, b = _ordered(ax, at_x, i, j)
+            c, d = _ordered(ay, at_y, i, j)
+            step_x, step_y = step_between(ax, a, b), step_between(ay, c, d)
+            short_x, short_y = ax.wish[a] + step_x - ax.wish[b], ay.wish[c] + step_y - ay.wish[d]
+            over_x, over_y = at_x[a] + step_x - at_x[b], at_y[c] + step_y - at_y[d]
+            if over_y > HOLDS or (over_x <= HOLDS and short_x <= short_y):
+                pair[a, b] = LEFT
+            else:
+                pair[c, d] = BELOW
+        for k in range(obstacles):
+            other[i, k] = _side_as_placed(ax, ay, at_x[i], at_y[i], i, k)
+    return Relations(pair, other)
+
+
+HOLDS = 1e-7
+"""By which a relation may be violated and still hold: rounding."""
+
+
+@njit(cache=True)
+def _side_as_placed(ax: Axis, ay: Axis, at_x: float, at_y: float, i: int, k: int) -> int:
+    """The side of an obstacle on which the macro stands; of two, the one that its wish violates less."""
+    best, side = np.inf, LEFT
+    for code in (LEFT, BELOW, RIGHT, ABOVE):
+        a, at = (ax, at_x) if code % 2 == 1 else (ay, at_y)
+        bound = before_obstacle(a, i, k) if code <= BELOW else after_obstacle(a, i, k)
+        over = at - bound if code <= BELOW else bound - at
+        short = a.wish[i] - bound if code <= BELOW else bound - a.wish[i]
+        if over > HOLDS:
+            short += 1e12 + 1e6 * over
+        if short < best:
+            best, side = short, code
+    return side
+
+
+@njit(cache=True)
 def _ordered(a: Axis, at: np.ndarray, i: int, j: int) -> tuple[int, int]:
     """By centre, then by number."""
     ci, cj = at[i] + a.size[i] / 2, at[j] + a.size[j] / 2
@@ -115,6 +156,21 @@ def _side(ax: Axis, ay: Axis, at_x: np.ndarray, at_y: np.ndarray, i: int, k: int
 def order_of(a: Axis, at: np.ndarray) -> np.ndarray:
     """Every edge of `relate` at these places goes forward in this order."""
     return np.argsort(at + a.size / 2, kind="mergesort")
+
+
+@njit(cache=True)
+def exact(a: Axis, r: Relations, code: int, at: np.ndarray) -> np.ndarray:
+    """Places that satisfy the relations to the last digit, from places that do so but for rounding."""
+    order = order_of(a, at)
+    span, x = paths(a, r, code, order), at.copy()
+    for p in range(len(order)):
+        j = order[p]
+        x[j] = min(max(x[j], span.early[j]), span.late[j])
+        for q in range(p):
+            i = order[q]
+            if r.pair[i, j] == code:
+                x[j] = max(x[j], x[i] + step_between(a, i, j))
+    return x
 
 
 @njit(cache=True)
