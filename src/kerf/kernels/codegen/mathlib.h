@@ -35,13 +35,15 @@ static inline float kf_from_f16(kf_f16 h) {
     return kf_float(u | (uint32_t)(h & 0x8000u) << 16);
 }
 
-// Round to nearest even; overflow to infinity; a NaN stays a (quiet) NaN.
+// Round to nearest even; overflow to infinity; a NaN stays a (quiet) NaN. Nested choices would become branches after a
+// maximum, and gcc would not vectorize the loop.
 static inline kf_f16 kf_to_f16(float x) {
     uint32_t u = kf_bits(x), a = u & 0x7fffffffu;
-    uint32_t normal = (a + 0xfffu + ((a >> 13) & 1u) - (112u << 23)) >> 13;
+    int32_t normal = (int32_t)((a + 0xfffu + ((a >> 13) & 1u) - (112u << 23)) >> 13);
+    normal = normal < 0x7c00 ? normal : 0x7c00;
     uint32_t subnormal = kf_bits(kf_float(a) + 0.5f) - 0x3f000000u; // the adder rounds at 2^-24
-    uint32_t special = a > 0x7f800000u ? 0x7e00u : 0x7c00u;
-    uint32_t r = a >= 0x47800000u ? special : a < 0x38800000u ? subnormal : normal;
+    uint32_t r = a < 0x38800000u ? subnormal : (uint32_t)normal;
+    r |= a > 0x7f800000u ? 0x7e00u : 0u;
     return (kf_f16)(r | (u >> 16 & 0x8000u));
 }
 

@@ -38,6 +38,11 @@ class Chip:
         return f"{self.machine}-{self.name}-{self.vector_bits}".replace(" ", "_")
 
 
+L3_SHARE = (
+    16 << 20
+)  # of a core, at most: a virtual machine of two cores reports the cache that its host's hundred cores share
+
+
 @cache
 def native() -> Chip:
     """This machine, from /proc and /sys; conservative guesses where they are silent."""
@@ -54,7 +59,7 @@ def native() -> Chip:
         vector_bits=bits,
         l1_bytes=caches.get(1, 32 << 10),
         l2_bytes=caches.get(2, 512 << 10),
-        l3_bytes=caches.get(3, 8 << 20),
+        l3_bytes=min(caches.get(3, 8 << 20), (os.cpu_count() or 1) * L3_SHARE),
         cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
         features=flags,
     )

@@ -41,7 +41,7 @@ def decisions(p: Problem, chip: Chip, threads: int) -> tuple[Decision, ...]:
     if can_be_weights(p, p.left) or can_be_weights(p, p.right):
         found.append(Decision("pack_weights", (True, False), True))
     if pairs.possible(p, chip):
-        found.append(Decision("pairs", (True, False), True))
+        found.append(Decision("pairs", (True, False), pairs.fast(chip)))
     if can_stream(p, lanes):
         found.append(
             Decision("stream", (True, False), p.stored[0].bytes > 2 * chip.l3_bytes and p.k.extent <= 8)
