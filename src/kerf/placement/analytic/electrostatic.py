@@ -84,6 +84,7 @@ def place_global(
     y[:t] = np.clip(y[:t], m.low_y, m.high_y)
     charges = Charges(m, threads)
     wx, wy, fx, fy = (np.zeros(t, np.float32) for _ in range(4))
+    owx, owy, ofx, ofy = (np.zeros(t, np.float32) for _ in range(4))
     g = [np.zeros(t, np.float32) for _ in range(4)]  # gx, gy, old gx, old gy
 
     def evaluate(x, y, gamma, penalty, gx, gy):
@@ -120,7 +121,12 @@ def place_global(
     alpha = small
     lim = ((m.low_x, m.high_x), (m.low_y, m.high_y))
     for k in range(1, options.max_iterations + 1):
+        if CONS:
+            owx[:], owy[:], ofx[:], ofy[:] = wx, wy, fx, fy
         length = evaluate(v[0], v[1], gamma, penalty, g[0], g[1])
+        if CONS:
+            steps.combine(owx, ofx, penalty, m.pins, m.area, g[2])
+            steps.combine(owy, ofy, penalty, m.pins, m.area, g[3])
         p = [
             sum(c)
             for c in zip(
@@ -129,7 +135,7 @@ def place_global(
         ]
         ss, sy, yy = p
         if yy > 0 and ss > 0:
-            alpha = sy / yy if sy > 0 and BB else min(np.sqrt(ss / yy), alpha * 1e9)
+            alpha = sy / yy if sy > 0 and BB else min(np.sqrt(ss / yy), alpha * GROW)
         overflow = charges.overflow
         if k % 50 == 0:
             watch(Step("global", k, options.max_iterations, length * r.wide, overflow))
@@ -154,5 +160,7 @@ def place_global(
     return GlobalResult(result, k, overflow, hpwl(design, result))
 
 
-BB = True
+BB = False
+CONS = True
+GROW=1e9
 REF = 0.005

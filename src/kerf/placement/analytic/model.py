@@ -23,6 +23,8 @@ Singles = NDArray[np.float32]
 STRETCH = np.sqrt(2.0)
 """Boxes narrower than this many bins are widened to it and thinned: the force on a box inside one bin would be blind to its neighbours."""
 SMALL = 2.0
+LEAST_FILL = 1.0
+MAXB = 1e9
 """Bins along each side up to which a box counts as small."""
 
 
@@ -103,7 +105,7 @@ def build(
     halo = np.where(design.kind == Kind.MACRO, rules.halo, 0.0)
     width, height = width + 2 * halo, height + 2 * halo
     free_estimate, mean = _mean_area(design, rules, movable, width * height)
-    bins = options.bins**2 if options.bins else int(np.clip(free_estimate / mean, 16 * 16, 1024 * 1024))
+    bins = options.bins**2 if options.bins else int(np.clip(min(MAXB*len(movable), free_estimate / mean), 16 * 16, 1024 * 1024))
     region = region_of(design, bins)
     w, h = width / region.wide, height / region.high
     large = (np.maximum(w, STRETCH) > SMALL) | (np.maximum(h, STRETCH) > SMALL)
@@ -193,8 +195,8 @@ def _fillers(w: Floats, h: Floats, missing: float) -> tuple[float, float, int]:
     if missing <= 0:
         return 1.0, 1.0, 0
     order = np.sort(w)[len(w) // 20 : max(len(w) - len(w) // 20, 1)]
-    wide = float(np.clip(order.mean() if len(order) else 1.0, 1.0, SMALL))
-    high = float(np.clip(h.mean() if len(h) else 1.0, 1.0, SMALL))
+    wide = float(np.clip(order.mean() if len(order) else 1.0, LEAST_FILL, SMALL))
+    high = float(np.clip(h.mean() if len(h) else 1.0, LEAST_FILL, SMALL))
     return wide, high, int(missing / (wide * high))
 
 
