@@ -77,6 +77,7 @@ def one(case: Case, asked: Asked, args: argparse.Namespace) -> list[Row]:
     """The rows of a case; of one that fails, a row that says why, so that the others still run."""
     command = f"python bench/placement.py --only {case.group}/{case.name} --threads {asked.threads} --seed {asked.seed}"
     command += f" --minutes {asked.minutes:g}" if asked.minutes else ""
+    command += f" --cases {asked.cases}" if case.group == "clustered" else ""
     try:
         rows = case.run(asked)
     except (KerfError, ImportError, RuntimeError, ValueError) as error:

@@ -4,6 +4,8 @@ accepted can be measured, written and read again without loss."""
 from __future__ import annotations
 
 import contextlib
+import gzip
+import re
 import shutil
 import tempfile
 import time
@@ -114,3 +116,86 @@ def test_a_damaged_placement_is_read_or_refused(name: str, seed: int) -> None:
             assert found.x.shape == found.y.shape == found.orient.shape == (d.cells,), done
             assert ((found.orient >= 0) & (found.orient < 8)).all(), done
             assert not np.isinf(found.x).any() and not np.isinf(found.y).any(), done
+
+
+NOTHING_JOINED = {
+    "bookshelf": ("a.nets", None, "UCLA nets 1.0\nNumNets : 0\nNumPins : 0\n"),
+    "circuit_training": ("netlist.pb.txt", r"  input: .*\n", ""),
+    "lefdef": ("tiny.def", r"(?s)(?<=\n)NETS.*END NETS\n", ""),
+    "verilog": ("top.v", r"(?s)\(\.A.*?\);|\(\.D.*?\);", "();"),
+}
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_zero_nets_are_no_wirelength(name: str, tmp_path: Path) -> None:
+    path = WRITERS[name](tmp_path)
+    changed, pattern, new = NOTHING_JOINED[name]
+    content = (tmp_path / changed).read_text()
+    (tmp_path / changed).write_text(re.sub(pattern, new, content) if pattern else new)
+    if name == "bookshelf":
+        (tmp_path / "a.wts").write_text("UCLA wts 1.0\n")
+    d = load(path)
+    joined = int((np.diff(d.net_start) > 1).sum())
+    assert joined == 0 and hpwl(d, d.initial) == 0.0
+    if name in ("bookshelf", "circuit_training"):
+        assert score(d, d.initial)["hpwl"] == 0.0
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_every_file_is_refused_where_its_gzip_is_cut_short(name: str, tmp_path: Path) -> None:
+    path = WRITERS[name](tmp_path)
+    for file in sorted(tmp_path.iterdir()):
+        whole = file.read_bytes()
+        packed = gzip.compress(whole)
+        file.write_bytes(packed[: len(packed) * 2 // 3])
+        with pytest.raises(KerfError, match=f"{file.name}: the gzip data is damaged or cut short"):
+            load(path)
+        file.write_bytes(packed)
+        load(path)
+
+
+TWICE = [
+    ("bookshelf", "a.nodes", "  b 4 10 ", "  a 4 10 "),
+    ("circuit_training", "netlist.pb.txt", 'name: "g"', 'name: "m/ram"'),
+    ("circuit_training", "netlist.pb.txt", 'name: "g/in"', 'name: "g/out"'),
+    ("lefdef", "tiny.def", "- u2 INV", "- u1 INV"),
+    ("verilog", "top.v", "INV u1", "INV tied"),
+]
+
+
+@pytest.mark.parametrize("name,file,old,new", TWICE, ids=[f"{t[0]} {t[3].strip()}" for t in TWICE])
+def test_a_name_used_twice_is_refused_with_its_line(
+    name: str, file: str, old: str, new: str, tmp_path: Path
+) -> None:
+    path = WRITERS[name](tmp_path)
+    content = (tmp_path / file).read_text()
+    assert old in content
+    (tmp_path / file).write_text(content.replace(old, new, 1))
+    with pytest.raises(FormatError, match=r"a name not used before") as refusal:
+        load(path)
+    assert refusal.value.line > 1 and refusal.value.path.endswith(file)
+
+
+@pytest.mark.parametrize("word", ["nan", "inf", "1e999", "-1e300", "ten"])
+@pytest.mark.parametrize(
+    "name,file,old",
+    [
+        ("bookshelf", "a.nodes", "b 4 10"),
+        ("bookshelf", "a.scl", "Height : 10"),
+        ("circuit_training", "initial.plc", "Width : 100.0  Height : 10"),
+        ("lefdef", "tiny.lef", "SIZE 0.6 BY 10"),
+        ("lefdef", "tiny.def", "UNITS DISTANCE MICRONS 10"),
+    ],
+)
+def test_a_size_that_is_no_number_is_refused_with_its_line(
+    name: str, file: str, old: str, word: str, tmp_path: Path
+) -> None:
+    path = WRITERS[name](tmp_path)
+    content = (tmp_path / file).read_text()
+    stem = old.removesuffix("10")
+    at = content.index(stem) + len(stem)
+    broken = content[:at] + re.sub(r"^[\d.]+", word, content[at:], count=1)
+    (tmp_path / file).write_text(broken)
+    with pytest.raises(FormatError) as refusal:
+        load(path)
+    assert refusal.value.path.endswith(file) and refusal.value.line > 1
