@@ -15,8 +15,11 @@ import numpy as np
 
 from kerf.core.types import KerfError
 from kerf.placement import orient
+from kerf.placement.analytic import place_global
 from kerf.placement.design import Design, Kind, Placement
+from kerf.placement.detailed import improve
 from kerf.placement.formats import load
+from kerf.placement.legalize import legalize_cells, legalize_macros
 from kerf.placement.rules import Rules
 from placement_measure import Asked, Case, Clock, blank, held, judge, macros
 from placement_synthetic import synthetic
@@ -57,9 +60,6 @@ def beside(asked: Asked, aux: Path) -> list[Row]:
 
 def _our_macros(design: Design, asked: Asked) -> Placement:
     """Where our own first two stages put the macros."""
-    from kerf.placement.analytic import place_global
-    from kerf.placement.legalize import legalize_macros
-
     rules = Rules.of(design)
     rough = place_global(design, design.initial, rules, seed=asked.seed, threads=asked.threads).placement
     return legalize_macros(design, rough, rules, seed=asked.seed)
@@ -67,10 +67,6 @@ def _our_macros(design: Design, asked: Asked) -> Placement:
 
 def _cells(design: Design, asked: Asked) -> Placement:
     """Our three stages for standard cells, without a budget: each ends by itself."""
-    from kerf.placement.analytic import place_global
-    from kerf.placement.detailed import improve
-    from kerf.placement.legalize import legalize_cells
-
     rules, threads = Rules.of(design), asked.threads
     rough = place_global(design, design.initial, rules, seed=asked.seed, threads=threads).placement
     placed = legalize_cells(design, rough, rules, threads=threads)

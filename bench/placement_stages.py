@@ -10,8 +10,10 @@ from pathlib import Path
 import numpy as np
 from numba import njit
 
+from kerf.placement.analytic import GlobalOptions, place_global
 from kerf.placement.design import Design, Kind, Placement
 from kerf.placement.formats import load
+from kerf.placement.legalize import legalize_cells
 from kerf.placement.proxy import ProxyCost
 from kerf.placement.rules import Rules
 from placement_measure import Asked, Case, Clock, blank, judge
@@ -87,8 +89,6 @@ def _moves(cost: ProxyCost, kind: Kind, seed: int) -> float:
 
 def medium01(asked: Asked) -> list[Row]:
     """Global placement alone, from nothing, until OpenROAD's own measure of overflow is at 0.1."""
-    from kerf.placement.analytic import GlobalOptions, place_global
-
     folder = asked.data / "openroad"
     design = blank(load(folder / "medium01.def.gz", [folder / "nangate45_gpl.lef.gz"]))
     options = GlobalOptions(target_density=DENSITY, stop_overflow=STOP, bins=BINS)
@@ -153,8 +153,6 @@ def _spread(
 
 def aes(asked: Asked) -> list[Row]:
     """Legalization alone, from OpenROAD's own global placement."""
-    from kerf.placement.legalize import legalize_cells
-
     folder = asked.data / "openroad"
     design = load(folder / "aes_cipher_top_replace.def.gz", [folder / "Nangate45.lef.gz"])
     rules = Rules.of(design)
@@ -174,8 +172,6 @@ def aes(asked: Asked) -> list[Row]:
 
 def iteration(asked: Asked, cells: int) -> list[Row]:
     """CPU time of an iteration of global placement on one thread: that of a longer run less that of a shorter, over the difference."""
-    from kerf.placement.analytic import GlobalOptions, place_global
-
     design = synthetic(cells, asked.seed)
     rules = Rules.of(design)
     spent, done = [], []
@@ -199,9 +195,6 @@ def iteration(asked: Asked, cells: int) -> list[Row]:
 
 def legalize(asked: Asked) -> list[Row]:
     """CPU time of legalizing 100,000 cells on one thread, from a finished global placement."""
-    from kerf.placement.analytic import place_global
-    from kerf.placement.legalize import legalize_cells
-
     design = synthetic(100_000, asked.seed)
     rules = Rules.of(design)
     small = synthetic(1000, asked.seed)

@@ -13,8 +13,8 @@ import numpy as np
 from kerf.archive import Archive
 from kerf.core.types import KerfError
 from kerf.placement import orient
-from kerf.placement.design import Design, Kind, Placement
-from kerf.placement.formats import load, save_placement
+from kerf.placement.design import Design, Placement
+from kerf.placement.formats import load, load_placement, save_placement
 from kerf.placement.place import place
 from kerf.placement.proxy import proxy
 from placement_measure import Asked, Case, Clock, blank, held, judge, macros
@@ -172,11 +172,5 @@ def with_macros(design: Design, listed: Path, by: str) -> Design:
 
 def macros_kept(asked: Asked, design: Design, name: str) -> Placement | None:
     """Where a run of this benchmark put the case, if one was kept."""
-    from kerf.placement.formats import load_placement
-
     kept = asked.keep / f"{name}.pl.gz"
     return load_placement(kept, design) if kept.is_file() else None
-
-
-def has_macros(design: Design) -> bool:
-    return bool(((design.kind == Kind.MACRO) & ~design.fixed).any())
