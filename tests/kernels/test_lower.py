@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 
 import pytest
 import torch
@@ -25,8 +26,9 @@ from kerf.kernels.ir import (
     Scan,
     text,
 )
-from kerf.kernels.lower import lower, lower_module
+from kerf.kernels.lower import lower, lower_module, matrix_unit
 from kerf.kernels.rewrite import simplify
+from kerf.kernels.targets.cpu import native
 
 
 def randn(*shape: int, dtype: torch.dtype = torch.float32) -> torch.Tensor:
@@ -336,3 +338,15 @@ def test_double_precision_agrees_with_the_module_in_double():
     torch.testing.assert_close(
         got, copy.deepcopy(module).double()(x.double()).detach(), rtol=1e-12, atol=1e-12
     )
+
+
+@pytest.mark.parametrize(("unit", "size", "kind"), [(True, 512, "Library"), (True, 64, "Contract"), (False, 512, "Contract")])  # fmt: skip
+def test_large_products_of_bfloat16_are_left_to_the_library_where_there_are_matrix_registers(
+    unit, size, kind, monkeypatch
+):
+    features = frozenset({"amx_bf16"} if unit else ())
+    monkeypatch.setattr(matrix_unit, "native", lambda: replace(native(), features=features))
+    x = torch.randn(size, size)
+    square = Calls(lambda a: a @ a)
+    assert [type(op).__name__ for op in lower_module(square, [x.bfloat16()]).ops] == [kind]
+    assert not any(isinstance(op, Library) for op in lower_module(square, [x]).ops)

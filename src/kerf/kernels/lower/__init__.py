@@ -32,6 +32,7 @@ from kerf.kernels.lower import (  # noqa: F401  (importing them registers their 
 )
 from kerf.kernels.lower.constants import embedded
 from kerf.kernels.lower.library import keep
+from kerf.kernels.lower.matrix_unit import left_to_library
 from kerf.kernels.lower.registry import LOWERINGS, Context, dtype_of
 from kerf.kernels.lower.values import Builder, Value, axes_of, probe, stored
 
@@ -96,7 +97,7 @@ def _readable(name: str) -> str:
 
 def _apply(context: Context, args: Any, kwargs: dict[str, Any]) -> Any:
     rule = LOWERINGS.get(str(context.node.target))
-    if rule is not None:
+    if rule is not None and not left_to_library(context, args):
         try:
             return rule(context, *args, **{k: v for k, v in kwargs.items() if k not in _IGNORED})
         except LookupError as reason:  # a case that the rule does not cover; bugs raise other things
