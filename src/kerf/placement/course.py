@@ -123,7 +123,7 @@ class Course:
 
     def _global(self, placement: Placement) -> Placement:
         macros = self._movable(Kind.MACRO)
-        clear = self.recipe.spread * (float(self.design.rows.height.min()) if len(self.design.rows) else 0.0)
+        clear = self.recipe.spread * np.minimum(self.design.width, self.design.height)
         rules = replace(self.rules, halo=np.maximum(self.rules.halo, np.where(macros, clear, 0.0)))
         kept = self.problem.kept or self.resumed
         return self._narrowed(self._analytic(placement, rules, kept, 0.4 if macros.any() else 0.6))

@@ -24,7 +24,7 @@ CELLS: dict[str, tuple[Any, ...]] = {
     "inflate": (False, True),
     "seed": tuple(range(8)),
 }
-MACROS: dict[str, tuple[Any, ...]] = {"spread": (0.0, 0.5, 1.0, 2.0), "again": (True, False)}
+MACROS: dict[str, tuple[Any, ...]] = {"spread": (0.0, 0.02, 0.05, 0.1), "again": (True, False)}
 SEEDS: dict[str, tuple[Any, ...]] = {"seed": tuple(range(64))}
 
 
