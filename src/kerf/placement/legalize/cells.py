@@ -34,9 +34,10 @@ def legalize_cells(
     movable = ~rules.fixed & (design.kind == Kind.CELL)
     placed = prepared(design, placement, rules, movable)
     total = int(movable.sum())
-    sites = free_sites(design, obstacles(design, placement, rules, movable), total)
+    heights = design.extent(placed)[1]
+    sites = free_sites(design, obstacles(design, placement, rules, movable), heights[movable])
     high = _commonest(sites)
-    tall = movable & (design.extent(placed)[1] > high * (1 + ALMOST))
+    tall = movable & (heights > high * (1 + ALMOST))
     for cell in _largest_first(design, np.flatnonzero(tall)):
         _place_tall(design, placed, rules, sites, cell, high)
     for cells in _groups(rules, np.flatnonzero(movable & ~tall)):
@@ -136,12 +137,14 @@ def _place_group(design: Design, placed: Placement, rules: Rules, sites: Sites, 
 
 
 def _chosen(segs: Segments, cells: Cells, order: Ints) -> Ints:
-    """The segment of each cell: by Abacus, then by making room, then from nothing with the widest first; -1 where none of them found any."""
+    """The segment of each cell: by Abacus, then by making room, then from nothing with more regard to room than to distance; -1 where
+    none of them found any."""
     chosen: Ints = abacus.assign(segs, cells, order)
     if (chosen < 0).any():
         chosen = rescue.make_room(segs, cells, chosen)
-    if (chosen < 0).any():
-        chosen = rescue.widest_first(segs, cells)
+    for start in (rescue.widest_first, rescue.fullest):
+        if (chosen < 0).any():
+            chosen = start(segs, cells)
     return chosen
 
 

@@ -77,6 +77,50 @@ def widest_first(segs: Segments, cells: Cells) -> np.ndarray:
 
 
 @njit(cache=True)
+def fullest(segs: Segments, cells: Cells) -> np.ndarray:
+    """(n,) a segment for each cell or -1: segments one by one, the shortest first, each filled as full as the cells left can fill it,
+    with wide ones before narrow ones; the others by `make_room`. Blind to distance but for which cell of a width is taken.
+
+    The minimum bin slack heuristic (Gupta and Ho, "A new heuristic algorithm for the one-dimensional bin-packing problem", 1999), its
+    search replaced by a table over widths and sums."""
+    chosen = np.full(len(cells.x), -1, np.int64)
+    for seg in np.argsort(segs.sites, kind="mergesort"):
+        left = np.array(
+            [i for i in range(len(chosen)) if chosen[i] < 0 and _sites_in(segs, cells, i, seg) > 0]
+        )
+        if len(left):
+            sites = np.array([_sites_in(segs, cells, i, seg) for i in left])
+            widths = np.unique(sites)[::-1]
+            taken = _fill(widths, np.array([(sites == w).sum() for w in widths]), segs.sites[seg])
+            prices = np.array([_price(segs, cells, i, seg) for i in left])
+            for i in np.argsort(prices, kind="mergesort"):
+                kind = np.searchsorted(-widths, -sites[i])
+                if taken[kind] > 0:
+                    taken[kind] -= 1
+                    chosen[left[i]] = seg
+    return make_room(segs, cells, chosen)
+
+
+@njit(cache=True)
+def _fill(widths: np.ndarray, counts: np.ndarray, room: int) -> np.ndarray:
+    """How many of each width, the widest first, fill most of the room; of the narrow ones no more than they must."""
+    used = np.full((len(widths), room + 1), -1, np.int64)
+    for k in range(len(widths)):
+        for total in range(room + 1):
+            if total == 0 or (k > 0 and used[k - 1, total] >= 0):
+                used[k, total] = 0
+            elif total >= widths[k] and 0 <= used[k, total - widths[k]] < counts[k]:
+                used[k, total] = used[k, total - widths[k]] + 1
+    taken, total = np.zeros(len(widths), np.int64), room
+    while used[-1, total] < 0:
+        total -= 1
+    for k in range(len(widths) - 1, -1, -1):
+        taken[k] = used[k, total]
+        total -= taken[k] * widths[k]
+    return taken
+
+
+@njit(cache=True)
 def _loads(segs: Segments, cells: int) -> Loads:
     start, near = _neighbours(segs)
     segments, none = len(segs.x), np.full((3, cells), -1, np.int64)

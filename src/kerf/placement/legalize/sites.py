@@ -38,16 +38,16 @@ class Sites(NamedTuple):
     used: np.ndarray
 
 
-def free_sites(design: Design, obstacles: Floats, room: int) -> Sites:
-    """All sites of the design's rows (of made-up rows, where it has none) outside `obstacles`, (K, 4) rectangles. `room`: rows of
-    cells that will be carved later."""
+def free_sites(design: Design, obstacles: Floats, later: Floats) -> Sites:
+    """All sites of the design's rows (of made-up rows, where it has none) outside `obstacles`, (K, 4) rectangles.
+    `later`: (n,) heights of the cells that will be carved."""
     rows, right = _apart(design.rows if len(design.rows) else made_rows(design))
     count = np.floor((right - rows.x) / rows.spacing + ALMOST).astype(np.int64)
     level = np.flatnonzero(np.diff(rows.y, prepend=-np.inf) > 0)
     starts = np.append(level, len(rows)).astype(np.int64)
-    heights = rows.height.min() if len(rows) else 1.0
-    spans = np.ceil((obstacles[:, 3] - obstacles[:, 1]) / heights) + 1
-    nodes = len(rows) + int(np.minimum(spans, len(level)).sum()) + room
+    lowest = rows.height.min() if len(rows) else 1.0
+    across = np.ceil(np.concatenate([obstacles[:, 3] - obstacles[:, 1], later]) / lowest) + 1
+    nodes = len(rows) + int(np.minimum(across, len(level)).sum())
     shape = (rows.x, rows.y, rows.height, rows.spacing, upside_down(rows.orient), rows.y[level], starts)
     sites = Sites(*shape, *_whole_rows(count, nodes))
     carve_all(sites, obstacles)
