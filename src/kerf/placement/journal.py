@@ -126,12 +126,14 @@ class Journal:
         self._frames = self._frames[::2]
         self._every_s *= 2
 
-    def report(self, report: dict[str, object]) -> None:
-        """What the user was told, as JSON."""
+    def report(self, report: dict[str, object], page: str) -> None:
+        """What the user was told, as JSON, and the run as a page."""
         if self.folder is not None:
             with self._tolerant("result.json"):
                 self.folder.mkdir(parents=True, exist_ok=True)
                 (self.folder / "result.json").write_text(json.dumps(report, indent=1, default=str))
+                if page:
+                    (self.folder / "report.html").write_text(page)
 
     def _read(self, name: str) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
         return packing.read(self.folder / name) if self.folder else None

@@ -36,6 +36,7 @@ def place(result: Result) -> str:
     ]
     if result["output"]:
         lines += [f"placement    {result['output']}", f"picture      {result['picture']}"]
+    lines += [f"report       {result['report']}"] if result["report"] else []
     lines += [f"note         {note}" for note in result["notes"]]
     if result["status"] != "legal":
         lines.append(

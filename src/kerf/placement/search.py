@@ -28,6 +28,7 @@ from kerf.placement.score import score
 from kerf.placement.space import RecipeSpace
 from kerf.placement.steps import Step
 from kerf.proposers import make
+from kerf.report import html
 
 Watch = Callable[[Step | Progress], None]
 DEFAULT_S = {"hpwl": 300.0, "proxy": 120.0}
@@ -274,9 +275,10 @@ class Search:
             "cpu_seconds": round(time.process_time() - self.cpu, 3),
             "seed": self.request.seed,
             "threads": self.evaluator.threads,
+            "report": str(self.journal.folder / "report.html") if outcome and self.journal.folder else None,
             "notes": notes,
         }
-        self.journal.report(report)
+        self.journal.report(report, html(self.run, self.archive) if outcome else "")
         return report
 
     @staticmethod

@@ -16,8 +16,8 @@ WIDE, HIGH = 560.0, 300.0
 LEFT, RIGHT, TOP, BOTTOM = 56.0, 16.0, 28.0, 48.0
 
 
-def progress(trials: Sequence[Trial], *, over_time: bool) -> Markup:
-    """Score of every candidate and the best so far, over evaluations or over search time; failures along the bottom."""
+def progress(trials: Sequence[Trial], *, over_time: bool, what: str = "speed-up") -> Markup:
+    """Score (`what` it is) of every candidate and the best so far, over evaluations or over search time; failures along the bottom."""
     at = [t.at_s if over_time else float(i + 1) for i, t in enumerate(trials)]
     scores = [t.evaluation.score for t in trials]
     known = [s for s in scores if s is not None and s > 0] or [1.0]
@@ -28,8 +28,8 @@ def progress(trials: Sequence[Trial], *, over_time: bool) -> Markup:
     best = svg.path(_steps(at, scores, x, y), "best")
     unit = svg.line(x.start, y(1.0), x.end, y(1.0), "unit")
     name = "search time, s" if over_time else "evaluations"
-    frame = svg.axes(x, y, name, "speed-up (score), log scale", floor=HIGH - BOTTOM)
-    return svg.drawing(WIDE, HIGH, f"best speed-up over {name}", frame, unit, *marks, best)
+    frame = svg.axes(x, y, name, f"{what}, log scale", floor=HIGH - BOTTOM)
+    return svg.drawing(WIDE, HIGH, f"best {what} over {name}", frame, unit, *marks, best)
 
 
 def _trial_mark(trial: Trial, x: float, y: Scale) -> Markup:

@@ -112,7 +112,8 @@ def _header(view: View) -> Markup:
 def _pill(view: View) -> Markup:
     if view.verdict is None:
         return tag("span", "nothing passed", class_="pill c-rejected")
-    words = f"{view.verdict.status}, {'measured again in a fresh process' if view.confirmed else 'not confirmed yet'}"
+    again = "measured again in a fresh process" if _ratios(view.verdict) else "measured again"
+    words = f"{view.verdict.status}, {again if view.confirmed else 'not confirmed yet'}"
     return tag("span", words, class_=f"pill c-{view.verdict.status if view.confirmed else Status.WRONG}")
 
 
@@ -133,6 +134,8 @@ def _headline(view: View) -> Markup:
         )
     if view.verdict is None:
         return tag("p", "No candidate passed", class_="headline")
+    if "headline" in view.verdict.detail:
+        return tag("p", view.verdict.headline, class_="headline")
     return tag("p", f"{view.verdict.score:.3g} ", tag("small", "score"), class_="headline")
 
 
@@ -155,9 +158,11 @@ def _named(name: str) -> str:
 def _charts(view: View) -> list[Markup]:
     if not view.trials:
         return [_section("Search", tag("p", "No candidate was evaluated.", class_="soft"), wide=True)]
+    what = "Speed-up" if _ratios(view.verdict) else "Score"
+    over_evaluations = charts.progress(view.trials, over_time=False, what=what.lower())
     return [
-        _section("Speed-up over evaluations", charts.progress(view.trials, over_time=False), _legend(view)),
-        _section("Speed-up over search time", charts.progress(view.trials, over_time=True)),
+        _section(f"{what} over evaluations", over_evaluations, _legend(view)),
+        _section(f"{what} over search time", charts.progress(view.trials, over_time=True, what=what.lower())),
     ]
 
 
@@ -226,7 +231,7 @@ def _verdict(view: View) -> Markup:
     detail = {
         k: v
         for k, v in view.verdict.detail.items()
-        if k not in ("roofline", "provenance", "tolerance", "error")
+        if k not in ("roofline", "provenance", "tolerance", "error", "headline", "placement")
     }
     errors = {k: view.verdict.detail[k] for k in ("error", "tolerance") if k in view.verdict.detail}
     return _section(
