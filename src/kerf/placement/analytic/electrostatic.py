@@ -1,4 +1,9 @@
-"""Global placement by electrostatics."""
+"""Global placement by electrostatics: cells are charges, bins fuller than the target push them away, nets pull them together.
+
+After ePlace (Lu et al., TODAES 2015), ePlace-MS (TCAD 2015), RePlAce (Cheng et al., TCAD 2019) and DREAMPlace (Lin et al., TCAD 2021):
+weighted-average wirelength, a spectral field, fillers, Nesterov's method, a penalty that grows while wirelength grows slowly, smoothing that
+follows overflow.
+"""
 
 from __future__ import annotations
 
@@ -7,51 +12,29 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from kerf.placement.analytic import field_kernels as field
-from kerf.placement.analytic import step_kernels as steps
-from kerf.placement.analytic.model import Model, Singles, build
+from kerf.placement.analytic.charges import Charges
+from kerf.placement.analytic.descent import Descent
+from kerf.placement.analytic.guard import Guard, Verdict
+from kerf.placement.analytic.inflation import ROUNDS, widths
+from kerf.placement.analytic.model import Model, build
 from kerf.placement.analytic.options import GlobalOptions, GlobalResult
-from kerf.placement.analytic.poisson import Poisson
-from kerf.placement.design import Design, Placement
+from kerf.placement.analytic.start import first_places
+from kerf.placement.design import Design, Floats, Placement
 from kerf.placement.hpwl import hpwl
 from kerf.placement.rules import Rules
 from kerf.placement.steps import Deadline, Step, Watch, unwatched
 
-
-class Charges:
-    """The density of a model's objects wherever they are, and its force on them."""
-
-    def __init__(self, model: Model, threads: int) -> None:
-        self.model = model
-        region = model.region
-        self.poisson = Poisson(region.columns, region.rows, region.aspect, threads)
-        shape = (region.columns + field.PAD, region.rows + field.PAD)
-        self.cells, self.all = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
-        self.overflow = 1.0
-
-    def force(self, x: Singles, y: Singles, out_x: Singles, out_y: Singles) -> None:
-        m = self.model
-        boxes = (x, y, m.half_w, m.half_h, m.density)
-        n, columns, rows = m.movable, m.region.columns, m.region.rows
-        self.cells.fill(0)
-        field.spread_small(*boxes, 0, m.small, self.cells)
-        self._spread_large(x, y, m.small, n)
-        inner = self.cells[:columns, :rows]
-        self.overflow = field.excess(self.cells, m.blocked, m.target) / max(float(m.area[:n].sum()), 1e-9)
-        self.all[:] = self.cells
-        field.spread_small(*boxes, n, m.objects, self.all)
-        inner = self.all[:columns, :rows] + np.float32(m.target) * m.blocked
-        self.poisson.solve(inner)
-        slopes = (self.poisson.slope_x, self.poisson.slope_y, out_x, out_y)
-        field.force_small(*boxes, 0, m.small, *slopes)
-        field.force_large(*boxes, m.small, n, *slopes)
-        field.force_small(*boxes, n, m.objects, *slopes)
-
-    def _spread_large(self, x: Singles, y: Singles, first: int, last: int) -> None:
-        m = self.model
-        w, h = m.half_w[first:last], m.half_h[first:last]
-        x, y = x[first:last], y[first:last]
-        field.spread_large(x - w, y - h, x + w, y + h, m.density[first:last], self.cells)
+FROM_NOTHING, FROM_PLACES = 8e-5, 0.1
+"""First shares of the penalty. Cells that have places are held there by the field from the first iteration."""
+STEADY = 0.005
+"""Relative rise of wirelength in an iteration at which the penalty stays what it is."""
+LEAST = 0.95
+"""Least factor on the penalty an iteration."""
+RESTARTS = 3
+QUIET_S = 0.1
+"""Between reports."""
+SHOWN = 50
+"""Iterations between reports with a placement."""
 
 
 def place_global(
@@ -65,102 +48,132 @@ def place_global(
     deadline: Deadline = Deadline(),
     watch: Watch = unwatched,
 ) -> GlobalResult:
-    rng = np.random.default_rng(seed)
-    m = build(design, start, rules, options, rng)
-    n, t = m.movable, m.objects
-    x = np.zeros(t + 1, np.float32)
-    y = np.zeros(t + 1, np.float32)
-    r = m.region
-    x[:t] = r.columns / 2
-    y[:t] = r.rows / 2
-    if options.keep_start:
-        x[:n] = r.across(start.x[m.cells])
-        y[:n] = r.along(start.y[m.cells])
-    x[:n] += rng.normal(0, 0.001 * r.columns, n)
-    y[:n] += rng.normal(0, 0.001 * r.rows, n)
-    x[n:t] = rng.uniform(0, r.columns, t - n)
-    y[n:t] = rng.uniform(0, r.rows, t - n)
-    x[:t] = np.clip(x[:t], m.low_x, m.high_x)
-    y[:t] = np.clip(y[:t], m.low_y, m.high_y)
-    charges = Charges(m, threads)
-    wx, wy, fx, fy = (np.zeros(t, np.float32) for _ in range(4))
-    owx, owy, ofx, ofy = (np.zeros(t, np.float32) for _ in range(4))
-    g = [np.zeros(t, np.float32) for _ in range(4)]  # gx, gy, old gx, old gy
+    """Spread the movable cells over the free area, near the shortest wirelength; cells still overlap a little.
 
-    def evaluate(x, y, gamma, penalty, gx, gy):
-        length = m.nets.gradient(x, y, gamma, wx[:n], wy[:n])
-        charges.force(x, y, fx, fy)
-        if penalty is not None:
-            steps.combine(wx, fx, penalty, m.pins, m.area, gx)
-            steps.combine(wy, fy, penalty, m.pins, m.area, gy)
-        return length
-
-    def gamma_of(overflow):
-        return options.gamma * 10 ** ((overflow - 0.1) * 20 / 9)
-
-    gamma = gamma_of(1.0)
-    evaluate(x, y, gamma, None, None, None)
-    gamma = gamma_of(min(charges.overflow, 1.0))
-    evaluate(x, y, gamma, None, None, None)
-    penalty = (
-        options.first_penalty
-        * (steps.norm(wx) + steps.norm(wy))
-        / max(steps.norm(fx[:n]) + steps.norm(fy[:n]), 1e-9)
-    )
-    steps.combine(wx, fx, penalty, m.pins, m.area, g[2])
-    steps.combine(wy, fy, penalty, m.pins, m.area, g[3])
-    u = [x.copy(), y.copy()]
-    v_old = [x, y]
-    small = 0.1 / max(np.abs(g[2]).max(), np.abs(g[3]).max(), 1e-9)
-    v = [x.copy(), y.copy()]
-    v[0][:t] = np.clip(x[:t] - small * g[2], m.low_x, m.high_x)
-    v[1][:t] = np.clip(y[:t] - small * g[3], m.low_y, m.high_y)
-    v_next = [x.copy(), y.copy()]
-    a = 1.0
-    last = None
-    alpha = small
-    lim = ((m.low_x, m.high_x), (m.low_y, m.high_y))
-    for k in range(1, options.max_iterations + 1):
-        if CONS:
-            owx[:], owy[:], ofx[:], ofy[:] = wx, wy, fx, fy
-        length = evaluate(v[0], v[1], gamma, penalty, g[0], g[1])
-        if CONS:
-            steps.combine(owx, ofx, penalty, m.pins, m.area, g[2])
-            steps.combine(owy, ofy, penalty, m.pins, m.area, g[3])
-        p = [
-            sum(c)
-            for c in zip(
-                steps.products(v[0], v_old[0], g[0], g[2]), steps.products(v[1], v_old[1], g[1], g[3])
-            )
-        ]
-        ss, sy, yy = p
-        if yy > 0 and ss > 0:
-            alpha = sy / yy if sy > 0 and BB else min(np.sqrt(ss / yy), alpha * GROW)
-        overflow = charges.overflow
-        if k % 50 == 0:
-            watch(Step("global", k, options.max_iterations, length * r.wide, overflow))
-        if overflow <= options.stop_overflow or deadline.passed:
+    start: places of fixed cells, orientations of all, and, with `options.keep_start`, where to begin; NaN where a cell has no place.
+    The same seed, options and number of threads give the same result, unless the deadline ends it.
+    Raises KerfError where a cell does not fit its box, or all of them the free area."""
+    run = _Run(design, rules, options, np.random.default_rng(seed), threads, deadline, watch)
+    result = run.round(start, options)
+    again = replace(options, keep_start=True)
+    for _ in range(ROUNDS if options.routability else 0):
+        swell = widths(design, result.placement, rules)
+        if deadline.passed or swell is None:
             break
-        a_next = (1 + np.sqrt(4 * a * a + 1)) / 2
-        for d in (0, 1):
-            steps.accelerate(u[d], v[d], g[d], lim[d][0], lim[d][1], alpha, (a - 1) / a_next, v_next[d])
-        a = a_next
-        v_old, v, v_next = v, v_next, v_old
-        g = g[2:] + g[:2]
-        if last is not None:
-            rise = (length - last) / (REF * length)
-            mu = options.growth ** (1 - rise)
-            mu = np.clip(mu, 0.95, options.growth)
-            penalty *= mu
-        last = length
-        gamma = gamma_of(min(overflow, 1.0))
-    result = start.copy()
-    result.x[m.cells] = v[0][:n] * r.wide + r.left
-    result.y[m.cells] = v[1][:n] * r.high + r.bottom
-    return GlobalResult(result, k, overflow, hpwl(design, result))
+        after = run.round(result.placement, again, swell)
+        result = replace(
+            after, iterations=result.iterations + after.iterations, note=result.note or after.note
+        )
+    return result
 
 
-BB = False
-CONS = True
-GROW=1e9
-REF = 0.005
+@dataclass(frozen=True)
+class _Run:
+    design: Design
+    rules: Rules
+    options: GlobalOptions
+    rng: np.random.Generator
+    threads: int
+    deadline: Deadline
+    watch: Watch
+
+    def round(self, start: Placement, options: GlobalOptions, swell: Floats | None = None) -> GlobalResult:
+        """One descent from the start to the overflow asked for."""
+        if self.rules.fixed.all():
+            return GlobalResult(start.copy(), 0, 0.0, hpwl(self.design, start))
+        model = build(self.design, start, self.rules, options, swell)
+        charges = Charges(model, self.threads)
+        at = first_places(charges, start, options.keep_start, self.rng)
+        return _Search(self, options, model, start, charges, at).result()
+
+
+class _Search:
+    """A descent and what steers it: smoothing, penalty, guard, reports."""
+
+    def __init__(
+        self,
+        run: _Run,
+        options: GlobalOptions,
+        model: Model,
+        start: Placement,
+        charges: Charges,
+        at: np.ndarray,
+    ) -> None:
+        self.run, self.options, self.model, self.start = run, options, model, start
+        share = options.first_penalty or (FROM_PLACES if options.keep_start else FROM_NOTHING)
+        charges.force(at, np.empty((2, model.objects), np.float32))
+        self.descent = Descent(charges, at, self._gamma(charges.overflow), share)
+        self.guard = Guard(options.stop_overflow)
+        self.growth, self.last = options.growth, 0.0
+        self.notes: list[str] = []
+        self._reported = -np.inf
+
+    def result(self) -> GlobalResult:
+        iterations = self._descend()
+        best = self.guard
+        places = self.descent.at if best.places is None else best.places
+        placement = self.model.placement(places, self.start)
+        length = hpwl(self.run.design, placement)
+        overflow = min(best.overflow, 1.0)
+        self.run.watch(
+            Step("global", iterations, self.options.max_iterations, length, overflow, None, placement)
+        )
+        return GlobalResult(placement, iterations, overflow, length, "; ".join(self.notes))
+
+    def _descend(self) -> int:
+        """Iterate until the overflow is reached, time is up, or the guard has seen enough. Returns the number of iterations."""
+        overflow, restarts = self.descent.charges.overflow, 0
+        for iteration in range(1, self.options.max_iterations + 1):
+            length, overflow = self.descent.measure(self._gamma(overflow))
+            verdict = self.guard.judge(iteration, self.descent.at, length, overflow)
+            self._report(iteration, length, overflow)
+            if overflow <= self.options.stop_overflow or self.run.deadline.passed:
+                return iteration
+            if verdict is Verdict.STALLED or (verdict is Verdict.BLOWN and restarts == RESTARTS):
+                self._explain(f"stopped at iteration {iteration}, when nothing had got better")
+                return iteration
+            if verdict is Verdict.BLOWN:
+                restarts += 1
+                self._go_back(iteration)
+                overflow = min(self.guard.overflow, 1.0)
+                continue
+            self.descent.step()
+            self._raise_penalty(length)
+        if overflow > self.options.stop_overflow:
+            self._explain(f"stopped after the {self.options.max_iterations} iterations allowed")
+        return self.options.max_iterations
+
+    def _gamma(self, overflow: float) -> float:
+        """RePlAce's schedule: ten times the smoothing at overflow 0.55."""
+        return float(self.options.gamma * 10 ** ((min(overflow, 1.0) - 0.1) * 20 / 9))
+
+    def _raise_penalty(self, length: float) -> None:
+        rise = (length - self.last) / (STEADY * length) if self.last > 0 and length > 0 else 0.0
+        self.descent.penalty *= float(np.clip(self.growth ** (1 - rise), LEAST, self.growth))
+        self.last = length
+
+    def _go_back(self, iteration: int) -> None:
+        """To the best state, with a penalty that is lower and grows more slowly."""
+        self._explain(f"diverged at iteration {iteration}; went back to iteration {self.guard.iteration}")
+        self.descent.restart(self.guard.places)
+        self.descent.penalty *= 0.5
+        self.growth, self.last = 1 + (self.growth - 1) / 2, 0.0
+        self.guard.forgive(iteration)
+
+    def _explain(self, what: str) -> None:
+        best = self.guard
+        self.notes.append(
+            f"global placement {what}; kept the state of overflow {best.overflow:.3f} (asked for {self.options.stop_overflow:g})"
+        )
+
+    def _report(self, iteration: int, length: float, overflow: float) -> None:
+        now = time.monotonic()
+        shown = iteration % SHOWN == 0
+        if not shown and now - self._reported < QUIET_S:
+            return
+        self._reported = now
+        placement = self.model.placement(self.descent.at, self.start) if shown else None
+        scaled = length * self.model.region.wide
+        self.run.watch(
+            Step("global", iteration, self.options.max_iterations, scaled, overflow, None, placement)
+        )

@@ -9,19 +9,23 @@ from kerf.placement.design import Floats, Placement
 
 @dataclass(frozen=True)
 class GlobalOptions:
-    """target_density: share of the free area of a bin that cells may fill; None is chosen from the utilization, and a lower one than the
-    utilization is raised to it. stop_overflow: done when the charge above the target, over the movable area, is at most this.
-    bins: number of bins along x (None: one average cell a bin). gamma: smoothing at overflow 0.1, in bins.
-    first_penalty: first weight of density over wirelength, as a share of the ratio of their gradients. growth: largest factor on that weight per iteration.
-    keep_start: begin where `start` says, not from the centre. net_weight: (M,) in place of the design's. largest_net: nets with more pins are measured and not pulled."""
+    """How to place.
+
+    target_density: share of a bin's free area that cells may fill, raised to the utilization where it is lower; None lies between the
+    utilization and 1 (`budget.ROOM`). stop_overflow: done when the charge above that, over the movable area, is this or less.
+    bins: along x; None is about one bin a cell. gamma: smoothing of wirelength at an overflow of 0.1, in bins.
+    first_penalty: first weight of the field over that of the wires, as a share of the ratio of their gradients; None is 8e-5, or 0.1 with
+    `keep_start`. growth: largest factor of that weight an iteration; less is slower and a little shorter.
+    keep_start: begin where `start` says, not from the middle. routability: widen cells where wires are dense, and place on.
+    net_weight: (M,) in place of the design's, for the objective alone. largest_net: nets with more pins are measured, and do not pull."""
 
     target_density: float | None = None
     stop_overflow: float = 0.07
     max_iterations: int = 1500
     bins: int | None = None
-    gamma: float = 0.8
-    first_penalty: float = 8e-5
-    growth: float = 1.05
+    gamma: float = 0.6
+    first_penalty: float | None = None
+    growth: float = 1.035
     keep_start: bool = False
     routability: bool = False
     net_weight: Floats | None = None
@@ -30,7 +34,8 @@ class GlobalOptions:
 
 @dataclass(frozen=True)
 class GlobalResult:
-    """hpwl: exact, in the design's unit and with its weights. note: what went wrong and was guarded against, else empty."""
+    """iterations: over all rounds. hpwl: exact, in the design's unit and with its weights. note: what went wrong and was guarded
+    against, else empty."""
 
     placement: Placement
     iterations: int

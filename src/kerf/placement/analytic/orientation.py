@@ -6,7 +6,7 @@ import numpy as np
 from numba import njit
 
 from kerf.placement import orient
-from kerf.placement.design import Design, Floats, Ints, Kind, Placement
+from kerf.placement.design import Bools, Design, Ints, Kind, Placement
 from kerf.placement.rules import Rules
 
 SWEEPS = 4
@@ -18,7 +18,9 @@ def orient_macros(design: Design, placement: Placement, rules: Rules) -> Placeme
 
     Macros go in order of their pins, the most first, in up to SWEEPS sweeps. An orientation that would reach out of the macro's box
     is not taken. Overlaps are not looked at: run this before macros are legalized. HPWL never rises."""
-    macros = np.flatnonzero((design.kind == Kind.MACRO) & ~rules.fixed & np.isfinite(placement.x + placement.y))
+    macros = np.flatnonzero(
+        (design.kind == Kind.MACRO) & ~rules.fixed & np.isfinite(placement.x + placement.y)
+    )
     pins_of = np.bincount(design.pin_cell, minlength=design.cells)
     macros = macros[np.argsort(-pins_of[macros], kind="stable")]
     allowed = rules.orients[macros] & _fits(design, placement, rules, macros)
@@ -44,7 +46,7 @@ def orient_macros(design: Design, placement: Placement, rules: Rules) -> Placeme
     return turned
 
 
-def _fits(design: Design, placement: Placement, rules: Rules, macros: Ints) -> Floats:
+def _fits(design: Design, placement: Placement, rules: Rules, macros: Ints) -> Bools:
     """(K, 8) whether each macro stays in its box in each orientation; where it is out of it already, whether its sides stay as they are."""
     now = orient.TURNED[placement.orient[macros]]
     fits = np.zeros((len(macros), 8), np.bool_)

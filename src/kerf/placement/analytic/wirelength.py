@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,11 +10,9 @@ from numpy.typing import NDArray
 from kerf.placement import orient
 from kerf.placement.analytic import wirelength_kernels as kernels
 from kerf.placement.analytic.options import GlobalOptions
+from kerf.placement.analytic.region import Region
 from kerf.placement.design import Design, Floats, Ints, Placement
 from kerf.placement.rules import Rules
-
-if TYPE_CHECKING:
-    from kerf.placement.analytic.model import Region
 
 Singles = NDArray[np.float32]
 
@@ -59,18 +56,15 @@ class Wirelength:
             np.add.at(total, self.owner[pin : pin + degree * nets], weights)
         return total[:objects].astype(np.float32)
 
-    def gradient(self, x: Singles, y: Singles, gamma: float, out_x: Singles, out_y: Singles) -> float:
-        """Fill in the gradient for each movable object (gamma in bins along x); the exact length, in bins along x."""
+    def gradient(self, at: Singles, gamma: float, out: Singles) -> float:
+        """Fill `out` (2, N or more) with the gradient for each movable object at (2, objects + 1); the exact length, in bins along x."""
         total = 0.0
-        for at, offset, scale, out in (
-            (x, self.offset_x, 1.0, out_x),
-            (y, self.offset_y, self.aspect, out_y),
-        ):
-            groups, rest = self.groups[: self.pulled], self.groups[self.pulled :]
+        pulled, rest = self.groups[: self.pulled], self.groups[self.pulled :]
+        for axis, offset, scale in ((0, self.offset_x, 1.0), (1, self.offset_y, self.aspect)):
             arrays = (self.owner, offset, self.weight, scale / gamma, self.pull)
-            total += scale * kernels.weighted_average(at, groups, *arrays, True)
-            total += scale * kernels.weighted_average(at, rest, *arrays, False)
-            kernels.gather(self.start, self.by_object, self.pull, scale, out)
+            total += scale * kernels.weighted_average(at[axis], pulled, *arrays, True)
+            total += scale * kernels.weighted_average(at[axis], rest, *arrays, False)
+            kernels.gather(self.start, self.by_object, self.pull, scale, out[axis])
         return total
 
 

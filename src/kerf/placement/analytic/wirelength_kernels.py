@@ -7,6 +7,8 @@ all of them together, so that every inner loop runs over nets and becomes vector
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numba import njit
 
@@ -26,7 +28,7 @@ BIAS, MANTISSA = np.int32(127), np.int32(23)
 
 
 @njit(cache=True, fastmath=True, inline="always")
-def falling_exp(value: float) -> float:
+def falling_exp(value: np.float32) -> np.float32:
     """exp(value) for value <= 0 in float32, with a relative error below 5e-6: the exponent by shifting bits, the rest by a polynomial."""
     power = max(value * LOG2_E, LOWEST)
     whole = np.int32(power - HALF)
@@ -54,7 +56,7 @@ def weighted_average(
     high_exp = np.empty(BLOCK * 2, np.float32)
     low_exp = np.empty(BLOCK * 2, np.float32)
     sums = np.empty((6, BLOCK), np.float32)
-    total = 0.0
+    total: Any = 0.0
     for group in range(len(groups)):
         degree, nets, first_net, first_pin = groups[group]
         step = max(LEAST, BLOCK // degree)
@@ -96,13 +98,13 @@ def _pairs(
     owner: np.ndarray,
     offset: np.ndarray,
     weight: np.ndarray,
-    sharpness: float,
+    sharpness: np.float32,
     pull: np.ndarray,
     pins: int,
     stride: int,
     count: int,
     gradient: bool,
-) -> float:
+) -> np.float32:
     """Nets of two pins: the weighted averages differ by d tanh(d / 2 gamma), with one exponential."""
     total = np.float32(0)
     first_owner, second_owner = owner[pins : pins + count], owner[pins + stride : pins + stride + count]
@@ -134,7 +136,7 @@ def _spans(
     count: int,
     place: np.ndarray,
     sums: np.ndarray,
-) -> float:
+) -> np.float32:
     """Coordinates of the pins, and each net's largest and smallest, in `sums[0]` and `sums[1]`."""
     high, low = sums[0, :count], sums[1, :count]
     high[:] = np.float32(-1e30)
@@ -156,7 +158,7 @@ def _spans(
 
 @njit(cache=True, fastmath=True, nogil=True, error_model="numpy")
 def _average(
-    sharpness: float,
+    sharpness: np.float32,
     stride: int,
     degree: int,
     count: int,
@@ -197,7 +199,7 @@ def _average(
 
 @njit(cache=True, fastmath=True, nogil=True, error_model="numpy")
 def _pulls(
-    sharpness: float,
+    sharpness: np.float32,
     weight: np.ndarray,
     pull: np.ndarray,
     pins: int,
