@@ -23,7 +23,6 @@ from pathlib import Path
 import placement_peers
 import placement_stages
 import placement_whole
-from kerf.core.types import KerfError
 from placement_measure import Asked, Case
 from placement_table import Results, Row, markdown
 
@@ -74,13 +73,13 @@ def _names(wanted: str, case: Case) -> bool:
 
 
 def one(case: Case, asked: Asked, args: argparse.Namespace) -> list[Row]:
-    """The rows of a case; of one that fails, a row that says why, so that the others still run."""
+    """The rows of a case; of one that fails, whatever the reason, a row that says why, so that the others still run."""
     command = f"python bench/placement.py --only {case.group}/{case.name} --threads {asked.threads} --seed {asked.seed}"
     command += f" --minutes {asked.minutes:g}" if asked.minutes else ""
     command += f" --cases {asked.cases}" if case.group == "clustered" else ""
     try:
         rows = case.run(asked)
-    except (KerfError, ImportError, RuntimeError, ValueError) as error:
+    except Exception as error:
         if args.strict:
             raise
         rows = [Row(case.group, case.name, "", "", float("nan"), problem=f"{type(error).__name__}: {error}")]
