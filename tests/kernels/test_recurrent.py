@@ -76,7 +76,7 @@ def build(net, cell, x, role=Role.PARAM, tail=False):
     )
 
 
-@settings(max_examples=12, deadline=None, derandomize=True)
+@settings(max_examples=16, deadline=None, derandomize=True)
 @given(st.data())
 def test_any_layer_under_any_schedule(data):
     torch.manual_seed(0)
@@ -92,7 +92,7 @@ def test_any_layer_under_any_schedule(data):
     group, inputs, expected = build(
         net, cell, x, data.draw(st.sampled_from([Role.PARAM, Role.INPUT])), data.draw(st.booleans())
     )
-    threads = data.draw(st.sampled_from([1, 2]))
+    threads = data.draw(st.sampled_from([1, 2, 3, 4]))
     choices = {
         c.name: data.draw(st.sampled_from(c.choices)) for c in TEMPLATE.decisions(group, native(), threads)
     }

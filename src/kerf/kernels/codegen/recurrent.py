@@ -5,6 +5,7 @@ Neural Networks on GPUs", 2016, in its CPU form)."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from kerf.kernels.codegen.expr import CTYPE, loaded, stored
@@ -16,6 +17,8 @@ from kerf.kernels.ir import Buffer, DType, Group, Recurrent, Role
 from kerf.kernels.schedule import Decision, Value
 from kerf.kernels.targets.cpu import Chip
 
+UNITS_WORK = 1 << 19  # multiplications of a thread in a step, above which a barrier is cheap
+UNITS_TILES = 3  # register tiles of rows a thread
 FLOATS = (DType.F32, DType.F16, DType.BF16)
 
 
@@ -40,10 +43,7 @@ class RecurrentTemplate:
             Decision("time_block", blocks, fits[-1]),
         ]
         if threads > 1:
-            # a barrier a step costs milliseconds when another process holds a core: only for steps long enough
-            heavy = batch * cell.gates * op.hidden**2 > 1 << 21
-            by = "units" if heavy and batch < threads else "batch"
-            made.append(Decision("parallel", ("batch", "units"), by))
+            made.append(_split_of(op, batch, most, chip, threads))
         return tuple(made)
 
     def emit(
@@ -52,6 +52,19 @@ class RecurrentTemplate:
         tail = split(group, Recurrent)
         assert tail is not None
         return _Writer(tail, choices, chip, threads, symbol).emit()
+
+
+def _split_of(op: Recurrent, batch: int, tile: int, chip: Chip, threads: int) -> Decision:
+    """What the threads share. Directions wait for each other between layers only, batch rows never: but every core then reads all
+    weights, for fewer rows. Hidden units wait at every step, which costs milliseconds while another process holds a core: only where
+    steps are long, and rows few or weights too many for a core's cache."""
+    ways = ("batch", "units") + (("directions",) if op.bidirectional and threads % 2 == 0 else ())
+    if "directions" in ways and batch >= threads // 2:
+        return Decision("parallel", ways, "directions")
+    weights = CELLS[op.cell].gates * op.hidden**2
+    far = 4 * weights > chip.l2_bytes // 2 and batch < UNITS_TILES * tile * threads
+    units = batch * weights > UNITS_WORK * threads and (far or batch < threads)
+    return Decision("parallel", ways, "units" if units else "batch")
 
 
 def _parts(group: Group) -> tuple[Recurrent, int, int]:
@@ -85,7 +98,12 @@ class _Writer:
         self.panels = -(-self.H // self.wide)
         self.H_pad, self.row = self.panels * self.wide, self.panels * self.width
         self.rows, self.block = int(choices["rows"]), min(int(choices["time_block"]), self.T)
-        self.by_units = threads > 1 and choices["parallel"] == "units"
+        self.parallel = str(choices["parallel"]) if threads > 1 else ""
+        self.by_units, self.by_directions = self.parallel == "units", self.parallel == "directions"
+        self.ways = 2 if self.by_directions else 1
+        self.crews = {"batch": threads, "directions": threads // 2}.get(
+            self.parallel, 1
+        )  # that share the batch
         weights = [n for four in op.weights for n in four if n]
         self.packed = all(self.group.buffer(n).role is Role.PARAM for n in weights)
         self.convert = self.group.buffer(op.x).dtype is not DType.F32
@@ -94,7 +112,7 @@ class _Writer:
         s = self.symbol
         packs, wrappers = self._packs()
         code = [MACROS, vector_types(s, "float", self.lanes), *(tile_function(s, r, self.vectors, self.lanes) for r in self._tiles()),
-                self._product(), self._pack_functions(), wrappers, self._gates(), self._part(), self._kernel(packs)]  # fmt: skip
+                self._product(), self._pack_functions(), wrappers, self._gates(), *self._parts(), self._kernel(packs)]  # fmt: skip
         ins = [self.I] + [self.D * self.H] * (self.op.layers - 1)
         flops = sum(2.0 * self.T * self.B * self.cell.gates * self.H * (k + self.H) * self.D for k in ins)
         moved = float(sum(b.bytes for b in (*self.group.inputs, *self.group.outputs)))
@@ -156,9 +174,7 @@ class _Writer:
 
     def _shares(self) -> list[int]:
         """How many batch rows a part may hold."""
-        if self.threads == 1 or self.by_units:
-            return [self.B]
-        return sorted({self.B // self.threads, -(-self.B // self.threads)} - {0})
+        return sorted({self.B // self.crews, -(-self.B // self.crews)} - {0})
 
     def _split(self, n: int) -> dict[int, int]:
         """How many register tiles of each height cover n rows: heights differ by one at most, because a low tile does not hide
@@ -204,15 +220,19 @@ class _Writer:
                           f"            const long u = v * {n} + l;", *(f"            const float {k} = {v};" for k, v in names.items()),
                           *(f"            {ln}" for ln in self.cell.lines), "        }", "}", ""])  # fmt: skip
 
-    # ------------------------------------------------------------ all layers, for some batch rows and panels
+    # ------------------------------------------------------------ one layer, for some batch rows, panels and directions
 
     def _arrays(self) -> dict[str, int]:
-        """Arrays of float32 in scratch, shared by the threads, who use disjoint rows or panels."""
+        """Arrays of float32 in scratch, shared by the threads, who use disjoint rows, panels or directions."""
         sequence = self.T * self.B * self.D * self.H if self.op.layers > 1 else 0
-        return {"states": 2 * self.B * self.H_pad, "cells": self.B * self.H_pad if self.cell.memory else 0,
-                "inner": self.block * self.B * self.row, "own": self.B * self.row if self.cell.apart else 0,
+        return {n: size * self.ways for n, size in self._of_direction().items()} | {
                 "even": sequence, "odd": sequence if self.op.layers > 2 else 0,
                 "input": self.T * self.B * self.I if self.convert else 0}  # fmt: skip
+
+    def _of_direction(self) -> dict[str, int]:
+        """What each direction has for itself where they run at once."""
+        return {"states": 2 * self.B * self.H_pad, "cells": self.B * self.H_pad if self.cell.memory else 0,
+                "inner": self.block * self.B * self.row, "own": self.B * self.row if self.cell.apart else 0}  # fmt: skip
 
     def _sync(self, indent: str) -> list[str]:
         return [f"{indent}#pragma omp barrier"] if self.by_units else []
@@ -230,23 +250,31 @@ class _Writer:
     def _types(self) -> dict[str, str]:
         return {n: "float" for w_ih, w_hh, b_ih, _ in self.op.weights for n in (w_ih, w_hh, b_ih) if n}
 
-    def _part(self) -> str:
-        lines = [
-            f"static void {self.symbol}_part({self._parameters()}, float *restrict scratch, long b0, long b1, long p0, long p1) {{"
+    def _parts(self) -> list[str]:
+        """A function for each layer, and one for the conversion of the input."""
+        layers = [
+            [line for d in range(self.D) for line in self._direction(layer, d)]
+            for layer in range(self.op.layers)
         ]
-        at = 0
-        for name, size in self._arrays().items():
-            if size:
-                lines.append(f"    float *const {name} = scratch + {at};")
+        made = [self._part(f"layer{i}", lines) for i, lines in enumerate(layers)]
+        return [self._part("convert", self._converted()), *made] if self.convert else made
+
+    def _part(self, name: str, body: list[str]) -> str:
+        """For batch rows from b0 to b1, panels from p0 to p1, and one direction, or all of them where `only` is negative."""
+        text = "\n".join(body)
+        lines = [
+            f"static void {self.symbol}_{name}({self._parameters()}, float *restrict scratch, long b0, long b1, long p0, long p1, long only) {{",
+            "    (void)p0; (void)p1; (void)only;",
+        ]
+        at, own = 0, self._of_direction()
+        for array, size in self._arrays().items():
+            if re.search(rf"\b{array}\b", text):
+                place = f"{at} + only * {own[array]}L" if self.by_directions and array in own else f"{at}"
+                lines.append(f"    float *const {array} = scratch + {place};")
             at += _up(size, 16)
-        lines += self._converted()
-        for number, four in enumerate(self.op.weights):
-            lines += self._direction(number // self.D, number % self.D, number, four)
-        return "\n".join([*lines, "}", ""])
+        return "\n".join([*lines, text, "}", ""])
 
     def _converted(self) -> list[str]:
-        if not self.convert:
-            return []
         x = self.group.buffer(self.op.x)
         source = f"(b * {self.T}L + t)" if self.op.batch_first else f"(t * {self.B}L + b)"
         return [f"    if (p0 == 0) for (long t = 0; t < {self.T}; t++) for (long b = b0; b < b1; b++) for (long i = 0; i < {self.I}; i++)",
@@ -262,8 +290,9 @@ class _Writer:
             return pointer(self.op.x), self.I, self.I, self.T * self.I
         return ("input" if self.convert else pointer(self.op.x)), self.I, self.B * self.I, self.I
 
-    def _direction(self, layer: int, d: int, number: int, four: tuple[str, str, str, str]) -> list[str]:
-        w_ih, w_hh, b_ih, _ = four
+    def _direction(self, layer: int, d: int) -> list[str]:
+        number = layer * self.D + d
+        w_ih, w_hh, b_ih, _ = self.op.weights[number]
         source, k, along, across = self._source(layer)
         time = f"{self.T - 1} - s" if d else "s"
         bias, apart = (
@@ -275,7 +304,8 @@ class _Writer:
         target = f"{'own' if self.cell.apart else 'x'} + {place} + b0 * {self.width}"
         cells = f"cells + b * {self.H_pad} + p * {self.wide}" if self.cell.memory else "0"
         y = f"own + {place} + b * {self.width}" if self.cell.apart else "0"
-        return [f"    {{ /* layer {layer}, {'backwards' if d else 'forwards'} */", *self._load_state(number),
+        wanted = f"if (only < 0 || only == {d}) " if self.by_directions else ""
+        return [f"    {wanted}{{ /* {'backwards' if d else 'forwards'} */", *self._load_state(number),
                  f"        for (long s0 = 0; s0 < {self.T}; s0 += {self.block}) {{",
                  f"            const long steps = KF_MIN_L({self.T} - s0, {self.block});",
                  "            for (long p = p0; p < p1; p++) for (long s = s0; s < s0 + steps; s++)",
@@ -352,17 +382,37 @@ class _Writer:
                           f"    {p.symbol}((const void *const[]){{{sources}}}, packed{number});"]  # fmt: skip
                 names[p.source] = f"packed{number}"
                 at += p.bytes
-        call = f"{self.symbol}_part({', '.join(names.values())}, (float *)scratch"
-        return "\n".join([*lines, *self._parallel(call), "}", ""])
+        arguments = f"({', '.join(names.values())}, (float *)scratch"
+        return "\n".join([*lines, *self._shared(arguments), "}", ""])
 
-    def _parallel(self, call: str) -> list[str]:
+    def _shared(self, arguments: str) -> list[str]:
+        """The layers in order, shared out among the threads."""
+        convert = [f"{self.symbol}_convert{arguments}"] if self.convert else []
+        calls = [*convert, *(f"{self.symbol}_layer{i}{arguments}" for i in range(self.op.layers))]
+        team, whole = (
+            "    #pragma omp parallel for num_threads(threads) schedule(static)",
+            f"0, {self.panels}",
+        )
         if self.threads == 1:
-            return [f"    {call}, 0, {self.B}, 0, {self.panels});"]
+            return [f"    {call}, 0, {self.B}, {whole}, -1);" for call in calls]
         if self.by_units:
+            part = f"0, {self.B}, {self.panels} * i / n, {self.panels} * (i + 1) / n, -1"
             return ["    #pragma omp parallel num_threads(threads)", "    {", "        const long n = omp_get_num_threads(), i = omp_get_thread_num();",
-                    f"        {call}, 0, {self.B}, {self.panels} * i / n, {self.panels} * (i + 1) / n);", "    }"]  # fmt: skip
-        return ["    #pragma omp parallel for num_threads(threads) schedule(static)", f"    for (long i = 0; i < {self.threads}; i++)",
-                f"        {call}, {self.B} * i / {self.threads}, {self.B} * (i + 1) / {self.threads}, 0, {self.panels});"]  # fmt: skip
+                    *(f"        {call}, {part});" for call in calls), "    }"]  # fmt: skip
+        rows = f"{self.B} * i / {self.crews}, {self.B} * (i + 1) / {self.crews}"
+        if not self.by_directions:
+            return [team, f"    for (long i = 0; i < {self.crews}; i++) {{", *(f"        {call}, {rows}, {whole}, -1);" for call in calls), "    }"]  # fmt: skip
+        lines = [
+            part
+            for call in convert
+            for part in (team, f"    for (long i = 0; i < {self.crews}; i++) {call}, {rows}, {whole}, -1);")
+        ]
+        for call in calls[len(convert) :]:
+            lines += [
+                f"{team} collapse(2)",
+                f"    for (long d = 0; d < 2; d++) for (long i = 0; i < {self.crews}; i++) {call}, {rows}, {whole}, d);",
+            ]
+        return lines
 
 
 def _wrapper(symbol: str, call: str) -> str:

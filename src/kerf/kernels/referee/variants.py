@@ -44,10 +44,11 @@ def run_in_double(module: Any, args: Sequence[Any], picks: Picks) -> list[torch.
 
 
 def run_variants(
-    module: Any, args: Sequence[Any], seeds: Sequence[int], products: bool
+    module: Any, args: Sequence[Any], seeds: Sequence[int], products: bool, narrow: bool = False
 ) -> list[list[torch.Tensor]]:
-    """`products`: there are matrix products or convolutions, which oneDNN may compute otherwise."""
-    ways: list[Callable[[], Any]] = [partial(_Perturbed, seed) for seed in seeds]
+    """`products`: there are matrix products or convolutions, which oneDNN may compute otherwise. `narrow`: perturb products of
+    16-bit floats too, as their sums in float32 in another order would."""
+    ways: list[Callable[[], Any]] = [partial(_Perturbed, seed, narrow) for seed in seeds]
     ways += [_without_onednn] if products else []
     found = []
     for way in ways:
@@ -73,8 +74,9 @@ class _Perturbed(TorchDispatchMode):
     """Multiply what each operator makes by 1 + the rounding error that an honest implementation could add: one unit in the last
     place, and for a reduction the random walk of n additions in eight partial sums."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, narrow: bool) -> None:
         super().__init__()
+        self.narrow = narrow
         self.generator = torch.Generator().manual_seed(seed)
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -92,6 +94,8 @@ class _Perturbed(TorchDispatchMode):
         return out
 
     def _noisy(self, func: Any, args: Any, out: torch.Tensor) -> torch.Tensor:
+        if self.narrow and out.dtype in (torch.bfloat16, torch.float16):
+            return self._summed_anew(func, args, out)
         if out.dtype not in (torch.float32, torch.float64) or out.numel() == 0 or _exact(str(func)):
             return out
         eps = torch.finfo(out.dtype).eps / 2
@@ -101,6 +105,15 @@ class _Perturbed(TorchDispatchMode):
             extra = _cancelled(str(func), args, out, eps)
             if extra is not None:
                 noisy.addcmul_(sign, extra)
+            return out.copy_(noisy) if func._schema.is_mutable else noisy
+
+    def _summed_anew(self, func: Any, args: Any, out: torch.Tensor) -> torch.Tensor:
+        with torch.utils._python_dispatch._disable_current_modes():
+            spread = _sum_error(str(func), args)
+            if spread is None:
+                return out
+            sign = self._signs(out.numel(), torch.float32).view(out.shape)
+            noisy = out.float().addcmul_(sign, spread).to(out.dtype)
             return out.copy_(noisy) if func._schema.is_mutable else noisy
 
     def _signs(self, count: int, dtype: torch.dtype) -> torch.Tensor:
@@ -183,6 +196,25 @@ def _cancelled(name: str, args: Any, out: torch.Tensor, eps: float) -> torch.Ten
         if math.isfinite(spread)
         else None
     )
+
+
+_OPERANDS = {"mm": 0, "bmm": 0, "addmm": 1, "baddbmm": 1}  # where they start among the arguments
+
+
+def _sum_error(name: str, args: Any) -> torch.Tensor | None:
+    """What the order of n additions in float32 changes in a product, one after the other: where large terms cancel, that is more than
+    the result's own rounding to 16 bits. A random walk from partial sums as large as the terms' root sum of squares, and four times that,
+    since results of 16 bits have a quarter of float32's multiple."""
+    op = name.split(".")[1]
+    if op == "convolution":
+        x, weight = (t.float().square() for t in args[:2])
+        n, energy = weight[0].numel(), torch.convolution(x, weight, None, *args[3:9])
+    elif op in _OPERANDS:
+        a, b = (t.float().square() for t in args[_OPERANDS[op] :][:2])
+        n, energy = a.shape[-1], a @ b
+    else:
+        return None
+    return energy.sqrt_() * (2 * torch.finfo(torch.float32).eps * max(1.0, 0.25 * math.sqrt(n)))
 
 
 def _neighbours(args: Any, eps: float) -> torch.Tensor | None:
