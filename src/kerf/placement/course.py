@@ -219,8 +219,10 @@ class Course:
         return placement
 
     def _macros_stand(self, placement: Placement) -> bool:
-        """Whether the macros of a given start are legal already, and in their boxes."""
-        macros = self._movable(Kind.MACRO)
+        """Whether the macros are where the given start has them, legal, and in their boxes."""
+        macros, start = self._movable(Kind.MACRO), self.lowered.start
+        if not ((placement.x == start.x) & (placement.y == start.y))[macros].all():
+            return False
         alone = macros | self.rules.fixed
         there = Placement(
             np.where(alone, placement.x, np.nan), np.where(alone, placement.y, np.nan), placement.orient

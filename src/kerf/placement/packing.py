@@ -36,8 +36,9 @@ def write(path: Path, arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]
     """Arrays and JSON in one .npz, whole or not at all. Raises OSError."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    contents: dict[str, Any] = {**arrays, "facts": np.array(json.dumps(dict(facts)))}
     with partial.open("wb") as file:
-        np.savez_compressed(file, **arrays, facts=np.array(json.dumps(dict(facts))))
+        np.savez_compressed(file, **contents)
     partial.replace(path)
 
 

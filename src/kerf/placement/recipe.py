@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from kerf.core.types import KerfError
+from kerf.placement.analytic import GlobalOptions
 
 FILE = "recipe.json"
 
@@ -20,9 +21,9 @@ class Recipe:
     cells in congested places take more room. seed: of every stage that draws."""
 
     density: float = -1.0
-    stop: float = 0.07
-    gamma: float = 0.8
-    growth: float = 1.05
+    stop: float = GlobalOptions.stop_overflow
+    gamma: float = GlobalOptions.gamma
+    growth: float = GlobalOptions.growth
     spread: float = 0.0
     again: bool = True
     inflate: bool = False

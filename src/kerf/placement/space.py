@@ -19,8 +19,8 @@ Point = Mapping[str, Any]
 CELLS: dict[str, tuple[Any, ...]] = {
     "density": (-1.0, 0.15, 0.3, 0.5, 0.75, 1.0),
     "stop": (0.04, 0.07, 0.1, 0.15),
-    "gamma": (0.4, 0.6, 0.8, 1.2),
-    "growth": (1.02, 1.035, 1.05, 1.08),
+    "gamma": (0.4, 0.5, 0.6, 0.8),
+    "growth": (1.02, 1.027, 1.035, 1.05),
     "inflate": (False, True),
     "seed": tuple(range(8)),
 }
