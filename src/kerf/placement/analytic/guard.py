@@ -17,7 +17,7 @@ PRICE = 3.0
 NEAR = 0.2
 """Overflow from which wirelength is weighed against it; before, cells have yet to leave the heap that they begin in."""
 PATIENCE = 80
-"""Iterations without a better state below NEAR, and PATIENCE_FAR of them above, are a stall."""
+"""Iterations on end that the best state beats in both respects are a stall; above NEAR, PATIENCE_FAR of them."""
 PATIENCE_FAR = 400
 BLOWN = 2.0
 """Times the best state's cost: the descent has lost its way."""
@@ -49,6 +49,8 @@ class Guard:
             return Verdict.FINE
         if near and cost > BLOWN * self._cost:
             return Verdict.BLOWN
+        if length < self.length or overflow < self.overflow:
+            self._since = iteration
         patience = PATIENCE if near else PATIENCE_FAR
         return Verdict.STALLED if iteration - self._since > patience else Verdict.FINE
 
