@@ -21,6 +21,10 @@ from kerf.placement.detailed import improve
 from kerf.placement.formats import load
 from kerf.placement.legalize import legalize_cells, legalize_macros
 from kerf.placement.rules import Rules
+from kerf.placement.steps import Deadline
+
+DETAILED_S = 1e-4
+"""Wall seconds of detailed placement for each cell: it could go on annealing for as long as it is let."""
 from placement_measure import Asked, Case, Clock, blank, held, judge, macros
 from placement_synthetic import synthetic
 from placement_table import Row
@@ -66,11 +70,12 @@ def _our_macros(design: Design, asked: Asked) -> Placement:
 
 
 def _cells(design: Design, asked: Asked) -> Placement:
-    """Our three stages for standard cells, without a budget: each ends by itself."""
+    """Our three stages for standard cells; detailed placement stops after DETAILED_S a cell, or by itself."""
     rules, threads = Rules.of(design), asked.threads
     rough = place_global(design, design.initial, rules, seed=asked.seed, threads=threads).placement
     placed = legalize_cells(design, rough, rules, threads=threads)
-    return improve(design, placed, rules, seed=asked.seed, threads=threads)
+    enough = Deadline(DETAILED_S * design.cells)
+    return improve(design, placed, rules, seed=asked.seed, threads=threads, deadline=enough)
 
 
 @dataclass(frozen=True)
