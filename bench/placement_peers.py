@@ -22,13 +22,13 @@ from kerf.placement.formats import load
 from kerf.placement.legalize import legalize_cells, legalize_macros
 from kerf.placement.rules import Rules
 from kerf.placement.steps import Deadline
-
-DETAILED_S = 1e-4
-"""Wall seconds of detailed placement for each cell: it could go on annealing for as long as it is let."""
 from placement_measure import Asked, Case, Clock, blank, held, judge, macros
 from placement_synthetic import synthetic
 from placement_table import Row
 from placement_whole import macros_kept
+
+DETAILED_S = 2e-4
+"""Wall seconds of detailed placement for each cell: it could go on annealing for as long as it is let."""
 
 
 def cases(asked: Asked) -> list[Case]:
