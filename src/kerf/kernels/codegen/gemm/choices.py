@@ -17,6 +17,7 @@ ROWS = (1, 2, 4, 6, 8, 10, 12, 14)
 VECTORS = (1, 2, 3, 4, 6, 8)
 DEPTHS = (32, 64, 128, 192, 256, 384, 512, 1024, 2048, 16384)
 HEIGHTS = (28, 56, 112, 168, 240, 480, 960, 8192)
+SHALLOW = 256  # sums below which the order of the stores counts more than the way of B
 WAYS = 8  # of an L2 cache, at least
 WIDTHS = (64, 128, 256, 512, 1024, 2048, 4096, 16384)
 
@@ -32,7 +33,7 @@ def decisions(p: Problem, chip: Chip, threads: int) -> tuple[Decision, ...]:
         *sizes("nc", WIDTHS, _width(p, chip, mr), p.n.extent),
         Decision("unroll", (1, 2, 4, 8), 4 if mr * nv <= 8 else 1),
         Decision("prefetch", (0, 4, 8, 16, 32), 16),
-        Decision("order", ("columns", "rows"), "rows" if p.k.extent < 16 else "columns"),
+        Decision("order", ("columns", "rows"), _order(p, chip)),
     ]
     if can_be_direct(p, p.left, columns=False):
         found.append(Decision("pack_a", (True, False), _pack_a(p, chip, mr)))
@@ -48,6 +49,13 @@ def decisions(p: Problem, chip: Chip, threads: int) -> tuple[Decision, ...]:
         )
     found += _parallel(p, mr, nv * lanes, threads)
     return (*_algorithm(p, chip), *found)
+
+
+def _order(p: Problem, chip: Chip) -> str:
+    """Rows of tiles write the result in the order of memory, which counts where it is large for few sums, and read all of B for each:
+    it must stay in half of the L2 cache."""
+    near = p.n.extent * p.k.extent * p.acc.bytes <= chip.l2_bytes // 2
+    return "rows" if p.k.extent < 16 or (near and p.k.extent <= SHALLOW) else "columns"
 
 
 def sizes(name: str, options: tuple[int, ...], default: int, extent: int) -> tuple[Decision, ...]:
