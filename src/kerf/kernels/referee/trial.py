@@ -37,6 +37,7 @@ EARLY_PAIRS, HOPELESS = (
 TIMED_SLACK = 1.0 + 2.0 / 16.0  # against a float32 baseline, which is itself a variant's error away
 PROCESSES = 5  # in which a precise trial measures, one after the other
 FEWEST_PAIRS, MOST_PAIRS, GROUP_S = 3, 12, 0.4  # pairs in each, so that slow kernels do not take minutes
+REPEAT_S = 1.0  # that contended pairs of one set of processes may take again
 SAMPLE_ELEMENTS, SAMPLE_BLOCKS = 1 << 22, 8
 
 
@@ -333,11 +334,13 @@ class Trial:
             self._check(self.case.check(str(name)))
 
     def _replace_contended(self, names: list[str], process: int, pairs: int) -> None:
-        """Wall time means little where a worker waited for a core: such pairs are measured again, at most as many as there were."""
+        """Wall time means little where a worker waited for a core: such pairs are measured again, at most as many as there were, and not
+        for long: on a machine that stays busy the next pair waits as well."""
+        until = time.monotonic() + REPEAT_S
         again = self.detail.setdefault("contended_pairs_measured_again", 0)
         for k in range(pairs):
             worst = self.samples.worst(process)
-            if self.samples.delays[worst] <= CONTENDED:
+            if self.samples.delays[worst] <= CONTENDED or time.monotonic() > until:
                 break
             with clock.alone():
                 self._pair(k + 1, names, process)
