@@ -14,6 +14,7 @@ from made import design as made_design
 from kerf.placement import orient
 from kerf.placement.design import Design, Kind, Placement, Rows
 from kerf.placement.detailed import improve
+from kerf.placement.detailed.board import set_up
 from kerf.placement.detailed.improve import _Search
 from kerf.placement.detailed.nets import measure
 from kerf.placement.hpwl import hpwl
@@ -118,10 +119,38 @@ def test_rows_decide_which_way_up() -> None:
     assert (found.y[live] != d.initial.y[live]).any()
 
 
-def test_same_seed_same_placement() -> None:
+@pytest.mark.parametrize("threads", [1, 2])
+def test_same_seed_same_placement(threads: int) -> None:
     d = legal_design(5)
-    one, two = (improve(d, d.initial, Rules.of(d), seed=7) for _ in range(2))
+    one, two = (improve(d, d.initial, Rules.of(d), seed=7, threads=threads) for _ in range(2))
+    assert check(d, one).legal
     assert (one.x == two.x).all() and (one.y == two.y).all() and (one.orient == two.orient).all()
+
+
+def test_bands_join_to_a_whole_board() -> None:
+    """After annealing in three bands the board says where its cells are, who their neighbours are and how long its nets are."""
+    d = legal_design(8)
+    search = _Search(d, d.initial, Rules.of(d), np.random.default_rng(8), Deadline(), unwatched, threads=3)
+    before = search.total
+    search.anneal()
+    b = search.board
+    assert hpwl(d, d.initial) - hpwl(d, search.placement) == pytest.approx(before - search.total)
+    assert check(d, search.placement).legal
+    for segment in range(len(b.filled)):
+        there = b.seq[b.seq_start[segment] : b.seq_start[segment] + b.filled[segment]]
+        assert (b.home[there] == segment).all() and (b.rank[there] == np.arange(len(there))).all()
+        assert (np.diff(b.site[there]) > 0).all()
+    fresh = set_up(d, search.placement, Rules.of(d))
+    measure(fresh)
+    np.testing.assert_allclose(fresh.edge, b.edge)
+
+
+def test_macros_flip_where_they_stand() -> None:
+    d = legal_design(9, fixed=0.0)
+    macros = d.kind == Kind.MACRO
+    found = improve(d, d.initial, Rules.of(d))
+    assert macros.any() and (found.orient[macros] != d.initial.orient[macros]).any()
+    assert (found.x[macros] == d.initial.x[macros]).all() and (found.y[macros] == d.initial.y[macros]).all()
 
 
 def test_illegal_cells_are_left_alone() -> None:

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from kerf.placement.design import Design, Ints, Placement
+from kerf.placement.design import Design, Ints, Kind, Placement
 from kerf.placement.detailed.anneal import anneal
+from kerf.placement.detailed.bands import anneal_in_bands
 from kerf.placement.detailed.board import Board, placement_of, set_up
 from kerf.placement.detailed.nets import measure
 from kerf.placement.detailed.relocate import relocate
@@ -49,10 +50,10 @@ def improve(
 ) -> Placement:
     """A placement with the same legality and no more weighted HPWL. Cells that stand illegally, or span several rows, stay where they are.
 
-    Rounds of global swap, optimal shifting along rows, local reordering and flipping, until a round gains less than ENOUGH; then annealing
+    Rounds of global swap, optimal shifting along rows, local reordering and flipping (hard macros flip in place), until a round gains less than ENOUGH; then annealing
     from a low temperature, for as long as the deadline allows or for UNHURRIED moves a cell, and rounds again. Every gain is
-    exact. Deterministic for a seed where no deadline is set."""
-    search = _Search(design, placement, rules, np.random.default_rng(seed), deadline, watch)
+    exact. Deterministic for a seed and a number of threads where no deadline is set."""
+    search = _Search(design, placement, rules, np.random.default_rng(seed), deadline, watch, threads)
     search.rounds()
     before, settled = search.total, search.placement
     search.anneal()
@@ -76,15 +77,22 @@ class _Search:
     rng: np.random.Generator
     deadline: Deadline
     watch: Watch
+    threads: int = 1
     done: int = 0
     board: Board = field(init=False)
     total: float = field(init=False)
     cells: Ints = field(init=False)
+    macros: Ints = field(init=False)
 
     def __post_init__(self) -> None:
         self.board = set_up(self.design, self.start, self.rules)
         self.total = measure(self.board)
         self.cells = np.flatnonzero(self.board.home >= 0)
+        plain = (
+            (self.design.kind == Kind.MACRO) & ~self.rules.fixed & np.isfinite(self.start.x + self.start.y)
+        )
+        plain[list(self.design.rects)] = False
+        self.macros = np.flatnonzero(plain)
 
     @property
     def placement(self) -> Placement:
@@ -107,20 +115,22 @@ class _Search:
         for width in (3, 4):
             self._run(reorder_rows, _orders(width))
         self._run(flip_cells, cells, 0)
+        for axis in (0, 1):
+            self._run(flip_cells, self.macros, axis)
 
     def anneal(self) -> None:
         """From warm to cold within the time left, or within UNHURRIED moves a cell."""
         budget = 0.92 * self.deadline.left
         if not len(self.cells) or self.total <= 0 or budget <= 0:
             return
-        state = self.rng.integers(1, 2**63, 1).astype(np.uint64)
+        states = self.rng.integers(1, 2**63, (self.threads, 1)).astype(np.uint64)
         most = len(self.cells) * (UNHURRIED if budget == np.inf else MOST)
         batch = min(BATCH * len(self.cells), 1_000_000)
         planned, best, cooling, began = UNHURRIED * len(self.cells), self.total, 1.0, time.monotonic()
         moves, progress = 0, 0.0
         while progress < 1:
-            heat = cooling * HOT * (planned / len(self.cells) / 500) ** 0.75 * (1 - progress) ** 2
-            self._anneal(state, batch, heat, WINDOW[1] + (WINDOW[0] - WINDOW[1]) * (1 - progress))
+            heat = cooling * HOT * (planned / len(self.cells) / 500) ** 0.75 * (1 - progress)
+            self._anneal(states, batch, heat, WINDOW[1] + (WINDOW[0] - WINDOW[1]) * (1 - progress))
             moves += batch
             progress = max(moves / most, (time.monotonic() - began) / budget)
             planned = int(moves / progress)
@@ -128,10 +138,14 @@ class _Search:
             cooling *= 0.7 if self.total > UPHILL * best else 1.0
             self._report()
 
-    def _anneal(self, state: np.ndarray, moves: int, heat: float, reach: float) -> None:
+    def _anneal(self, states: np.ndarray, moves: int, heat: float, reach: float) -> None:
         """One temperature, in mean net weights times row heights; `reach` in row heights."""
-        row, weight = float(np.median(self.board.tall)), float(self.board.weight.mean())
-        self.total -= anneal(self.board, self.cells, state, moves, heat * row * weight, reach * row, PUSHED)
+        row = float(np.median(self.board.tall))
+        how = (moves, heat * row * float(self.board.weight.mean()), reach * row, PUSHED)
+        if len(states) > 1:
+            self.total = anneal_in_bands(self.board, states, *how, self.rng)
+        else:
+            self.total -= anneal(self.board, self.cells, states[0], *how)
         self._run(shift_rows)
         self._run(flip_cells, self.cells, 0)
 
