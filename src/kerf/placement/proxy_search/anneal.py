@@ -45,7 +45,7 @@ def anneal(b: Board, c: Chain, hot: float, cold: float, reach: float, tries: int
         if count == 0:
             continue
         c.tally[kind, 0] += 1
-        total, t1, t2 = b.sums[0], b.sums[1], b.sums[2]
+        total, t1, t2, jam = b.sums[0], b.sums[1], b.sums[2], b.sums[3]
         _apply(b, c, count)
         now = value(b, c)
         if now - cost <= -heat * np.log(1.0 - uniform(c.rng)):
@@ -62,7 +62,7 @@ def anneal(b: Board, c: Chain, hot: float, cold: float, reach: float, tries: int
             duplicate(c.saved_raw, b.raw)
             if b.shape[2] > 0:
                 duplicate(c.saved_block, b.block)
-            b.sums[0], b.sums[1], b.sums[2] = total, t1, t2
+            b.sums[0], b.sums[1], b.sums[2], b.sums[3] = total, t1, t2, jam
     return cost
 
 

@@ -41,8 +41,8 @@ class Board(NamedTuple):
     wires: `raw` again, and what routing needs. weight, tracks: (M,) in wirelength and routes. offset: (P, 2) of a pin in N. links: (P, 4), from
     cell_start[c] the pins of cell c with their net's number, first pin and end. hard, soft: indices of the movable ones. walls: (K, 4) rectangles that hard macros avoid: fixed hard objects, then keepouts.
     Mutable: x, y, turn (C,); at (P, 2) and spot (P,) of the pins; length (M,); full (G,) area share; raw, block (2G,) wires and hard macros
-    (the same array where nothing is smoothed); sums (4,): weighted wirelength, the density's and the congestion's thresholds, spare. seen
-    (G,) and stamp (1,): scratch."""
+    (the same array where nothing is smoothed); sums (4,): weighted wirelength, the density's and the congestion's thresholds, congestion. seen
+    (G,) and stamp (2,): scratch; stamp[1] says that the congestion is out of date."""
 
     shape: tuple[int, int, int, int, int]
     size: tuple[float, float, float, float]
@@ -138,7 +138,7 @@ def board(design: Design, grid: Grid, placement: Placement, rules: Rules) -> Boa
         block=raw if grid.smooth == 0 else np.zeros(2 * spots),
         sums=np.zeros(4),
         seen=np.zeros(spots, np.int64),
-        stamp=np.zeros(1, np.int64),
+        stamp=np.zeros(2, np.int64),
     )
 
 

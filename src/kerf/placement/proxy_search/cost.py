@@ -58,7 +58,8 @@ def top_mean(values: np.ndarray, count: int, threshold: float) -> tuple[float, f
 
 @lean
 def terms(b: Board, load: np.ndarray) -> tuple[float, float, float]:
-    """Wirelength, density, congestion. `load` (2G,) is scratch; the thresholds in `sums` are where the next search begins."""
+    """Wirelength, density, congestion. `load` (2G,) is scratch; the thresholds in `sums` are where the next search begins, and the
+    congestion is that of last time where no route and no hard macro has changed since."""
     counted = b.shape[3]
     if len(b.full) < 10:
         counted = 0
@@ -66,12 +67,14 @@ def terms(b: Board, load: np.ndarray) -> tuple[float, float, float]:
             counted += 1 if share > 1e-12 else 0
         counted = max(counted, 1)
     density, b.sums[1] = top_mean(b.full, counted, b.sums[1])
-    edges = b.raw
-    if b.shape[2] > 0:
-        smooth(b, load)
-        edges = load
-    congestion, b.sums[2] = top_mean(edges, b.shape[4], b.sums[2])
-    return b.sums[0] * b.scale, 0.5 * density, congestion
+    if b.stamp[1] != 0:
+        edges = b.raw
+        if b.shape[2] > 0:
+            smooth(b, load)
+            edges = load
+        b.sums[3], b.sums[2] = top_mean(edges, b.shape[4], b.sums[2])
+        b.stamp[1] = 0
+    return b.sums[0] * b.scale, 0.5 * density, b.sums[3]
 
 
 @lean
@@ -89,14 +92,14 @@ def smooth(b: Board, load: np.ndarray) -> None:
     _spread(b.raw, load, len(b.full), columns, rows, reach)
 
 
-@lean
+@quick
 def _spread(raw: np.ndarray, load: np.ndarray, start: int, lines: int, length: int, reach: int) -> None:
     """Each line of `length` entries goes to the lines within reach."""
     for line in range(lines):
         low, high = max(line - reach, 0), min(line + reach, lines - 1)
         share = 1.0 / (high - low + 1)
-        source = start + line * length
+        source = raw[start + line * length : start + (line + 1) * length]
         for near in range(low, high + 1):
-            target = start + near * length
+            target = load[start + near * length : start + (near + 1) * length]
             for k in range(length):
-                load[target + k] += raw[source + k] * share
+                target[k] += source[k] * share

@@ -27,7 +27,7 @@ def fill(b: Board) -> None:
     for cell in range(len(b.x)):
         cover(b, cell, 1.0)
         put_all(b, cell)
-    b.sums[0] = 0.0
+    b.sums[0], b.stamp[1] = 0.0, 1
     for net in range(len(b.length)):
         route(b, net, b.net_start[net], b.net_start[net + 1], 1.0)
         b.length[net] = span(b, b.net_start[net], b.net_start[net + 1])
@@ -118,6 +118,7 @@ def _carry(b: Board, link: int, x: float, y: float, turn: int, home: int) -> Non
     _remeasure(b, net, span(b, first, last))
     if before == after:
         return
+    b.stamp[1] = 1
     tracks = b.tracks[net]
     if last == first + 2:
         fixed = b.spot[2 * first + 1 - pin]
@@ -184,6 +185,7 @@ def _star(b: Wires, home: int, count: int, extra: int, weight: float) -> None:
 def route(b: Board, net: int, first: int, last: int, sign: float) -> None:
     """Add (sign 1) or take out (-1) the route of a net that has pins first .. last - 1."""
     b.stamp[0] += 1
+    b.stamp[1] = 1
     stamp, count = b.stamp[0], 0
     for pin in range(first, last):
         spot = b.spot[pin]
@@ -276,6 +278,7 @@ def cover(b: Board, cell: int, sign: float) -> None:
             b.full[row * columns + column] += sign * dy * _shared(left, right, column, wide) / (wide * high)
     if b.kind[cell] != MACRO:
         return
+    b.stamp[1] = 1
     # as in the definition, a first or last row not covered over its whole height costs the last row its vertical tracks; an edge that only
     # touches a grid cell counts as such in both directions
     bare = min(_shared(left, right, c0, wide), _shared(left, right, c1, wide)) <= 0

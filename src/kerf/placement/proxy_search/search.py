@@ -26,15 +26,18 @@ from kerf.placement.steps import Deadline, Step, Watch, unwatched
 class SearchOptions:
     """tries: proposals of each chain; None is as many as the deadline allows, or PER_CELL for each movable cell without a deadline. With a
     number, the result depends on the seed and the number of threads alone. hot, cold: temperatures in units of the cost. exchanges: how often
-    the worst chain takes up the best one's placement."""
+    the worst chain takes up the best one's placement. even: weight, at first, of the mean squares of density and congestion: the
+    cost sees only the fullest entries, and this shows the way to the rest. It falls to nothing at EVEN_UNTIL of the budget."""
 
     tries: int | None = None
     hot: float = 1e-4
     cold: float = 1e-7
     exchanges: int = 8
+    even: float = 0.1
 
 
 PER_CELL = 10_000
+EVEN_UNTIL = 0.6
 CHUNK_S = 0.25
 CHUNK_TRIES = 5_000
 
@@ -112,6 +115,8 @@ def _search(
             heat = options.hot * (options.cold / options.hot) ** share
             far = reach[0] * (reach[1] / reach[0]) ** share
             tries = clock.next
+            for each in chains:
+                each.own.weights[2] = options.even * max(1 - share / EVEN_UNTIL, 0)
             costs = list(pool.map(lambda c: c.run(heat, far, tries), chains))  # noqa: B023 (done before the next turn)
             clock.did(tries)
             best.offer(chains[int(np.argmin(costs))].placement, clock.done, clock.total)
