@@ -11,7 +11,18 @@ from hypothesis import strategies as st
 from kerf.core.types import KerfError
 from kerf.placement import orient
 from kerf.placement.cells import named
-from kerf.placement.constraints import Align, Constraint, Edge, Group, Halo, Keepout, Orient, Region, read
+from kerf.placement.constraints import (
+    Align,
+    Constraint,
+    Edge,
+    Group,
+    Halo,
+    Keepout,
+    Orient,
+    Region,
+    exact,
+    read,
+)
 from kerf.placement.design import Design, Kind, Placement, Rows
 from kerf.placement.examples.mesh import mesh
 from kerf.placement.gathering import narrow, refuse_apart
@@ -87,7 +98,7 @@ def scattered(design: Design, lowered: Lowered, seed: int) -> Placement:
 @pytest.mark.parametrize("words", WORDS)
 def test_a_constraint_says_itself_as_it_is_read(words: str) -> None:
     (constraint,) = read([words], MESH)
-    assert str(constraint) == words
+    assert str(constraint) == words == exact(constraint)
     assert read([str(constraint)], MESH) == (constraint,) == read([constraint], MESH)
 
 

@@ -1,8 +1,8 @@
 """Constraints as people say them: typed geometry, one small class each.
 
 Lengths are in the unit that `kerf score` shows: micrometres where the design's format has them, else its own. `cells` are names or globs: `*`
-and `?` match anything, brackets stand for themselves (names of bus bits have them). `str(constraint)` is its form on the command line;
-`read` takes that, a TOML file, or these objects. How they are enforced is in `lowering`, how they are proved in `proof`.
+and `?` match anything, brackets stand for themselves (names of bus bits have them). `exact(constraint)` is its form on the command line, which
+`read` takes, as it takes a TOML file, or these objects; `str` leaves out some of many names. How they are enforced is in `lowering`, how they are proved in `proof`.
 """
 
 from __future__ import annotations
@@ -28,8 +28,11 @@ class Fixed:
 
     cells: tuple[str, ...]
 
+    def words(self, names: str) -> str:
+        return f"fixed {names}"
+
     def __str__(self) -> str:
-        return f"fixed {' '.join(self.cells)}"
+        return self.words(_short(self.cells))
 
 
 @dataclass(frozen=True)
@@ -39,8 +42,11 @@ class Region:
     cells: tuple[str, ...]
     box: Box
 
+    def words(self, names: str) -> str:
+        return f"region {names} {_lengths(self.box)}"
+
     def __str__(self) -> str:
-        return f"region {' '.join(self.cells)} {_lengths(self.box)}"
+        return self.words(_short(self.cells))
 
 
 @dataclass(frozen=True)
@@ -49,8 +55,11 @@ class Keepout:
 
     box: Box
 
-    def __str__(self) -> str:
+    def words(self, names: str = "") -> str:
         return f"keepout {_lengths(self.box)}"
+
+    def __str__(self) -> str:
+        return self.words()
 
 
 @dataclass(frozen=True)
@@ -60,8 +69,11 @@ class Halo:
     cells: tuple[str, ...]
     width: float
 
+    def words(self, names: str) -> str:
+        return f"halo {names} {self.width:.12g}"
+
     def __str__(self) -> str:
-        return f"halo {' '.join(self.cells)} {self.width:.12g}"
+        return self.words(_short(self.cells))
 
 
 @dataclass(frozen=True)
@@ -71,8 +83,11 @@ class Edge:
     cells: tuple[str, ...]
     side: str
 
+    def words(self, names: str) -> str:
+        return f"edge {names} {self.side}"
+
     def __str__(self) -> str:
-        return f"edge {' '.join(self.cells)} {self.side}"
+        return self.words(_short(self.cells))
 
 
 @dataclass(frozen=True)
@@ -82,8 +97,11 @@ class Group:
     cells: tuple[str, ...]
     within: float
 
+    def words(self, names: str) -> str:
+        return f"group {names} within {self.within:.12g}"
+
     def __str__(self) -> str:
-        return f"group {' '.join(self.cells)} within {self.within:.12g}"
+        return self.words(_short(self.cells))
 
 
 @dataclass(frozen=True)
@@ -93,8 +111,11 @@ class Align:
     cells: tuple[str, ...]
     line: str
 
+    def words(self, names: str) -> str:
+        return f"align {names} {self.line}"
+
     def __str__(self) -> str:
-        return f"align {' '.join(self.cells)} {self.line}"
+        return self.words(_short(self.cells))
 
 
 @dataclass(frozen=True)
@@ -104,8 +125,11 @@ class Orient:
     cells: tuple[str, ...]
     allowed: tuple[str, ...]
 
+    def words(self, names: str) -> str:
+        return f"orient {names} {' '.join(self.allowed)}"
+
     def __str__(self) -> str:
-        return f"orient {' '.join(self.cells)} {' '.join(self.allowed)}"
+        return self.words(_short(self.cells))
 
 
 Constraint = Fixed | Region | Keepout | Halo | Edge | Group | Align | Orient
@@ -122,6 +146,18 @@ USAGE = {
     "align": "align CELL... left|right|bottom|top|x|y",
     "orient": "orient CELL... N|W|S|E|FN|FW|FS|FE...",
 }
+
+
+SHOWN = 4
+
+
+def _short(cells: tuple[str, ...]) -> str:
+    return " ".join(cells) if len(cells) <= SHOWN else f"{' '.join(cells[:SHOWN])} ... ({len(cells)} in all)"
+
+
+def exact(constraint: Constraint) -> str:
+    """In words, with every name."""
+    return constraint.words(" ".join(getattr(constraint, "cells", ())))
 
 
 def read(items: Sequence[str | Path | Constraint], design: Design) -> tuple[Constraint, ...]:

@@ -29,21 +29,26 @@ FINISH_S = 20.0
 
 @dataclass(frozen=True)
 class Stoppable(Deadline):
-    """A deadline that has also passed once `stop` is set."""
+    """A deadline that has also passed once `stop` is set. A `sudden` one looks endless until it has passed: a stage that would fill the
+    time until then does not."""
 
     stop: threading.Event = field(default_factory=threading.Event)
+    sudden: bool = False
 
     @property
     def left(self) -> float:
-        return 0.0 if self.stop.is_set() else super().left
+        left = 0.0 if self.stop.is_set() else super().left
+        return float("inf") if self.sudden and left > 0 else left
 
 
 @dataclass(frozen=True)
 class Clock:
-    """How long a recipe may take (seconds from `began`; None: as long as it wants), and whether the user has asked to stop."""
+    """How long a recipe may take (seconds from `began`; None: as long as it wants), and whether the user has asked to stop. `fill`:
+    the last stage is to use all of it, and not to end when it has converged."""
 
     seconds: float | None = None
     stop: threading.Event = field(default_factory=threading.Event)
+    fill: bool = False
     began: float = field(default_factory=time.monotonic)
 
     @property
@@ -55,6 +60,11 @@ class Clock:
     def share(self, part: float) -> Deadline:
         """A deadline after this part of what is left."""
         return Stoppable(None if self.seconds is None else part * self.left, stop=self.stop)
+
+    @property
+    def end(self) -> Deadline:
+        """The deadline of the last stage."""
+        return Stoppable(self.share(1.0).seconds, stop=self.stop, sudden=not self.fill)
 
 
 @dataclass
@@ -167,7 +177,7 @@ class Course:
             return placement
         return improve(
             self.design, placement, self.rules, seed=self.recipe.seed, threads=self.threads,
-            deadline=self.clock.share(1.0), watch=self._seen,
+            deadline=self.clock.end, watch=self._seen,
         )  # fmt: skip
 
     def _proxy(self, placement: Placement) -> Placement:

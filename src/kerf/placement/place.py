@@ -12,9 +12,10 @@ from typing import Any
 
 from kerf.archive import Archive
 from kerf.core.types import KerfError
-from kerf.placement.constraints import Constraint, Fixed, read
+from kerf.placement.constraints import Constraint, Fixed, exact, read
 from kerf.placement.design import Design, Floats, Placement
 from kerf.placement.formats import load, load_placement
+from kerf.placement.given import given as brought
 from kerf.placement.output import output_for
 from kerf.placement.problem import default_target, pose
 from kerf.placement.search import DEFAULT_S, Request, Search, Watch
@@ -59,7 +60,9 @@ def place(
 
     Raises KerfError for what cannot be placed, naming why; KeyboardInterrupt where it was stopped before anything legal was found."""
     asked = (*read([*constraints], design), *(Fixed((glob,)) for glob in fix))
-    problem = pose(design, asked, start, target=target, density=density, net_weight=net_weight)
+    problem = pose(
+        design, (*brought(design), *asked), start, target=target, density=density, net_weight=net_weight
+    )
     if minutes is not None and not 0 < minutes < float("inf"):
         raise KerfError(f"--minutes takes a positive number, got {minutes:g}")
     with ExitStack() as stack:
@@ -67,7 +70,7 @@ def place(
         if resume is not None and request is None:
             request = request_of(store, resume)
         given = request or Request(threads=threads, seed=seed, density=density, proposer=proposer)
-        given = replace(given, target=problem.target, minutes=minutes, constraints=tuple(map(str, asked)))
+        given = replace(given, target=problem.target, minutes=minutes, constraints=tuple(map(exact, asked)))
         source = Path(given.design) if given.design else None
         written = output_for(design, output, source) if output is not None else None
         if written is not None:

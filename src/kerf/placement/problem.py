@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 
 from kerf.core.types import KerfError
-from kerf.placement.constraints import Constraint
+from kerf.placement.constraints import Constraint, exact
 from kerf.placement.design import Design, Floats, Kind, Placement
 from kerf.placement.gathering import refuse_apart
 from kerf.placement.lowering import Lowered, lower, obstacles
@@ -48,7 +48,7 @@ class PlacementProblem:
             self.start.x, self.start.y, self.start.orient, *vars(d.rows).values(), np.array(d.die),
         ):  # fmt: skip
             told.update(np.ascontiguousarray(array).tobytes())
-        asked = [d.grid, self.kept, self.target, self.density, [str(c) for c in self.constraints]]
+        asked = [d.grid, self.kept, self.target, self.density, [exact(c) for c in self.constraints]]
         told.update(repr(["\n".join(d.cell_names), *asked]).encode())
         return told.hexdigest()[:20]
 

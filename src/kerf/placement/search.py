@@ -35,6 +35,8 @@ DEFAULT_S = {"hpwl": 300.0, "proxy": 120.0}
 """Most that one recipe gets where no time was given."""
 WRITE_S = 2.0
 DEEPER_S = 3.0
+DEEPEN = 0.5
+"""The share of the time that is left for the best recipe's placement."""
 LITTLE = 1e-4
 """A share of what is minimised that is not worth another round."""
 ANOTHER = 1.15
@@ -128,7 +130,9 @@ class Search:
 
     def _fits(self) -> bool:
         took = self.evaluator.took
-        return self.many and not self.stop.is_set() and (not took or self.left > ANOTHER * median(took))
+        if not self.many or self.stop.is_set() or self.total_s is None:
+            return False
+        return not took or self.left - DEEPEN * self.total_s > ANOTHER * median(took)
 
     # The run
 
@@ -219,12 +223,12 @@ class Search:
         return outcome if value >= before else self._record_deeper(outcome, time.monotonic() - began)
 
     def _once_more(self, best: Placement, seed: int) -> Placement:
-        p, clock = self.problem, Clock(self.left, self.stop)
+        p, clock = self.problem, Clock(self.left, self.stop, fill=True)
         rules = narrow(p.work, p.constraints, p.lowered, best).rules
         given: dict[str, Any] = {
             "seed": seed,
             "threads": self.evaluator.threads,
-            "deadline": clock.share(1.0),
+            "deadline": clock.end,
             "watch": self.watch,
         }
         if p.target == "proxy":

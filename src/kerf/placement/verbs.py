@@ -162,11 +162,12 @@ def score(
     began, cpu = time.perf_counter(), time.process_time()
     loaded, placed = _load(design, placement, lef)
     from kerf.placement.constraints import read
+    from kerf.placement.given import given
     from kerf.placement.score import score as measure
 
     return {
         "design": loaded.name,
-        **measure(loaded, placed, read(constraint, loaded)),
+        **measure(loaded, placed, (*given(loaded), *read(constraint, loaded))),
         "output": None,
         "seconds": time.perf_counter() - began,
         "cpu_seconds": time.process_time() - cpu,
