@@ -49,7 +49,7 @@ CT_ARIANE = {
 }
 CT_ARIANE_BY = "DREAMPlace (TILOS)"
 CT_FREE = 745_370
-CT_FREE_BY = "Cadence CMP + DREAMPlace"
+CT_FREE_BY = "CMP + DREAMPlace (TILOS)"
 """DP-HPWL in um of Google's 7 nm Ariane: the macros as published, DREAMPlace places the standard cells around them. TILOS
 MacroPlacement, Docs/CT_AC_DP_Results, 5 January 2026."""
 
