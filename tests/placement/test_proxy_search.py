@@ -167,3 +167,15 @@ def test_without_a_grid_there_is_nothing_to_search() -> None:
     d = clustered(1, grid=None)
     with pytest.raises(KerfError, match="needs a grid"):
         optimize(d, d.initial, Rules.of(d))
+
+
+def test_a_start_that_breaks_a_rule_is_no_answer() -> None:
+    d = clustered(3, cells=40, nets=80)
+    p = optimize(d, d.initial, Rules.of(d), options=QUICK)
+    soft = np.flatnonzero(d.kind == Kind.SOFT)[0]
+    rules = Rules.of(d)
+    box = rules.box.copy()
+    box[soft] = [0.0, 0.0, d.width[soft], d.height[soft]]
+    moved = optimize(d, p, replace(rules, box=box), options=SearchOptions(tries=1))
+    assert (moved.x[soft], moved.y[soft]) == (d.width[soft] / 2, d.height[soft] / 2)
+    assert optimize(d, p, rules, options=SearchOptions(tries=1)).x[soft] == p.x[soft]

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from kerf.core.types import KerfError
-from kerf.placement import legality
 from kerf.placement.design import Design, Placement
 from kerf.placement.hpwl import hpwl
-from kerf.placement.proxy import proxy
+from kerf.placement.proxy import Proxy
 from kerf.placement.proxy_search import anneal, moves
 from kerf.placement.proxy_search.board import Board, board, copy
+from kerf.placement.proxy_search.cost import terms
 from kerf.placement.proxy_search.proposals import chain
 from kerf.placement.proxy_search.start import legal_start
 from kerf.placement.rules import Rules
@@ -25,13 +24,14 @@ from kerf.placement.steps import Deadline, Step, Watch, unwatched
 @dataclass(frozen=True)
 class SearchOptions:
     """tries: proposals of each chain; None is as many as the deadline allows, or PER_CELL for each movable cell without a deadline. With a
-    number, the result depends on the seed and the number of threads alone. hot, cold: temperatures in units of the cost. exchanges: how often
-    the worst chain takes up the best one's placement. even: weight, at first, of the mean squares of density and congestion: the
-    cost sees only the fullest entries, and this shows the way to the rest. It falls to nothing at EVEN_UNTIL of the budget."""
+    number, the result depends on the seed and the number of threads alone. hot, cold: temperatures, in the start's cost per movable cell.
+    exchanges: how often the worst chain takes up the best one's placement. even: weight, at first, of the mean squares of density and
+    congestion: the cost sees only the fullest entries, and this shows the way to the rest. It falls to nothing at EVEN_UNTIL of the
+    budget."""
 
     tries: int | None = None
-    hot: float = 1e-4
-    cold: float = 1e-7
+    hot: float = 0.12
+    cold: float = 1e-4
     exchanges: int = 8
     even: float = 0.1
 
@@ -53,8 +53,7 @@ class _Best:
     told: float = field(default=-np.inf)
     told_cost: float = np.inf
 
-    def offer(self, placement: Placement, tries: int, total: int) -> None:
-        cost = proxy(self.design, placement).cost
+    def offer(self, cost: float, placement: Placement, tries: int, total: int) -> None:
         if cost < self.cost:
             self.cost, self.placement = cost, placement
         if self.cost < self.told_cost and time.monotonic() - self.told >= 1:
@@ -91,11 +90,9 @@ def optimize(
             f"{design.name}: the proxy cost needs a grid and routing supply, and this format has none"
         )
     best = _Best(design, watch)
-    begun = legal_start(design, start, rules, seed)
-    if legality.check(design, start).legal:
-        best.offer(start, 0, 0)
-    best.offer(begun, 0, 0)
-    root = board(design, design.grid, begun, rules)
+    root = board(design, design.grid, legal_start(design, start, rules, seed), rules)
+    moves.fill(root)
+    best.offer(_Chain(root, 0).cost, _Chain(root, 0).placement, 0, 0)
     if len(root.hard) + len(root.soft):
         _search(root, best, seed, max(threads, 1), deadline, options)
     assert best.placement is not None
@@ -105,24 +102,23 @@ def optimize(
 def _search(
     root: Board, best: _Best, seed: int, threads: int, deadline: Deadline, options: SearchOptions
 ) -> None:
-    moves.fill(root)
+    cells = len(root.hard) + len(root.soft)
     chains = [_Chain(copy(root), seed * 1_000_003 + k) for k in range(threads)]
-    clock = _clock(len(root.hard) + len(root.soft), deadline, options)
+    clock = _clock(cells, deadline, options)
+    hot, cooling = options.hot * best.cost / cells, options.cold / options.hot
     reach = (max(root.box[:, 2].max(), root.box[:, 3].max()) / 4, max(root.size[:2]))
     exchanged = 0
     with ThreadPoolExecutor(threads) as pool:
         while (share := clock.share) < 1:
-            heat = options.hot * (options.cold / options.hot) ** share
-            far = reach[0] * (reach[1] / reach[0]) ** share
-            tries = clock.next
-            for each in chains:
-                each.own.weights[2] = options.even * max(1 - share / EVEN_UNTIL, 0)
-            costs = list(pool.map(lambda c: c.run(heat, far, tries), chains))  # noqa: B023 (done before the next turn)
+            heat, far = hot * cooling**share, reach[0] * (reach[1] / reach[0]) ** share
+            even, tries = options.even * max(1 - share / EVEN_UNTIL, 0), clock.next
+            list(pool.map(lambda c: c.run(heat, far, even, tries), chains))  # noqa: B023 (done before the next turn)
             clock.did(tries)
-            best.offer(chains[int(np.argmin(costs))].placement, clock.done, clock.total)
+            cheapest = min(chains, key=lambda c: c.cost)
+            best.offer(cheapest.cost, cheapest.placement, clock.done, clock.total)
             if share * (options.exchanges + 1) >= exchanged + 1:
                 exchanged += 1
-                _exchange(chains, costs)
+                _exchange(chains)
     best.tell(clock.done, clock.total)
 
 
@@ -132,8 +128,14 @@ class _Chain:
     def __init__(self, of: Board, seed: int) -> None:
         self.board, self.own = of, chain(of, seed)
 
-    def run(self, heat: float, reach: float, tries: int) -> float:
-        return float(anneal.anneal(self.board, self.own, heat, heat, reach, tries))
+    def run(self, heat: float, reach: float, even: float, tries: int) -> None:
+        self.own.weights[2] = even
+        anneal.anneal(self.board, self.own, heat, heat, reach, tries)
+
+    @property
+    def cost(self) -> float:
+        """The proxy cost where the board is now."""
+        return Proxy(*terms(self.board, self.own.load)).cost
 
     @property
     def placement(self) -> Placement:
@@ -145,9 +147,9 @@ class _Chain:
             getattr(self.board, name)[:] = getattr(other.board, name)
 
 
-def _exchange(chains: list[_Chain], costs: Iterable[float]) -> None:
+def _exchange(chains: list[_Chain]) -> None:
     """The worst chain takes up the best one's placement; all sums are made afresh, which sheds what rounding has gathered."""
-    ranked = [chain for _, chain in sorted(zip(costs, chains), key=lambda pair: pair[0])]
+    ranked = sorted(chains, key=lambda c: c.cost)
     if len(ranked) > 1:
         ranked[-1].take(ranked[0])
     for each in chains:

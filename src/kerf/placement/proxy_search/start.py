@@ -6,51 +6,108 @@ lower left corner, tallest first.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numba import njit
 
 from kerf.core.types import KerfError
-from kerf.placement.design import Design, Floats, Ints, Kind, Placement
+from kerf.placement import legality
+from kerf.placement.analytic import place_global
+from kerf.placement.design import Bools, Design, Floats, Ints, Kind, Placement
 from kerf.placement.rules import Rules
+
+SHARE = 0.8
+"""Of the area that hard macros leave, what soft macros fill at most in global placement, where they shrink: their area is inflated, and
+need not fit."""
 
 
 def legal_start(design: Design, placement: Placement, rules: Rules, seed: int) -> Placement:
-    """A placement that obeys the rules, near the one given; NaN asks for any place. Raises KerfError naming a cell that cannot fit."""
+    """A placement that obeys the rules: the one given, if it does, or one near it. Where most cells have no place (NaN), one near a global
+    placement. Raises KerfError naming a cell that cannot fit."""
+    if lawful(design, placement, rules):
+        return placement
+    movable = ~rules.fixed
+    lost = movable & ~(np.isfinite(placement.x) & np.isfinite(placement.y))
+    if 2 * lost.sum() > movable.sum():
+        placement = _global(design, placement, rules, seed)
     placed = _everywhere(design, placement, rules, seed)
-    blocking = (
-        ((design.kind == Kind.MACRO) | (design.kind == Kind.CELL)) & (design.width > 0) & (design.height > 0)
-    )
     wide, high = design.extent(placed)
     _check_fit(design, rules, wide, high)
     placed = _inside(placed, rules, wide, high)
-    hard = np.flatnonzero(blocking & ~rules.fixed)
-    walls = np.flatnonzero(blocking & rules.fixed)
-    order = hard[np.argsort(-(wide * high)[hard], kind="stable")]
-    x, y = placed.x.copy(), placed.y.copy()
-    lost = _settle(
-        order, walls, x, y, wide, high, rules.halo, rules.box, rules.keepouts.reshape(-1, 4), design.tolerance
+    return _off_keepouts(design, _legalized(design, placed, rules), rules, wide, high)
+
+
+def lawful(design: Design, placement: Placement, rules: Rules) -> bool:
+    """Does every movable cell obey the rules?"""
+    if not legality.check(design, placement).legal:
+        return False
+    left, bottom, right, top = design.boxes(placement)
+    box, slack = rules.box, design.tolerance
+    outside = (left < box[:, 0] - slack) | (bottom < box[:, 1] - slack)
+    outside |= (right > box[:, 2] + slack) | (top > box[:, 3] + slack)
+    outside |= ~rules.orients[np.arange(design.cells), placement.orient]
+    for x0, y0, x1, y1 in rules.keepouts.reshape(-1, 4):
+        outside |= (left < x1 - slack) & (right > x0 + slack) & (bottom < y1 - slack) & (top > y0 + slack)
+    return not (outside & ~rules.fixed).any() and not (
+        rules.halo.any() and _halos_broken(design, placement, rules)
     )
+
+
+def _halos_broken(design: Design, placement: Placement, rules: Rules) -> bool:
+    hard = np.flatnonzero(_blocking(design))
+    left, bottom, right, top = (side[hard] for side in design.boxes(placement))
+    for k in np.flatnonzero(~rules.fixed[hard]):
+        gap = np.maximum(rules.halo[hard], rules.halo[hard[k]]) - design.tolerance
+        near = (
+            (left < right[k] + gap)
+            & (right > left[k] - gap)
+            & (bottom < top[k] + gap)
+            & (top > bottom[k] - gap)
+        )
+        near[k] = False
+        if (near & (gap > 0)).any():
+            return True
+    return False
+
+
+def _blocking(design: Design) -> Bools:
+    hard = (design.kind == Kind.MACRO) | (design.kind == Kind.CELL)
+    return hard & (design.width > 0) & (design.height > 0)
+
+
+def _global(design: Design, placement: Placement, rules: Rules, seed: int) -> Placement:
+    """Global placement with soft macros small enough to fit; the placement given where that fails, for annealing needs no good start."""
+    area, soft = design.width * design.height, design.kind == Kind.SOFT
+    left, bottom, right, top = design.die
+    free = (right - left) * (top - bottom) - area[_blocking(design)].sum()
+    side = np.where(soft, min(1.0, SHARE * max(free, 0.0) / max(area[soft].sum(), 1e-300)) ** 0.5, 1.0)
+    small = replace(design, width=design.width * side, height=design.height * side)
+    try:
+        return place_global(small, placement, rules, seed=seed).placement
+    except KerfError:
+        return placement
+
+
+def _legalized(design: Design, placed: Placement, rules: Rules) -> Placement:
+    """Hard macros apart."""
+    blocking = _blocking(design)
+    wide, high = design.extent(placed)
+    hard, walls = np.flatnonzero(blocking & ~rules.fixed), np.flatnonzero(blocking & rules.fixed)
+    keepouts = rules.keepouts.reshape(-1, 4).astype(np.float64)
+    x, y = placed.x.copy(), placed.y.copy()
+    order = hard[np.argsort(-(wide * high)[hard], kind="stable")]
+    lost = _settle(order, walls, x, y, wide, high, rules.halo, rules.box, keepouts, design.tolerance)
     if lost >= 0:
         order = hard[np.lexsort((-wide[hard], -high[hard]))]
-        x, y = placed.x.copy(), placed.y.copy()
         x[hard], y[hard] = rules.box[hard, 0], rules.box[hard, 1]
-        lost = _settle(
-            order,
-            walls,
-            x,
-            y,
-            wide,
-            high,
-            rules.halo,
-            rules.box,
-            rules.keepouts.reshape(-1, 4),
-            design.tolerance,
-        )
+        lost = _settle(order, walls, x, y, wide, high, rules.halo, rules.box, keepouts, design.tolerance)
     if lost >= 0:
         raise KerfError(
-            f"{design.name}: no room for macro {design.cell_names[lost]} beside the others; enlarge the canvas or its region, or reduce halos"
+            f"{design.name}: no room for macro {design.cell_names[lost]} beside the others; "
+            "enlarge the canvas or its region, or reduce halos"
         )
-    return _off_keepouts(design, Placement(x, y, placed.orient), rules, wide, high)
+    return Placement(x, y, placed.orient)
 
 
 def _everywhere(design: Design, placement: Placement, rules: Rules, seed: int) -> Placement:
