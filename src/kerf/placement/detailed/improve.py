@@ -126,7 +126,7 @@ class _Search:
         states = self.rng.integers(1, 2**63, (self.threads, 1)).astype(np.uint64)
         most = len(self.cells) * (UNHURRIED if budget == np.inf else MOST)
         batch = min(BATCH * len(self.cells), 1_000_000)
-        planned, best, cooling, began = UNHURRIED * len(self.cells), self.total, 1.0, time.monotonic()
+        planned, best, cooling, began = batch, self.total, 1.0, time.monotonic()
         moves, progress = 0, 0.0
         while progress < 1:
             heat = cooling * HOT * (planned / len(self.cells) / 500) ** 0.75 * (1 - progress)
