@@ -176,6 +176,7 @@ def test_illegal_cells_are_left_alone() -> None:
 @pytest.mark.parametrize(
     "changed",
     [
+        {"cells": 0, "nets": 0},
         {"cells": 1, "nets": 0},
         {"cells": 1, "nets": 5},
         {"cells": 5, "nets": 0},

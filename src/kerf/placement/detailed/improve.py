@@ -111,9 +111,9 @@ class _Search:
         cells = self.rng.permutation(self.cells)
         for block in np.split(cells, range(BLOCK, len(cells), BLOCK)):
             self._run(relocate, block, 6, 4, 4)
-        self._run(shift_rows)
+        self._by_rows(shift_rows)
         for width in (3, 4):
-            self._run(reorder_rows, _orders(width))
+            self._by_rows(reorder_rows, _orders(width))
         self._run(flip_cells, cells, 0)
         for axis in (0, 1):
             self._run(flip_cells, self.macros, axis)
@@ -146,8 +146,15 @@ class _Search:
             self.total = anneal_in_bands(self.board, states, *how, self.rng)
         else:
             self.total -= anneal(self.board, self.cells, states[0], *how)
-        self._run(shift_rows)
+        self._by_rows(shift_rows)
         self._run(flip_cells, self.cells, 0)
+
+    def _by_rows(self, step: Callable[..., float], *arguments: object) -> None:
+        """A step over segments, BLOCK cells at a time."""
+        block = (np.cumsum(self.board.filled) - self.board.filled) // BLOCK
+        first = np.flatnonzero(np.diff(block, prepend=-1)).tolist()
+        for span in itertools.pairwise([*first, len(block)]):
+            self._run(step, *span, *arguments)
 
     def _run(self, step: Callable[..., float], *arguments: object) -> None:
         if not self.deadline.passed:

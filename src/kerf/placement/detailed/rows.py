@@ -12,11 +12,11 @@ from kerf.placement.detailed.window import Window, arrange, empty_window, look, 
 
 
 @outer
-def shift_rows(b: Board, least: float) -> float:
-    """Move the cells of each segment to the best sites for their order. Returns what was gained, in weighted length; a segment that
+def shift_rows(b: Board, first: int, last: int, least: float) -> float:
+    """Move the cells of each segment of first .. last (not included) to the best sites for their order. Returns what was gained, in weighted length; a segment that
     gains less than `least` stays as it is."""
     gained = 0.0
-    for segment in range(len(b.filled)):
+    for segment in range(first, last):
         n = b.filled[segment]
         if n:
             cells = b.seq[b.seq_start[segment] : b.seq_start[segment] + n].copy()
@@ -60,12 +60,12 @@ def _adopt(b: Board, w: Window, segment: int, cells: np.ndarray, order: np.ndarr
 
 
 @outer
-def reorder_rows(b: Board, orders: np.ndarray, least: float) -> float:
-    """Try every order of each `orders.shape[1]` neighbours, on their best sites. orders: (F, K) permutations. Returns the gain."""
+def reorder_rows(b: Board, first: int, last: int, orders: np.ndarray, least: float) -> float:
+    """Try every order of each `orders.shape[1]` neighbours in segments first .. last (not included), on their best sites. orders: (F, K) permutations. Returns the gain."""
     gained = 0.0
     k = orders.shape[1]
     w = empty_window(k, k * _widest(b) + 1)
-    for segment in range(len(b.filled)):
+    for segment in range(first, last):
         for place in range(b.filled[segment] - k + 1):
             start = b.seq_start[segment] + place
             cells = b.seq[start : start + k].copy()
