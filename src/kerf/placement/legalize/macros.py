@@ -15,11 +15,14 @@ from kerf.placement.legalize.cells import prepared
 from kerf.placement.legalize.compact import compact
 from kerf.placement.legalize.graph import BELOW, LEFT, Axis, Relations
 from kerf.placement.legalize.greedy import place_one_by_one
+from kerf.placement.legalize.relax import pushed_apart
 from kerf.placement.rules import Rules
 from kerf.placement.steps import Deadline, Step, Watch, unwatched
 
 TURNS = 3000
 """Pairs turned before constraint graphs are given up."""
+SWEEPS = 300
+"""In which macros are pushed off each other."""
 ROUNDS = 8
 """Times that relations are chosen anew after compaction; it settles in three or four."""
 
@@ -74,23 +77,31 @@ def _clip_soft(design: Design, placed: Placement, rules: Rules) -> None:
 def _legal(
     design: Design, placed: Placement, rules: Rules, which: Ints, deadline: Deadline
 ) -> tuple[Blocks, Places]:
-    """On the grid of rows and sites if the macros fit there, else off it."""
+    """On the grid of rows and sites if the macros fit there, else off it; of several ways the one with least displacement."""
     for grid in (Grid.of(design), FREE):
         b = blocks(design, placed, rules, which, grid)
         if (b.low_x > b.high_x).any() or (b.low_y > b.high_y).any():
             continue
         ax, ay = graph.axes(b)
-        for at in _starts(ax, ay, b):
-            if not np.isnan(at).any():
-                return b, _settled(ax, ay, b, at, deadline)
+        near = pushed_apart(ax, ay, SWEEPS)
+        for ways in (_near(ax, ay, b, near), _anywhere(ax, ay, b)):
+            found = [_settled(ax, ay, b, at, deadline) for at in ways if not np.isnan(at).any()]
+            if found:
+                return b, min(found, key=lambda at: _displacement(ax, ay, b, at))
     raise _no_room(design, rules, which, b)
 
 
-def _starts(ax: Axis, ay: Axis, b: Blocks) -> Iterator[Places]:
-    """Legal places, NaN where one way found none: by constraint graphs, one by one near the wishes, and packed into a corner."""
-    r = graph.relate(ax, ay, ax.wish, ay.wish)
-    if graph.repair(ax, ay, ax.wish, ay.wish, r, TURNS):
+def _near(ax: Axis, ay: Axis, b: Blocks, near: Places) -> Iterator[Places]:
+    """Legal places, NaN where a way found none: by constraint graphs, and one by one, near places that hardly overlap. Graphs win
+    where macros are few or alike; where large ones make long chains, the other."""
+    r = graph.relate(ax, ay, *near)
+    if graph.repair(ax, ay, *near, r, TURNS):
         yield _compacted(ax, ay, b, r)
+    yield place_one_by_one(ax, ay, np.argsort(-b.w * b.h, kind="stable"), *near)
+
+
+def _anywhere(ax: Axis, ay: Axis, b: Blocks) -> Iterator[Places]:
+    """The same for macros that are too tight: near the wishes with room to the sides, or packed into a corner."""
     largest = np.argsort(-b.w * b.h, kind="stable")
     yield place_one_by_one(ax, ay, largest, ax.wish, ay.wish)
     for order in (largest, np.argsort(-b.h, kind="stable"), np.argsort(-b.w, kind="stable")):
