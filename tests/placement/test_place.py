@@ -425,3 +425,22 @@ def kerf_example() -> Path:
 
 def test_place_is_there_from_kerf_itself(archive: Archive) -> None:
     assert kerf.place(small(macros=0, cells=5, nets=4), threads=1, archive=archive).legal
+
+
+def test_a_disk_that_fills_up_under_the_output_loses_nothing(
+    archive: Archive, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("kerf.placement.output.save_placement", full)
+        with pytest.raises(
+            KerfError, match="No space left on device. Nothing is lost: make room, then `kerf resume"
+        ):
+            place(small(), threads=1, archive=archive, output=tmp_path / "a.pl")
+    run = archive.runs()[0].id
+    monkeypatch.setattr("kerf.placement.output.save_picture", full)
+    found = place(small(), threads=1, archive=archive, output=tmp_path / "a.pl", resume=run)
+    assert found.legal and (tmp_path / "a.pl").exists() and not list(tmp_path.glob("*.png"))
+    assert "a.png could not be written" in found.report["notes"][0]

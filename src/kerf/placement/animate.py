@@ -14,6 +14,7 @@ from kerf.placement.design import Design, Kind, Placement
 from kerf.placement.draw import draw
 from kerf.placement.formats import text
 from kerf.placement.journal import Frame
+from kerf.placement.packing import write_bytes
 from kerf.placement.picture import Picture, page
 
 PANEL, FRAME_MS, LAST_MS = 560, 120, 2000
@@ -37,8 +38,7 @@ def animate(design: Design, frames: Sequence[Frame], path: Path) -> tuple[int, i
     if path.suffix == ".svg":
         text.write(path, _svg(pictures))
     else:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(_gif(pictures))
+        write_bytes(path, _gif(pictures))
     return pictures[0].width, pictures[0].height
 
 

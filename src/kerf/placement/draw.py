@@ -12,6 +12,7 @@ from kerf.placement import maps
 from kerf.placement.design import Bools, Design, Floats, Kind, Placement
 from kerf.placement.formats import text
 from kerf.placement.hpwl import hpwl
+from kerf.placement.packing import write_bytes
 from kerf.placement.picture import Label, Layer, Picture, heat
 from kerf.placement.proxy import ProxyCost
 
@@ -63,8 +64,7 @@ def save(picture: Picture, path: Path) -> None:
     if path.suffix == ".svg":
         text.write(path, picture.svg())
     elif path.suffix == ".png":
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(picture.png())
+        write_bytes(path, picture.png())
     else:
         raise KerfError(f"{path}: pictures are written as .svg or .png")
 

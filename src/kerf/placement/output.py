@@ -32,16 +32,18 @@ class Output:
             name = name.removesuffix(ending)
         return self.path.with_name(name + ".png")
 
-    def write(self, placement: Placement) -> None:
-        """The placement and its picture, each whole or not at all. KerfError where the disk does not take them."""
+    def write(self, placement: Placement) -> str:
+        """The placement and its picture, each whole or not at all; what was wrong with the picture, else "". Raises OSError where the
+        placement itself could not be written."""
         put: Callable[[Path, Design, Placement], None] = save if self.whole else save_placement
+        put(self.path, self.design, placement)
         try:
-            put(self.path, self.design, placement)
             save_picture(
                 draw(self.design, placement, "congestion" if self.design.grid else "rudy"), self.picture
             )
         except OSError as error:
-            raise KerfError(f"{self.path} could not be written: {error.strerror}") from error
+            return f"{self.picture} could not be written: {error.strerror}"
+        return ""
 
     def read(self) -> Placement | None:
         """What the file holds; None where it is a whole design."""

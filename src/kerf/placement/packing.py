@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 import os
 import zlib
@@ -34,12 +35,22 @@ def unpack(text: str, design: Design) -> Placement:
 
 def write(path: Path, arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> None:
     """Arrays and JSON in one .npz, whole or not at all. Raises OSError."""
+    contents: dict[str, Any] = {**arrays, "facts": np.array(json.dumps(dict(facts)))}
+    data = io.BytesIO()
+    np.savez_compressed(data, **contents)
+    write_bytes(path, data.getvalue())
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Whole or not at all. Raises OSError, and leaves nothing of it behind."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    contents: dict[str, Any] = {**arrays, "facts": np.array(json.dumps(dict(facts)))}
-    with partial.open("wb") as file:
-        np.savez_compressed(file, **contents)
-    partial.replace(path)
+    try:
+        partial.write_bytes(data)
+        partial.replace(path)
+    except OSError:
+        partial.unlink(missing_ok=True)
+        raise
 
 
 def read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:

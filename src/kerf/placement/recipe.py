@@ -24,7 +24,7 @@ class Recipe:
     stop: float = GlobalOptions.stop_overflow
     gamma: float = GlobalOptions.gamma
     growth: float = GlobalOptions.growth
-    spread: float = 0.0
+    spread: float = 0.02
     again: bool = True
     inflate: bool = False
     seed: int = 0

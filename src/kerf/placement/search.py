@@ -257,13 +257,15 @@ class Search:
 
     def _report(self, best: Placement, outcome: Outcome | None, trouble: str) -> dict[str, Any]:
         """Score what was written as anybody would: read again from its file where that is possible."""
-        if self.output is not None:
-            self.output.write(best)
+        unpainted = self._written(best)
         read = self.output.read() if self.output is not None else None
         measured = score(
             self.problem.design, best if read is None else read, self.problem.constraints, self.problem.start
         )
-        notes = [*dict.fromkeys(self.evaluator.notes), *filter(None, [self.journal.complaint, trouble])]
+        notes = [
+            *dict.fromkeys(self.evaluator.notes),
+            *filter(None, [self.journal.complaint, trouble, unpainted]),
+        ]
         report = {
             "run": self.run,
             "design": self.problem.name,
@@ -284,6 +286,15 @@ class Search:
         }
         self.journal.report(report, html(self.run, self.archive) if outcome else "")
         return report
+
+    def _written(self, best: Placement) -> str:
+        """What was wrong with the picture, else "". KerfError where the placement could not be written: the run has it still."""
+        try:
+            return self.output.write(best) if self.output else ""
+        except OSError as error:
+            raise KerfError(
+                f"{self.output.path if self.output else ''} could not be written: {error.strerror}. Nothing is lost: make room, then `kerf resume {self.run}` writes it"
+            ) from error
 
     @staticmethod
     def _recipe(outcome: Outcome | None) -> dict[str, Any] | None:
