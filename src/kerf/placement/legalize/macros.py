@@ -49,10 +49,16 @@ def legalize_macros(
     _clip_soft(design, placed, rules)
     which = np.flatnonzero(movable & (design.kind == Kind.MACRO))
     if len(which):
-        b, (x, y) = _legal(design, placed, rules, which, deadline)
-        placed.x[which], placed.y[which] = x + b.w / 2, y + b.h / 2
+        b, at = _legal(design, placed, rules, which, deadline)
+        placed = _with(placed, which, b, at)
     watch(Step("macros", len(which), len(which), hpwl=hpwl(design, placed), placement=placed))
     return placed
+
+
+def _with(placement: Placement, which: Ints, b: Blocks, at: Places) -> Placement:
+    moved = placement.copy()
+    moved.x[which], moved.y[which] = at[0] + b.w / 2, at[1] + b.h / 2
+    return moved
 
 
 def _require_boxes(design: Design, placed: Placement, rules: Rules, which: Ints) -> None:
@@ -77,7 +83,7 @@ def _clip_soft(design: Design, placed: Placement, rules: Rules) -> None:
 def _legal(
     design: Design, placed: Placement, rules: Rules, which: Ints, deadline: Deadline
 ) -> tuple[Blocks, Places]:
-    """On the grid of rows and sites if the macros fit there, else off it; of several ways the one with least displacement."""
+    """On the grid of rows and sites if the macros fit there, else off it; of several ways the one with the shortest wires."""
     for grid in (Grid.of(design), FREE):
         b = blocks(design, placed, rules, which, grid)
         if (b.low_x > b.high_x).any() or (b.low_y > b.high_y).any():
@@ -87,16 +93,17 @@ def _legal(
         for ways in (_near(ax, ay, b, near), _anywhere(ax, ay, b)):
             found = [_settled(ax, ay, b, at, deadline) for at in ways if not np.isnan(at).any()]
             if found:
-                return b, min(found, key=lambda at: _displacement(ax, ay, b, at))
+                return b, min(found, key=lambda at: hpwl(design, _with(placed, which, b, at)))
     raise _no_room(design, rules, which, b)
 
 
 def _near(ax: Axis, ay: Axis, b: Blocks, near: Places) -> Iterator[Places]:
-    """Legal places, NaN where a way found none: by constraint graphs, and one by one, near places that hardly overlap. Graphs win
-    where macros are few or alike; where large ones make long chains, the other."""
-    r = graph.relate(ax, ay, *near)
-    if graph.repair(ax, ay, *near, r, TURNS):
-        yield _compacted(ax, ay, b, r)
+    """Legal places, NaN where a way found none: by the constraint graphs of the wishes, by those of places that hardly overlap, and one
+    by one near these. Graphs win where macros are few or alike; where large ones make long chains, the last."""
+    for places in ((ax.wish, ay.wish), near):
+        r = graph.relate(ax, ay, *places)
+        if graph.repair(ax, ay, *places, r, TURNS):
+            yield _compacted(ax, ay, b, r)
     yield place_one_by_one(ax, ay, np.argsort(-b.w * b.h, kind="stable"), *near)
 
 
