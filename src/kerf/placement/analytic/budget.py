@@ -9,8 +9,9 @@ import numpy as np
 from kerf.core.types import KerfError
 from kerf.placement.design import Floats
 
-ROOM = 0.75
-"""By default bins may be filled to the utilization and this share of what is left: at 1 legalization has to move too much."""
+ROOM, ROOM_KEPT = 0.75, 0.9
+"""By default bins may be filled to the utilization and this share of what is left: at 1 legalization has to move too much. A start that is
+kept is refined for the last time, mostly around macros that stand: there is less to come that needs room."""
 WIDEST = 2.0
 """Bins along a side of a filler, at most; larger ones are no longer small boxes (`field_kernels`)."""
 NARROWEST = 1.4
@@ -26,8 +27,11 @@ class Fillers:
     count: int
 
 
-def target_density(name: str, cells: float, macros: float, free: float, asked: float | None) -> float:
-    """The share of free area that cells may fill; macros take all of theirs. Areas in bins.
+def target_density(
+    name: str, cells: float, macros: float, free: float, asked: float | None, room: float
+) -> float:
+    """The share of free area that cells may fill: `asked`, or the utilization and a share `room` of the rest. Macros take all of theirs.
+    Areas in bins.
 
     Raises KerfError where cells and macros are more than the free area."""
     if cells + macros > free * (1 + 1e-6):
@@ -37,7 +41,7 @@ def target_density(name: str, cells: float, macros: float, free: float, asked: f
             "enlarge the die, or remove halos, keepouts or fixed blocks"
         )
     need = cells / max(free - macros, 1e-9)
-    wanted = need + ROOM * (1 - need) if asked is None else asked
+    wanted = need + room * (1 - need) if asked is None else asked
     return float(np.clip(wanted, min(need, 1.0), 1.0))
 
 

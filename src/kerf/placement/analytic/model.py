@@ -98,7 +98,12 @@ def build(
     taken = blocked(design, placement, rules, region)
     free, area, solid = float((1.0 - taken).sum()), w * h, design.kind[cells] == Kind.MACRO
     target = budget.target_density(
-        design.name, float(area[~solid].sum()), float(area[solid].sum()), free, options.target_density
+        design.name,
+        float(area[~solid].sum()),
+        float(area[solid].sum()),
+        free,
+        options.target_density,
+        budget.ROOM_KEPT if options.keep_start else budget.ROOM,
     )
     charge = np.where(solid, target, 1.0) * area
     fill = budget.fillers(w[:small], h[:small], target * free - float(charge.sum()))

@@ -20,7 +20,7 @@ class GlobalOptions:
     net_weight: (M,) in place of the design's, for the objective alone. largest_net: nets with more pins are measured, and do not pull."""
 
     target_density: float | None = None
-    stop_overflow: float = 0.07
+    stop_overflow: float = 0.05
     max_iterations: int = 1500
     bins: int | None = None
     gamma: float = 0.6
