@@ -179,3 +179,11 @@ def test_a_start_that_breaks_a_rule_is_no_answer() -> None:
     moved = optimize(d, p, replace(rules, box=box), options=SearchOptions(tries=1))
     assert (moved.x[soft], moved.y[soft]) == (d.width[soft] / 2, d.height[soft] / 2)
     assert optimize(d, p, rules, options=SearchOptions(tries=1)).x[soft] == p.x[soft]
+
+
+def test_a_fixed_cell_needs_a_place() -> None:
+    d = clustered(9)
+    port = int(np.flatnonzero(d.fixed)[0])
+    lost = replace(d.initial, x=np.where(np.arange(d.cells) == port, np.nan, d.initial.x))
+    with pytest.raises(KerfError, match=f"c{port} is fixed and has no position"):
+        optimize(d, lost, Rules.of(d), options=QUICK)

@@ -26,8 +26,8 @@ class SearchOptions:
     """tries: proposals of each chain; None is as many as the deadline allows, or PER_CELL for each movable cell without a deadline. With a
     number, the result depends on the seed and the number of threads alone. hot, cold: temperatures, in the start's cost per movable cell.
     exchanges: how often the worst chain takes up the best one's placement. even: weight, at first, of the mean squares of density and
-    congestion: the cost sees only the fullest entries, and this shows the way to the rest. It falls to nothing at EVEN_UNTIL of the
-    budget."""
+    congestion: the cost sees only the fullest entries, and this shows the way to the rest. It falls to nothing at EVEN_UNTIL of an
+    annealing."""
 
     tries: int | None = None
     hot: float = 0.12
@@ -38,6 +38,8 @@ class SearchOptions:
 
 PER_CELL = 10_000
 EVEN_UNTIL = 0.6
+FIRST = 0.05
+"""Share of the budget for a quick annealing before the real one, so that whoever stops early has something."""
 CHUNK_S = 0.25
 CHUNK_TRIES = 5_000
 
@@ -110,8 +112,9 @@ def _search(
     exchanged = 0
     with ThreadPoolExecutor(threads) as pool:
         while (share := clock.share) < 1:
-            heat, far = hot * cooling**share, reach[0] * (reach[1] / reach[0]) ** share
-            even, tries = options.even * max(1 - share / EVEN_UNTIL, 0), clock.next
+            part = share / FIRST if share < FIRST else (share - FIRST) / (1 - FIRST)
+            heat, far = hot * cooling**part, reach[0] * (reach[1] / reach[0]) ** part
+            even, tries = options.even * max(1 - part / EVEN_UNTIL, 0), clock.next
             list(pool.map(lambda c: c.run(heat, far, even, tries), chains))  # noqa: B023 (done before the next turn)
             clock.did(tries)
             cheapest = min(chains, key=lambda c: c.cost)

@@ -25,10 +25,12 @@ need not fit."""
 def legal_start(design: Design, placement: Placement, rules: Rules, seed: int) -> Placement:
     """A placement that obeys the rules: the one given, if it does, or one near it. Where most cells have no place (NaN), one near a global
     placement. Raises KerfError naming a cell that cannot fit."""
+    lost, movable = ~(np.isfinite(placement.x) & np.isfinite(placement.y)), ~rules.fixed
+    if (lost & rules.fixed).any():
+        cell = design.cell_names[int(np.argmax(lost & rules.fixed))]
+        raise KerfError(f"{design.name}: {cell} is fixed and has no position; give it one, or do not fix it")
     if lawful(design, placement, rules):
         return placement
-    movable = ~rules.fixed
-    lost = movable & ~(np.isfinite(placement.x) & np.isfinite(placement.y))
     if 2 * lost.sum() > movable.sum():
         placement = _global(design, placement, rules, seed)
     placed = _everywhere(design, placement, rules, seed)
