@@ -154,8 +154,9 @@ def test_fixed_cells_do_not_move(archive: Archive) -> None:
             initial=Placement(np.full(70, 3.5), np.full(70, 4.5), np.zeros(70, np.int64)),
         ),
         small(net_weight=np.zeros(80)),
+        small(macros=26, cells=30),
     ],
-    ids=["no nets", "no macros", "no cells", "one cell", "all fixed", "no weights"],
+    ids=["no nets", "no macros", "no cells", "one cell", "all fixed", "no weights", "crowded"],
 )
 def test_odd_designs_have_an_answer(design: Design, archive: Archive) -> None:
     assert place(design, threads=1, archive=archive).legal
@@ -435,9 +436,7 @@ def test_a_disk_that_fills_up_under_the_output_loses_nothing(
 
     with monkeypatch.context() as patch:
         patch.setattr("kerf.placement.output.save_placement", full)
-        with pytest.raises(
-            KerfError, match="No space left on device. Nothing is lost: make room, then `kerf resume"
-        ):
+        with pytest.raises(KerfError, match="Nothing is lost: make room, then `kerf resume"):
             place(small(), threads=1, archive=archive, output=tmp_path / "a.pl")
     run = archive.runs()[0].id
     monkeypatch.setattr("kerf.placement.output.save_picture", full)

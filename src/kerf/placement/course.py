@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from kerf.placement.design import Bools, Design, Kind, Placement
+from kerf.placement.design import Bools, Design, Floats, Kind, Placement
 from kerf.placement.gathering import narrow
 from kerf.placement.journal import Journal, Standing
 from kerf.placement.legality import check
@@ -23,6 +23,8 @@ from kerf.placement.recipe import Recipe
 from kerf.placement.rules import Rules
 from kerf.placement.steps import Deadline, Step, Watch
 
+FULL = 0.95
+"""The utilization up to which macros get space of their own."""
 FINISH_S = 20.0
 """What making macros legal may still take once the user has asked to stop."""
 
@@ -133,10 +135,20 @@ class Course:
 
     def _global(self, placement: Placement) -> Placement:
         macros = self._movable(Kind.MACRO)
-        clear = self.recipe.spread * np.minimum(self.design.width, self.design.height)
-        rules = replace(self.rules, halo=np.maximum(self.rules.halo, np.where(macros, clear, 0.0)))
+        rules = replace(
+            self.rules, halo=np.maximum(self.rules.halo, np.where(macros, self._clear(macros), 0.0))
+        )
         kept = self.problem.kept or self.resumed
         return self._narrowed(self._analytic(placement, rules, kept, 0.4 if macros.any() else 0.6))
+
+    def _clear(self, macros: Bools) -> Floats:
+        """(C,) the recipe's space around macros; none where the die is too full for it."""
+        w, h = self.design.width, self.design.height
+        clear = self.recipe.spread * np.minimum(w, h)
+        more = float(((w + 2 * clear) * (h + 2 * clear) - w * h)[macros].sum())
+        moving = float((w * h)[~self.rules.fixed].sum())
+        full = self.problem.utilization * (1.0 + more / max(moving, 1e-300))
+        return clear if full < FULL else np.zeros_like(clear)
 
     def _macros(self, placement: Placement) -> Placement:
         from kerf.placement.analytic import orient_macros
