@@ -102,6 +102,28 @@ def relocate(b: Board, cells: np.ndarray, levels: int, breadth: int, push: int, 
 def _relocate_one(
     b: Board, s: Search, cell: int, levels: int, breadth: int, push: int, least: float
 ) -> float:
+    """Look through rows, the best first, until no better gain is possible even for the cell alone; then make the best move found."""
+    own, ideal, goal, floor = _aim(b, s, cell)
+    below, above = nearest_level(b, floor)
+    gain, swapped = least, False
+    for _ in range(levels):
+        level = _next_level(b, s, cell, below, above)
+        across = _across(b, s, cell, level) if level >= 0 else np.inf
+        if own - ideal - across < gain:
+            break
+        below, above = below - (level == below), above + (level == above)
+        segment = nearest_segment(b, level, goal)
+        if suits(b, cell, segment):
+            inserted = _try_inserts(b, s, cell, segment, goal, own - across, breadth, push, gain)
+            gain, swapped = inserted, swapped and inserted == gain
+            exchanged = _try_swaps(b, s, cell, segment, goal, own - across, breadth, gain)
+            gain, swapped = exchanged, swapped or exchanged > gain
+    return _carry_out(b, s, swapped, gain) if gain > least else 0.0
+
+
+@inner
+def _aim(b: Board, s: Search, cell: int) -> tuple[float, float, float, float]:
+    """What the cell's nets cost now, and at least along x; the x to aim at, and the height of the bottom edge."""
     for axis in range(2):
         outside(b, axis, cell, s.mine[axis])
     x_low, x_high = best_span(b, s, 0, cell, s.mine[0])
@@ -110,31 +132,11 @@ def _relocate_one(
     own = cost(b, 0, cell, s.mine[0], x, False) + cost(b, 1, cell, s.mine[1], y, False)
     goal = min(max(x, x_low), x_high)
     ideal = cost(b, 0, cell, s.mine[0], goal, False)
-    gain = least
-    swapped = False
-    below, above = nearest_level(b, min(max(y, y_low), y_high) - b.height[cell] / 2)
-    for _ in range(levels):
-        level = _next_level(b, s, cell, below, above)
-        if level < 0:
-            break
-        if level == below:
-            below -= 1
-        else:
-            above += 1
-        across = _across(b, s, cell, level)
-        if own - ideal - across < gain:
-            break
-        segment = nearest_segment(b, level, goal)
-        if suits(b, cell, segment):
-            left = own - across
-            found = _try_inserts(b, s, cell, segment, goal, left, breadth, push, gain)
-            if found > gain:
-                gain, swapped = found, False
-            found = _try_swaps(b, s, cell, segment, goal, left, breadth, gain)
-            if found > gain:
-                gain, swapped = found, True
-    if gain <= least:
-        return 0.0
+    return own, ideal, goal, min(max(y, y_low), y_high) - b.height[cell] / 2
+
+
+@inner
+def _carry_out(b: Board, s: Search, swapped: bool, gain: float) -> float:
     copy_plan(s.best, s.trial)
     attempt(b, s.trial, 2 if swapped else 1)
     if swapped:
