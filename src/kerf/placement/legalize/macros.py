@@ -100,9 +100,9 @@ def _legal(
 def _near(ax: Axis, ay: Axis, b: Blocks, near: Places) -> Iterator[Places]:
     """Legal places, NaN where a way found none: by the constraint graphs of the wishes, by those of places that hardly overlap, and one
     by one near these. Graphs win where macros are few or alike; where large ones make long chains, the last."""
-    for places in ((ax.wish, ay.wish), near):
-        r = graph.relate(ax, ay, *places)
-        if graph.repair(ax, ay, *places, r, TURNS):
+    for x, y in ((ax.wish, ay.wish), near):
+        r = graph.relate(ax, ay, x, y)
+        if graph.repair(ax, ay, x, y, r, TURNS):
             yield _compacted(ax, ay, b, r)
     yield place_one_by_one(ax, ay, np.argsort(-b.w * b.h, kind="stable"), *near)
 
