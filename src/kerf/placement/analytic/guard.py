@@ -44,7 +44,8 @@ class Guard:
             return Verdict.BLOWN
         cost = length * (1 + PRICE * max(overflow - self._stop, 0.0))
         near = min(overflow, self.overflow) <= NEAR
-        if cost < self._cost if near and self.overflow <= NEAR else overflow < self.overflow:
+        better = cost < self._cost if self.overflow <= NEAR else overflow < self.overflow
+        if better or overflow <= self._stop:
             self._keep(iteration, at, length, overflow, cost)
             return Verdict.FINE
         if near and cost > BLOWN * self._cost:
