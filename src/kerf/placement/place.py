@@ -12,6 +12,7 @@ from typing import Any
 
 from kerf.archive import Archive
 from kerf.core.types import KerfError
+from kerf.placement.ahead import compile_ahead
 from kerf.placement.constraints import Constraint, Fixed, exact, read
 from kerf.placement.design import Design, Floats, Placement
 from kerf.placement.formats import load, load_placement
@@ -75,6 +76,7 @@ def place(
         written = output_for(design, output, source) if output is not None else None
         if written is not None:
             given = replace(given, output=str(written.path.absolute()))
+        compile_ahead(problem.target, watch)
         stop = stack.enter_context(_interruptible())
         return Placed(*Search(problem, given, store, stop, watch, written).go(resume))
 
