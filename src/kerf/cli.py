@@ -15,7 +15,10 @@ from kerf.core.types import KerfError
 from kerf.core.verb import Parameter, Verb
 from kerf.verbs import all_verbs
 
-ABOUT = "Kerf makes code fit chips: a faster kernel for a PyTorch operator, with evidence that it is right."
+ABOUT = (
+    "Kerf makes code fit chips and chips fit code: faster kernels for PyTorch operators, with evidence that they are right, "
+    "and chips placed, with their wirelength measured."
+)
 
 
 def build() -> typer.Typer:

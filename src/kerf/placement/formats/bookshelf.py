@@ -358,7 +358,7 @@ def _die(
 
 def write_placement(path: Path, design: Design, placement: Placement) -> None:
     """The .pl file."""
-    left, bottom, _, _ = design.boxes(placement)
+    left, bottom = map(_whole, design.boxes(placement)[:2])
     marks = design.source.pl_marks if isinstance(design.source, Source) else {}
     out = ["UCLA pl 1.0", ""]
     for i, name in enumerate(design.cell_names):
@@ -368,6 +368,12 @@ def write_placement(path: Path, design: Design, placement: Placement) -> None:
                 f"{name}\t{plain(left[i])}\t{plain(bottom[i])}\t: {orient.NAMES[placement.orient[i]]}{mark}"
             )
     text.write(path, "\n".join(out) + "\n")
+
+
+def _whole(lengths: Floats) -> Floats:
+    """Whole numbers where only the way from centres to corners made them something else."""
+    near = np.round(lengths) + 0.0
+    return np.where(np.abs(lengths - near) < 1e-9, near, lengths)
 
 
 def write(aux: Path, design: Design, placement: Placement) -> None:
