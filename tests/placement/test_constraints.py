@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from kerf.core.types import KerfError
 from kerf.placement import orient
-from kerf.placement.cells import named
 from kerf.placement.constraints import (
     Align,
     Constraint,
@@ -23,13 +22,14 @@ from kerf.placement.constraints import (
     exact,
     read,
 )
+from kerf.placement.constraints.cells import named
+from kerf.placement.constraints.gathering import narrow, refuse_apart
+from kerf.placement.constraints.lowering import Lowered, lower
+from kerf.placement.constraints.proof import broken
+from kerf.placement.constraints.room import free_area, has_place
 from kerf.placement.design import Design, Kind, Placement, Rows
 from kerf.placement.examples.mesh import mesh
-from kerf.placement.gathering import narrow, refuse_apart
 from kerf.placement.legality import check
-from kerf.placement.lowering import Lowered, lower
-from kerf.placement.proof import broken
-from kerf.placement.room import free_area, has_place
 
 MESH = mesh()
 seeds = st.integers(0, 10_000)

@@ -12,10 +12,10 @@ from made import design
 
 from kerf.core.types import KerfError
 from kerf.placement.constraints import Halo, Region
+from kerf.placement.constraints.given import given
 from kerf.placement.design import Design
 from kerf.placement.formats import load, save_placement
 from kerf.placement.formats.def_floorplan import floorplan
-from kerf.placement.given import given
 
 REGIONS = """REGIONS 3 ;
 - core ( 0 0 ) ( 3000 2000 ) + TYPE FENCE ;

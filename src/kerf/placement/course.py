@@ -13,11 +13,11 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from kerf.placement.constraints.gathering import narrow
+from kerf.placement.constraints.lowering import Lowered
 from kerf.placement.design import Bools, Design, Floats, Kind, Placement
-from kerf.placement.gathering import narrow
 from kerf.placement.journal import Journal, Standing
 from kerf.placement.legality import check
-from kerf.placement.lowering import Lowered
 from kerf.placement.problem import PlacementProblem
 from kerf.placement.recipe import Recipe
 from kerf.placement.rules import Rules

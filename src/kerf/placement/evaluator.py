@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from kerf.core.types import Candidate, Evaluation, KerfError, Metric, Status, content_hash
+from kerf.placement.constraints.proof import broken
 from kerf.placement.course import Clock, Course
 from kerf.placement.design import Placement
 from kerf.placement.hpwl import hpwl
@@ -17,7 +18,6 @@ from kerf.placement.journal import SAVE_S, Journal
 from kerf.placement.legality import check
 from kerf.placement.packing import pack, unpack
 from kerf.placement.problem import PlacementProblem
-from kerf.placement.proof import broken
 from kerf.placement.proxy import proxy
 from kerf.placement.recipe import recipe_of
 from kerf.placement.score import violations

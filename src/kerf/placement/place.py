@@ -14,9 +14,9 @@ from kerf.archive import Archive
 from kerf.core.types import KerfError
 from kerf.placement.ahead import compile_ahead
 from kerf.placement.constraints import Constraint, Fixed, exact, read
+from kerf.placement.constraints.given import given as brought
 from kerf.placement.design import Design, Floats, Placement
 from kerf.placement.formats import load, load_placement
-from kerf.placement.given import given as brought
 from kerf.placement.output import output_for
 from kerf.placement.problem import default_target, pose
 from kerf.placement.search import DEFAULT_S, Request, Search, Watch

@@ -11,11 +11,11 @@ import numpy as np
 
 from kerf.core.types import KerfError
 from kerf.placement.constraints import Constraint, exact
+from kerf.placement.constraints.gathering import refuse_apart
+from kerf.placement.constraints.lowering import Lowered, lower, obstacles
+from kerf.placement.constraints.room import free_area
 from kerf.placement.design import Design, Floats, Kind, Placement
-from kerf.placement.gathering import refuse_apart
-from kerf.placement.lowering import Lowered, lower, obstacles
 from kerf.placement.orient import TURNED
-from kerf.placement.room import free_area
 from kerf.placement.rules import Rules
 
 TARGETS = ("hpwl", "proxy")

@@ -8,10 +8,10 @@ from typing import Any
 from kerf.core.types import KerfError
 from kerf.placement import maps
 from kerf.placement.constraints import Constraint
+from kerf.placement.constraints.proof import broken
 from kerf.placement.design import Design, Ints, Placement
 from kerf.placement.hpwl import hpwl
 from kerf.placement.legality import Legality, Overlaps, check
-from kerf.placement.proof import broken
 from kerf.placement.proxy import proxy
 
 SHOWN = 5

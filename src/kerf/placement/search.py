@@ -16,10 +16,10 @@ from kerf import loop
 from kerf.archive import Archive
 from kerf.core.records import Outcome, Progress, RunState, Trial
 from kerf.core.types import Budget, Candidate, Evaluation, KerfError, Proposer
+from kerf.placement.constraints.gathering import narrow
 from kerf.placement.course import Clock
 from kerf.placement.design import Placement
 from kerf.placement.evaluator import PlacementEvaluator
-from kerf.placement.gathering import narrow
 from kerf.placement.journal import Journal
 from kerf.placement.output import Output
 from kerf.placement.problem import PlacementProblem

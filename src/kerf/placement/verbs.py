@@ -162,7 +162,7 @@ def score(
     began, cpu = time.perf_counter(), time.process_time()
     loaded, placed = _load(design, placement, lef)
     from kerf.placement.constraints import read
-    from kerf.placement.given import given
+    from kerf.placement.constraints.given import given
     from kerf.placement.score import score as measure
 
     return {

@@ -50,7 +50,9 @@ def mesh(seed: int = 1) -> Design:
         _memory(n, rng, memory, elements[i // 2][(i % 2) * (SIDE - 1)])
     ports = [n.cell(f"port_{i}", 1.0, 1.0, Kind.PORT) for i in range(PORTS)]
     for i, port in enumerate(ports):
-        n.nets.append([(port, 0.0, 0.0), (memories[i % len(memories)], -MEMORY[0] / 2, float(i % 9) * 5 - 20)])
+        n.nets.append(
+            [(port, 0.0, 0.0), (memories[i % len(memories)], -MEMORY[0] / 2, float(i % 9) * 5 - 20)]
+        )
     return _design(n, ports)
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from kerf.placement import orient
-from kerf.placement.cells import named
-from kerf.placement.constraints import (
+from kerf.placement.constraints.cells import named
+from kerf.placement.constraints.kinds import (
     Align,
     Constraint,
     Edge,

@@ -8,10 +8,10 @@ from dataclasses import replace
 import numpy as np
 
 from kerf.core.types import KerfError
-from kerf.placement.constraints import Align, Constraint, Group, rounding
+from kerf.placement.constraints.kinds import Align, Constraint, Group, rounding
+from kerf.placement.constraints.lowering import Bound, Lowered, meet, members, met_boxes, obstacles
+from kerf.placement.constraints.room import free_area
 from kerf.placement.design import Design, Floats, Ints, Kind, Placement
-from kerf.placement.lowering import Bound, Lowered, meet, members, met_boxes, obstacles
-from kerf.placement.room import free_area
 
 LINE_AT = {
     "left": (0, 0.0), "x": (0, 0.5), "right": (0, 1.0), "bottom": (1, 0.0), "y": (1, 0.5), "top": (1, 1.0),

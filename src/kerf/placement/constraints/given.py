@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kerf.placement.constraints import Constraint, Halo, Region
+from kerf.placement.constraints.kinds import Constraint, Halo, Region
 from kerf.placement.design import Design, Kind
 from kerf.placement.formats.def_floorplan import floorplan
 

@@ -14,8 +14,8 @@ import numpy as np
 
 from kerf.core.types import KerfError
 from kerf.placement import orient
-from kerf.placement.cells import named
-from kerf.placement.constraints import (
+from kerf.placement.constraints.cells import named
+from kerf.placement.constraints.kinds import (
     Constraint,
     Edge,
     Fixed,
@@ -26,9 +26,9 @@ from kerf.placement.constraints import (
     Region,
     rounding,
 )
+from kerf.placement.constraints.room import free_area, has_place
 from kerf.placement.design import Design, Floats, Ints, Kind, Placement
 from kerf.placement.legality import check
-from kerf.placement.room import free_area, has_place
 from kerf.placement.rules import Rules
 
 
