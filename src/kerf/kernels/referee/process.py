@@ -31,10 +31,8 @@ from kerf.sandbox import SYSTEM, Policy, isolation, python_folders
 if TYPE_CHECKING:
     from kerf.kernels.referee.case import Case
 
-STOP_TIMEOUT_S, START_TIMEOUT_S = (
-    20.0,
-    60.0,
-)  # a process takes a signal when it next gets a core: seconds, on a full machine
+STOP_TIMEOUT_S = 20.0  # a process takes a signal when it next gets a core: seconds, on a full machine
+START_TIMEOUT_S = 60.0
 OMP_PAUSE_HARD = 2
 
 
