@@ -31,6 +31,8 @@ STEADY = 0.005
 LEAST = 0.95
 """Least factor on the penalty an iteration."""
 RESTARTS = 3
+LOST = 3.0
+"""Times the overflow asked for at which a descent counts as lost, and is tried again."""
 QUIET_S = 0.1
 """Between reports."""
 SHOWN = 50
@@ -55,6 +57,8 @@ def place_global(
     Raises KerfError where a cell does not fit its box, or all of them the free area."""
     run = _Run(design, rules, options, np.random.default_rng(seed), threads, deadline, watch)
     result = run.round(start, options)
+    if result.overflow > LOST * options.stop_overflow and result.note and not deadline.passed:
+        result = run.patiently(start, options, result)
     again = replace(options, keep_start=True)
     for _ in range(ROUNDS if options.routability else 0):
         swell = widths(design, result.placement, rules)
@@ -76,6 +80,16 @@ class _Run:
     threads: int
     deadline: Deadline
     watch: Watch
+
+    def patiently(self, start: Placement, options: GlobalOptions, lost: GlobalResult) -> GlobalResult:
+        """Once more after a descent that scattered the cells, with a penalty that grows half as fast and, unless the user said how full
+        bins may be, as much room as there is: pockets between fixed blocks drain slowly. The better of both."""
+        density = 1.0 if options.target_density is None else options.target_density
+        slower = replace(options, growth=1 + (options.growth - 1) / 2, target_density=density)
+        found = self.round(start, slower)
+        best = found if found.overflow < lost.overflow else lost
+        note = f"{lost.note}; tried again with a slower penalty, to overflow {found.overflow:.3f}"
+        return replace(best, iterations=lost.iterations + found.iterations, note=note)
 
     def round(self, start: Placement, options: GlobalOptions, swell: Floats | None = None) -> GlobalResult:
         """One descent from the start to the overflow asked for."""
