@@ -217,6 +217,15 @@ def test_an_overflow_out_of_reach_is_explained_and_the_best_kept() -> None:
     assert found.hpwl < 1.3 * reached.hpwl
 
 
+def test_a_lost_descent_is_tried_again_and_the_better_one_kept() -> None:
+    """So few iterations leave the cells in a heap, in both tries; where the user's time is up there is only one."""
+    design, options = chip(), GlobalOptions(max_iterations=60)
+    found = place_global(design, design.initial, Rules.of(design), options)
+    assert found.iterations == 120 and "tried again" in found.note
+    hurried = place_global(design, design.initial, Rules.of(design), options, deadline=Deadline(0.0))
+    assert hurried.iterations == 1 and "tried again" not in hurried.note
+
+
 def test_the_guard_tells_stalls_from_blow_ups() -> None:
     guard, at = Guard(0.07), np.zeros((2, 3), np.float32)
     assert guard.judge(1, at, 100.0, 0.15) is Verdict.FINE
