@@ -97,7 +97,8 @@ class Design:
     pin_cell: (P,) index of the cell; pin_x, pin_y: (P,) offset from its centre in N. die: (left, bottom, right, top).
     `per_um` is the number of units in a micrometre where the format says, else None. `tolerance` is the length by which rounding in
     the format may shift an edge. `rects` gives the (K, 4) rectangles (left, bottom, right, top), as they lie in the initial
-    placement, of a cell that is no rectangle. `source` is what the format needs to write the design again, unread by anything else."""
+    placement, of a cell that is no rectangle. `source` is what the format needs to write the design again, unread by anything else.
+    `notes`: what reading left out, for whoever asked."""
 
     name: str
     format: str
@@ -121,6 +122,7 @@ class Design:
     tolerance: float = 0.0
     rects: dict[int, Floats] = field(default_factory=dict)
     source: Any = None
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         _check(self)

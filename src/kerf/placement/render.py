@@ -9,6 +9,14 @@ Result = Mapping[str, Any]
 
 
 def score(result: Result) -> str:
+    return "\n".join([*_measured(result), *_notes(result)])
+
+
+def _notes(result: Result) -> list[str]:
+    return [f"note         {note}" for note in result["notes"]]
+
+
+def _measured(result: Result) -> list[str]:
     unit = _unit(result)
     proxy = result["proxy"]
     lines = [
@@ -25,19 +33,19 @@ def score(result: Result) -> str:
         f"peaks        density {peaks['density']:.2f}, wire {peaks['rudy']:.3g} per {unit} (RUDY), pins {peaks['pins']:.3g} per square {unit}"
     )
     lines.append(f"legal        {'yes' if result['legal'] else 'no'}")
-    return "\n".join(lines + [_violation(v) for v in result["violations"]])
+    return lines + [_violation(v) for v in result["violations"]]
 
 
 def place(result: Result) -> str:
     unit = _unit(result)
     lines = [
-        *score(result).splitlines(),
+        *_measured(result),
         f"time         {result['seconds']:.1f} s, {result['cpu_seconds']:.1f} s of CPU, {_counted(result['recipes'], 'recipe')}",
     ]
     if result["output"]:
         lines += [f"placement    {result['output']}", f"picture      {result['picture']}"]
     lines += [f"report       {result['report']}"] if result["report"] else []
-    lines += [f"note         {note}" for note in result["notes"]]
+    lines += _notes(result)
     if result["status"] != "legal":
         lines.append(
             f"THIS PLACEMENT IS NOT USABLE: {result['status'].replace('_', ' ')}, as listed above ({unit})"

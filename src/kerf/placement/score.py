@@ -49,6 +49,7 @@ def score(
         "cells": design.cells,
         "nets": design.nets,
         "pins": design.pins,
+        "notes": list(design.notes),
     }
 
 

@@ -263,6 +263,7 @@ class Search:
             self.problem.design, best if read is None else read, self.problem.constraints, self.problem.start
         )
         notes = [
+            *self.problem.design.notes,
             *dict.fromkeys(self.evaluator.notes),
             *filter(None, [self.journal.complaint, trouble, unpainted]),
         ]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from kerf.core.types import KerfError
 from kerf.placement.design import Design, Placement
-from kerf.placement.formats import bookshelf, circuit_training, lefdef, verilog
+from kerf.placement.formats import bookshelf, circuit_training, def_output, lefdef, verilog
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,8 @@ FORMATS = (
         circuit_training.read_placement,
         circuit_training.write_placement,
     ),
-    Format("lefdef", (".def",), lefdef.read, lefdef.read_placement, lefdef.write_placement),
-    Format("verilog", (".v",), verilog.read, lefdef.read_placement, lefdef.write_placement),
+    Format("lefdef", (".def",), lefdef.read, lefdef.read_placement, def_output.write_placement),
+    Format("verilog", (".v",), verilog.read, lefdef.read_placement, def_output.write_placement),
 )
 
 
@@ -90,7 +90,7 @@ def save(path: Path, design: Design, placement: Placement) -> None:
     elif known.name == "verilog":
         raise KerfError(f"{path}: a netlist in Verilog holds no places: write the placement as .def")
     else:
-        lefdef.write_placement(path, design, placement)
+        def_output.write_placement(path, design, placement)
 
 
 def _named(name: str) -> Format:

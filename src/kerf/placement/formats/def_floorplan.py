@@ -124,7 +124,9 @@ class _Found:
         return self.cells[region]
 
     def component(self, statement: str, at: int) -> None:
-        cell = self.index[statement.split(None, 2)[1]]
+        cell = self.index.get(statement.split(None, 2)[1])
+        if cell is None:  # a filler
+            return
         where, around = REGION.search(statement), HALO.search(statement)
         if where:
             self.members(where[1], at).add(cell)

@@ -18,10 +18,11 @@ import numpy as np
 from kerf.core.types import KerfError
 from kerf.placement import orient
 from kerf.placement.design import Design, Kind, Placement, Rows
-from kerf.placement.formats import lef, text
+from kerf.placement.formats import def_fillers, lef, text
 from kerf.placement.formats.def_statements import statements
 from kerf.placement.formats.lef import Library, Master
-from kerf.placement.formats.text import FormatError, number, plain
+from kerf.placement.formats.polygon import outside
+from kerf.placement.formats.text import FormatError, number
 
 PLACED = re.compile(
     r"\+\s+(PLACED|FIXED|COVER|SOFTFIXED)\s+\(\s*(\S+)\s+(\S+)\s*\)\s+(\S+)|\+\s+UNPLACED(?!\S)"
@@ -35,11 +36,14 @@ LAYER_BOX = re.compile(r"\+\s+LAYER\s+\S+[^(+]*\(\s*(\S+)\s+(\S+)\s*\)\s+\(\s*(\
 @dataclass
 class Source:
     """The text, and for each component the stretch of it that says where it is (empty, before the `;`, where nothing does). `added`:
-    (cell, macro) of components that the text lacks."""
+    (cell, macro) of components that the text lacks. `fillers`: the statements of components that are no cells. `spacers`: the macros
+    whose instances may be such."""
 
     content: str
     places: list[tuple[int, int]]
     added: list[tuple[int, str]] = field(default_factory=list)
+    fillers: dict[str, tuple[int, int]] = field(default_factory=dict)
+    spacers: frozenset[str] = frozenset()
 
 
 @dataclass
@@ -61,6 +65,10 @@ class _Def:
     blockages: list[tuple[float, float, float, float]] = field(default_factory=list)
     driving: set[str] = field(default_factory=set)
     places: list[tuple[int, int]] = field(default_factory=list)
+    begun: list[int] = field(default_factory=list)
+    """where each component's statement begins"""
+    fillers: dict[str, tuple[int, int]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
     nets: list[str] = field(default_factory=list)
     weight: list[float] = field(default_factory=list)
     start: list[int] = field(default_factory=lambda: [0])
@@ -90,6 +98,7 @@ def read(path: Path, beside: Sequence[Path] = ()) -> Design:
     found = _scan(path, lef.read(lefs_of(path, beside)))
     if found.die is None or not found.units:
         raise FormatError(path, 1, "UNITS and DIEAREA", "a file without")
+    _leave_out_fillers(found)
     return _design(found, found.die)
 
 
@@ -139,8 +148,18 @@ def _top(d: _Def, statement: str, at: int) -> None:
         if len(values) < 4 or len(values) % 2:
             raise d.refuse(at, "two points or more", statement[:40])
         d.die = min(values[::2]), min(values[1::2]), max(values[::2]), max(values[1::2])
+        if len(values) > 4:
+            _cut_off(d, at, list(zip(values[::2], values[1::2])))
     elif words[0] == "ROW":
         d.rows.append(_row(d, words, at))
+
+
+def _cut_off(d: _Def, at: int, corners: list[tuple[float, float]]) -> None:
+    """What of the box around a polygonal die lies outside of it is as good as blocked."""
+    found = outside(corners)
+    if found is None:
+        raise d.refuse(at, "corners of a die with horizontal and vertical sides", str(corners)[:40])
+    d.blockages += found
 
 
 def _row(d: _Def, words: list[str], at: int) -> list[float]:
@@ -176,6 +195,7 @@ def _component(d: _Def, statement: str, at: int) -> None:
     x, y, code, fixed = _placed(d, place, at, width, height)
     d.index[name] = len(d.cells)
     d.masters.append(master)
+    d.begun.append(at)
     d.cells.append((width, height, x, y, code, kind_of(master), fixed))
 
 
@@ -305,6 +325,27 @@ def offset(master: Master, pin: str, units: float) -> tuple[float, float]:
     return round((x - master.width / 2) * units, 6), round((y - master.height / 2) * units, 6)
 
 
+def _leave_out_fillers(d: _Def) -> None:
+    """Take what `def_fillers` calls a filler out of everything read; cells are numbered anew."""
+    joined, fixed = {pin[0] for pin in d.pins}, 6
+    gone = {
+        i: name
+        for name, i in d.index.items()
+        if def_fillers.is_spacer(d.masters[i]) and not d.cells[i][fixed] and i not in joined
+    }
+    if not gone:
+        return
+    d.notes.append(def_fillers.note([master.name for i in gone if (master := d.masters[i])]))
+    d.fillers = {name: def_fillers.stretch(d.content, d.begun[i]) for i, name in gone.items()}
+    kept = [i for i in range(len(d.cells)) if i not in gone]
+    number = dict(zip(kept, range(len(kept))))
+    d.index = {name: number[i] for name, i in d.index.items() if i in number}
+    d.ports = {name: number[i] for name, i in d.ports.items()}
+    d.places = [place for i, place in enumerate(d.places) if i in number]
+    d.cells = [d.cells[i] for i in kept]
+    d.pins = [(number[cell], x, y) for cell, x, y in d.pins]
+
+
 def _design(d: _Def, die: tuple[float, float, float, float]) -> Design:
     obstacles = [
         (x1 - x0, y1 - y0, (x0 + x1) / 2, (y0 + y1) / 2, orient.N, Kind.MACRO, True)
@@ -332,12 +373,18 @@ def _design(d: _Def, die: tuple[float, float, float, float]) -> Design:
         rows=Rows.of(d.rows),
         initial=Placement(table[2].copy(), table[3].copy(), table[4].astype(np.int64)),
         tolerance=0.5,
-        source=Source(d.content, d.places),
+        source=Source(d.content, d.places, fillers=d.fillers, spacers=_spacers(d.library)),
+        notes=tuple(d.notes),
     )
 
 
+def _spacers(library: Library) -> frozenset[str]:
+    return frozenset(name for name, master in library.masters.items() if def_fillers.is_spacer(master))
+
+
 def read_placement(path: Path, design: Design) -> Placement:
-    """The places of the same components in another DEF of the design, whatever its database unit."""
+    """The places of the same components in another DEF of the design, whatever its database unit; fillers are passed over."""
+    spacers = design.source.spacers if isinstance(design.source, Source) else ()
     index = {name: i for i, name in enumerate(design.cell_names)}
     placed = design.initial.copy()
     nowhere = _Def(path, text.read(path), Library())
@@ -346,7 +393,9 @@ def read_placement(path: Path, design: Design) -> Placement:
             _top(nowhere, statement, at)
         if section != "COMPONENTS":
             continue
-        name = (statement.split(None, 2) + ["", ""])[1]
+        name, master = (statement.split(None, 3) + ["", "", ""])[1:3]
+        if name not in index and master in spacers:
+            continue
         if name not in index:
             raise nowhere.refuse(at, "a component of the design", name)
         cell = index[name]
@@ -356,48 +405,3 @@ def read_placement(path: Path, design: Design) -> Placement:
         x, y, code, _ = _placed(nowhere, place, at, *size)
         placed.x[cell], placed.y[cell], placed.orient[cell] = x * scale, y * scale, code
     return placed
-
-
-def write_placement(path: Path, design: Design, placement: Placement) -> None:
-    """The DEF that was read, with its components where the placement puts them."""
-    source = design.source
-    if not isinstance(source, Source):
-        raise KerfError(f"{design.name}: only a design with a DEF can be written as DEF")
-    left, bottom, _, _ = design.boxes(placement)
-    pieces, done = [], 0
-    for cell, (start, end) in enumerate(source.places):
-        pieces += [
-            source.content[done:start],
-            _place(design, placement, cell, left[cell], bottom[cell], start == end),
-        ]
-        done = end
-    lines = [
-        f"- {design.cell_names[cell]} {master} {_place(design, placement, cell, left[cell], bottom[cell], False)} ;\n"
-        for cell, master in source.added
-    ]
-    text.write(path, _with_components("".join([*pieces, source.content[done:]]), lines))
-
-
-def _with_components(content: str, lines: list[str]) -> str:
-    """The DEF with more components, its count brought up to date."""
-    if not lines:
-        return content
-    counted = re.search(r"(?m)^(\s*COMPONENTS\s+)(\d+)", content)
-    if counted is None:
-        section = f"COMPONENTS {len(lines)} ;\n{''.join(lines)}END COMPONENTS\n"
-        return re.sub(
-            r"(?m)^(\s*)(PINS\s|NETS\s|END\s+DESIGN)", lambda m: m[1] + section + m[2], content, count=1
-        )
-    total = int(counted[2]) + len(lines)
-    content = content[: counted.start(2)] + str(total) + content[counted.end(2) :]
-    end = re.search(r"(?m)^\s*END\s+COMPONENTS", content)
-    assert end is not None, "the section was read"
-    return content[: end.start()].rstrip("\n") + "\n" + "".join(lines) + content[end.start() :].lstrip("\n")
-
-
-def _place(design: Design, placement: Placement, cell: int, x: float, y: float, added: bool) -> str:
-    lead = " " if added else ""
-    if not np.isfinite(x):
-        return "" if added else "+ UNPLACED"
-    word = "FIXED" if design.fixed[cell] else "PLACED"
-    return f"{lead}+ {word} ( {plain(round(x))} {plain(round(y))} ) {orient.NAMES[placement.orient[cell]]}"
