@@ -43,7 +43,7 @@ GONE = ("- f0 FILL + PLACED ( 800 0 ) N ;\n", "- f1 FILL + SOURCE DIST\n + PLACE
 
 def without_fillers() -> str:
     content = DEF.replace("COMPONENTS 8", "COMPONENTS 6").replace(
-        "( f0 VDD ) ( u1 VDD ) ( f1 VDD )", "( u1 VDD ) "
+        "( f0 VDD ) ( u1 VDD ) ( f1 VDD )", "( u1 VDD )"
     )
     for statement in GONE:
         content = content.replace(statement, "")

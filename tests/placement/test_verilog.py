@@ -86,14 +86,20 @@ BROKEN = [
     (
         "INV u1",
         "INX u1",
-        "top.v:7: expected a MACRO of the LEF (instances of other modules must be flattened), found 'INX'",
+        "top.v:7: expected a MACRO of the LEF or a module of this file, found 'INX'",
     ),
     (".Z(w[1])", ".Y(w[1])", "top.v:7: expected a pin Y of macro INV"),
     ("{w[2:1], 1'b0}", "{w[2:1]}", "a pin D of macro RAM with 2 bits"),
     ("w[2:1]", "w[3:2]", "a select within the declared range of w"),
     ("assign b = a", "assign b = w", "two sides of one width"),
     ("endmodule", "", "found 'the end of the file'"),
-    ("endmodule", "endmodule module x; endmodule", "one flat module"),
+    (
+        "endmodule",
+        "endmodule module x; endmodule",
+        "Those in no other are: top, x; the floorplan's DESIGN is tiny",
+    ),
+    ("endmodule", "endmodule wire x;", "expected `module`, found 'wire'"),
+    ("endmodule", "endmodule module top; endmodule", "a name not used before for the module top"),
     ("INV tied", "INV u1", "a name not used before for the instance u1"),
     ("input [0:0] in", "input [1:0] in", "the floorplan has no pin for the port in[1]"),
     ("INV tied (.A(gnd), .Z(w[0]))", "INV tied (gnd, w[0])", "top.v:10: expected `.`, found 'gnd'"),
@@ -102,7 +108,7 @@ BROKEN = [
 
 
 @pytest.mark.parametrize("old,new,says", BROKEN, ids=[b[2][:40] for b in BROKEN])
-def test_what_is_not_a_flat_netlist_is_refused(tmp_path: Path, old: str, new: str, says: str) -> None:
+def test_what_is_not_a_netlist_is_refused(tmp_path: Path, old: str, new: str, says: str) -> None:
     assert old in NETLIST
     with pytest.raises(KerfError) as refusal:
         load(written(tmp_path, NETLIST.replace(old, new, 1)))
@@ -116,6 +122,89 @@ def test_a_netlist_without_a_floorplan_says_what_to_give(tmp_path: Path) -> None
         load(path)
 
 
+HIERARCHY = r"""module pair (i, o, thru, tie);
+  input [1:0] i; output [0:1] o; input tie; output thru;
+  INV x (.A(i[0]), .Z(o[0]));
+  INV \y (.A(i[1]), .Z(o[1]));
+  INV z (.A(tie));
+  assign thru = i[1];
+endmodule
+module tiny (in);
+  input [0:0] in;
+  wire [1:0] up; wire back;
+  half left (.a({in[0], back}), .b(up));
+  pair right (.i(up), .o({back, up[1]}), .thru(), .tie(1'b0));
+endmodule
+module half (input [1:0] a, output [1:0] b);
+  wire between;
+  pair inner (.i(a), .o({between, b[0]}), .thru(b[1]), .tie(between));
+endmodule
+"""
+FLAT = r"""module tiny (in);
+  input [0:0] in;
+  wire [1:0] up; wire back, between;
+  INV \left/inner/x (.A(back), .Z(\left/between ));
+  INV \left/inner/y (.A(in[0]), .Z(up[0]));
+  INV \left/inner/z (.A(\left/between ));
+  assign up[1] = in[0];
+  INV \right/x (.A(up[0]), .Z(back));
+  INV \right/y (.A(up[1]), .Z(up[1]));
+  INV \right/z (.A(1'b0));
+endmodule
+"""
+
+
+def test_modules_within_modules_are_flattened(tmp_path: Path) -> None:
+    deep, flat = load(written(tmp_path, HIERARCHY)), load(written(tmp_path, FLAT))
+    assert deep.cell_names == flat.cell_names and "left/inner/y" in deep.cell_names
+    both = [sorted(map(sorted, named(d).values())) for d in (deep, flat)]
+    assert both[0] == both[1]
+    assert sorted(named(deep)) == ["back", "left/between", "up[0]", "up[1]"], "nets have their highest names"
+
+
+def test_a_placed_hierarchy_is_written_and_read_again(tmp_path: Path) -> None:
+    d = load(written(tmp_path, HIERARCHY))
+    placed = d.initial.copy()
+    lost = np.isnan(placed.x)
+    placed.x[lost], placed.y[lost] = 2300 + 800 * np.arange(lost.sum()), 500
+    save_placement(tmp_path / "placed.def", d, placed)
+    again = load(tmp_path / "top.v", [tmp_path / "placed.def", tmp_path / "top.lef"])
+    where = dict(zip(again.cell_names, again.initial.x))
+    assert all(where[name] == x for name, x in zip(d.cell_names, placed.x))
+
+
+@pytest.mark.parametrize(
+    "old,new,says",
+    [
+        ("INV x (.A(i[0]), .Z(o[0]))", "half again (.a(i))", "top.v:3: expected modules within modules"),
+        (".tie(1'b0)", ".tye(1'b0)", "top.v:12: expected a port of module pair instead of tye"),
+        (".i(up), .o({back", ".i(back), .o({back", "expected 2 bits at port i of module pair, not 1"),
+    ],
+)
+def test_a_broken_hierarchy_is_refused(tmp_path: Path, old: str, new: str, says: str) -> None:
+    assert old in HIERARCHY
+    with pytest.raises(KerfError) as refusal:
+        load(written(tmp_path, HIERARCHY.replace(old, new, 1)))
+    assert says in str(refusal.value)
+
+
+def test_modules_that_multiply_without_end_are_refused(tmp_path: Path) -> None:
+    levels = [f"module m{i}; m{i + 1} a (); m{i + 1} b (); endmodule" for i in range(60)]
+    with pytest.raises(KerfError, match="at most 16,777,216 instances in all, not 1,152,921,504,606,846,975"):
+        load(written(tmp_path, "\n".join([*levels, "module m60; endmodule"])))
+
+
+def test_fillers_of_a_netlist_are_left_out(tmp_path: Path) -> None:
+    spacer = (
+        "MACRO FILL\n CLASS CORE SPACER ;\n SIZE 0.4 BY 1.0 ;\n PIN V DIRECTION INOUT ; END V\nEND FILL\n"
+    )
+    netlist = NETLIST.replace("assign b = a;", "assign b = a; FILL f (.V(gnd)); FILL signal (.V(a));")
+    path = written(tmp_path, netlist)
+    (tmp_path / "top.lef").write_text(LIBRARY.replace("MACRO INV", spacer + "MACRO INV"))
+    d = load(path)
+    assert "f" not in d.cell_names and "signal" in d.cell_names and "1 fillers (FILL" in d.notes[0]
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_no_damage_does_worse_than_a_refusal(
@@ -125,6 +214,7 @@ def test_no_damage_does_worse_than_a_refusal(
     junk = data.draw(
         st.sampled_from(["", ";", "(", "{", "[", "999999", "\\", "/*", "(*", "4'hx", ".", "é", "3{"])
     )
-    broken = NETLIST[:at] + junk + NETLIST[at + length :]
+    whole = data.draw(st.sampled_from([NETLIST, HIERARCHY]))
+    broken = whole[:at] + junk + whole[at + length :]
     with contextlib.suppress(KerfError):
         load(written(tmp_path_factory.mktemp("fuzz"), broken))

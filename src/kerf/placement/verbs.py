@@ -15,7 +15,7 @@ from kerf.placement import render
 DesignFile = Annotated[
     str,
     Option(
-        "A design: Bookshelf (.aux), LEF and DEF (.def), Circuit Training (netlist.pb.txt) or a flat Verilog netlist (.v) with LEF and a floorplan in DEF; gzip is read transparently.",
+        "A design: Bookshelf (.aux), LEF and DEF (.def), Circuit Training (netlist.pb.txt) or a gate-level Verilog netlist (.v) with LEF and a floorplan in DEF; gzip is read transparently.",
         metavar="DESIGN",
     ),
 ]

@@ -1,7 +1,7 @@
-"""Structural Verilog: the flat gate-level netlist of one module, with LEF and a floorplan in DEF.
+"""Structural Verilog: a gate-level netlist, flat or of modules in modules, with LEF and a floorplan in DEF.
 
 The subset that synthesis writes: port and net declarations with ranges, instances with named connections, assigns between nets, selects,
-concatenations, constants, escaped names, comments and attributes. Behaviour, parameters and instances of other modules are refused. The DEF
+concatenations, constants, escaped names, comments and attributes. Modules within modules are made flat. Behaviour and parameters are refused. The DEF
 gives the die, rows, pins and any component already there; an instance that it lacks has no place yet. The netlist is the Verilog's.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
@@ -18,9 +18,10 @@ import numpy as np
 
 from kerf.core.types import KerfError
 from kerf.placement.design import Design, Kind, Placement
-from kerf.placement.formats import lef, lefdef, text
+from kerf.placement.formats import def_fillers, lef, lefdef, text
 from kerf.placement.formats.lef import Library, Master
 from kerf.placement.formats.text import END, FormatError
+from kerf.placement.formats.verilog_modules import DEEPEST, Bits, Instance, Module, flatten, tops
 
 TOKEN = re.compile(
     r"//[^\n]*|/\*.*?\*/|\(\*.*?\*\)|\\(\S+)|([A-Za-z_][\w$]*)"
@@ -30,46 +31,6 @@ TOKEN = re.compile(
 DIRECTIONS = ("input", "output", "inout")
 NETS = ("wire", "tri", "wand", "wor", "supply0", "supply1")
 WIDEST = 1 << 20
-DEEPEST = 100
-Bits = list[str | None]
-"""Nets, most significant first; None for a constant."""
-
-
-@dataclass
-class _Instance:
-    name: str
-    master: str
-    pins: dict[str, Bits]
-    at: int
-
-
-@dataclass
-class _Module:
-    name: str = ""
-    ports: dict[str, str] = field(default_factory=dict)
-    ranges: dict[str, tuple[int, int]] = field(default_factory=dict)
-    supplies: set[str] = field(default_factory=set)
-    instances: list[_Instance] = field(default_factory=list)
-    joined: dict[str, str] = field(default_factory=dict)
-    known: dict[str, list[str]] = field(default_factory=dict)
-
-    def bits(self, name: str) -> list[str]:
-        """The bits of a net, the same list each time: a wide bus is named often."""
-        if name not in self.ranges:
-            return [name]
-        first, last = self.ranges[name]
-        if name not in self.known:
-            step = 1 if last >= first else -1
-            self.known[name] = [f"{name}[{i}]" for i in range(first, last + step, step)]
-        return self.known[name]
-
-    def root(self, bit: str) -> str:
-        """The net that a bit is joined to; paths are halved on the way, so that long chains of assigns stay cheap."""
-        while bit in self.joined:
-            above = self.joined[bit]
-            self.joined[bit] = self.joined.get(above, above)
-            bit = above
-        return bit
 
 
 class _Reader:
@@ -80,7 +41,11 @@ class _Reader:
         self.tokens = [
             (m.lastindex, m[m.lastindex], m.start()) for m in TOKEN.finditer(self.content) if m.lastindex
         ]
-        self.at, self.depth, self.module = 0, 0, _Module()
+        self.at, self.depth, self.module = 0, 0, Module()
+
+    def refuse_at(self, token: int, expected: str) -> NoReturn:
+        self.at = token
+        self.refuse(expected)
 
     def refuse(self, expected: str) -> NoReturn:
         inside = self.at < len(self.tokens)
@@ -116,7 +81,18 @@ class _Reader:
         self.at += 1
         return int(word)
 
-    def read(self) -> _Module:
+    def read(self) -> dict[str, Module]:
+        """The modules of the file, by name."""
+        found: dict[str, Module] = {}
+        while self.peek() or not found:
+            self.module, begin = Module(), self.at
+            self.one()
+            if self.module.name in found:
+                self.refuse_at(begin, f"a name not used before for the module {self.module.name}")
+            found[self.module.name] = self.module
+        return found
+
+    def one(self) -> None:
         self.expect("module")
         self.module.name = self.name("the name of a module")
         if self.accept("("):
@@ -124,9 +100,6 @@ class _Reader:
         self.expect(";")
         while not self.accept("endmodule"):
             self.item()
-        if self.peek():
-            self.refuse("one flat module, and after it the end of the file")
-        return self.module
 
     def header(self) -> None:
         """`(a, b)` or `(input [3:0] a, output b)`."""
@@ -183,13 +156,13 @@ class _Reader:
         if len(left) != len(right):
             self.refuse(f"two sides of one width before this (they have {len(left)} and {len(right)} bits)")
         for a, b in zip(left, right):
-            if a is not None and b is not None and self.module.root(a) != self.module.root(b):
-                self.module.joined[self.module.root(a)] = self.module.root(b)
+            if a is not None and b is not None:
+                self.module.join(a, b)
 
     def instance(self) -> None:
         at = self.at
         master = self.name("a declaration, an assign, an instance or `endmodule`")
-        found = _Instance(self.name(f"the name of an instance of {master}"), master, {}, at)
+        found = Instance(self.name(f"the name of an instance of {master}"), master, {}, at)
         self.expect("(")
         while not self.accept(")"):
             self.expect(".")
@@ -253,21 +226,51 @@ class _Reader:
 
 def read(path: Path, beside: Sequence[Path] = ()) -> Design:
     """A netlist with the LEF and the floorplan (.def) in `beside`, or in its folder: of its name or, of LEF, all."""
-    module = (reader := _Reader(path)).read()
+    reader = _Reader(path)
+    modules = reader.read()
     lefs = lefdef.lefs_of(path, beside)
     chip = lefdef.read(_floorplan(path, beside), lefs)
     library = lef.read(lefs)
+    top = _top(path, tops(modules, library.masters), chip.name)
+    module = flatten(modules, top, library.masters, reader.refuse_at)
+    notes = _leave_out_fillers(module, library, chip)
     index = {name.replace("\\", ""): i for i, name in enumerate(chip.cell_names)}
     added = [made for made in module.instances if made.name not in index]
-    masters = {made.name: _master(reader, library, made) for made in module.instances}
+    masters = {made.name: library.masters[made.master] for made in module.instances}
     if len(masters) != len(module.instances):
         uses = Counter(made.name for made in module.instances)
         twice = next(made for made in reversed(module.instances) if uses[made.name] > 1)
-        reader.at = twice.at
-        reader.refuse(f"a name not used before for the instance {twice.name}")
+        reader.refuse_at(twice.at, f"a name not used before for the instance {twice.name}")
     index |= {made.name: chip.cells + k for k, made in enumerate(added)}
-    nets = _nets(reader, chip, index, masters)
-    return _design(chip, module, [(made, masters[made.name]) for made in added], nets)
+    nets = _nets(reader, module, chip, index, masters)
+    design = _design(chip, module, [(made, masters[made.name]) for made in added], nets)
+    return replace(design, notes=(*chip.notes, *notes))
+
+
+def _top(path: Path, found: list[str], floorplan: str) -> str:
+    """The one module that none instantiates; of several, the one that the floorplan is named after."""
+    if floorplan in found or len(found) == 1:
+        return floorplan if floorplan in found else found[0]
+    named = ", ".join(found[:5]) or "none"
+    raise KerfError(
+        f"{path}: which module is the chip? Those in no other are: {named}; the floorplan's DESIGN is {floorplan}: it should name one of them"
+    )
+
+
+def _leave_out_fillers(module: Module, library: Library, chip: Design) -> list[str]:
+    """As of a DEF (see `def_fillers`): spacers that no signal joins are no instances. Returns what to tell of those not told of yet."""
+    supplies = {module.root(bit) for bit in module.supplies}
+
+    def fills(made: Instance) -> bool:
+        if not def_fillers.is_spacer(library.masters[made.master]):
+            return False
+        return all(bit is None or module.root(bit) in supplies for bits in made.pins.values() for bit in bits)
+
+    out = [made for made in module.instances if fills(made)]
+    gone = {made.name for made in out}
+    module.instances = [made for made in module.instances if made.name not in gone]
+    new = [made.master for made in out if made.name not in chip.source.fillers]
+    return [def_fillers.note(new)] if new else []
 
 
 def _floorplan(path: Path, beside: Sequence[Path]) -> Path:
@@ -284,21 +287,14 @@ def _floorplan(path: Path, beside: Sequence[Path]) -> Path:
         ) from None
 
 
-def _master(reader: _Reader, library: Library, made: _Instance) -> Master:
-    if made.master not in library.masters:
-        reader.at = made.at
-        reader.refuse("a MACRO of the LEF (instances of other modules must be flattened)")
-    return library.masters[made.master]
-
-
 End = tuple[int, float, float, bool]
 
 
 def _nets(
-    reader: _Reader, chip: Design, index: dict[str, int], masters: dict[str, Master]
+    reader: _Reader, module: Module, chip: Design, index: dict[str, int], masters: dict[str, Master]
 ) -> dict[str, list[End]]:
     """Net -> (cell, offset in the DEF's unit, whether it drives), in the order of first use; supply nets left out."""
-    module, scale = reader.module, chip.per_um or 1.0
+    scale = chip.per_um or 1.0
     supplies = {module.root(bit) for bit in module.supplies}
     nets: dict[str, list[End]] = {}
     for port, direction in module.ports.items():
@@ -314,7 +310,7 @@ def _nets(
     return {net: ends for net, ends in nets.items() if net not in supplies}
 
 
-def _connections(reader: _Reader, made: _Instance, master: Master) -> list[tuple[str, str]]:
+def _connections(reader: _Reader, made: Instance, master: Master) -> list[tuple[str, str]]:
     """(pin of the LEF, net) of an instance; a bus `A` connects to the pins `A[i]`, highest first."""
     found = []
     for pin, bits in made.pins.items():
@@ -324,16 +320,15 @@ def _connections(reader: _Reader, made: _Instance, master: Master) -> list[tuple
             numbered = {int(m[1]): name for name in master.pins if (m := inside.match(name))}
             pins = [numbered[i] for i in sorted(numbered, reverse=True)]
         if not pins or (bits and len(bits) != len(pins)):
-            reader.at = made.at
-            reader.refuse(
-                f"a pin {pin} of macro {master.name} with {len(bits)} bits, at instance {made.name}"
+            reader.refuse_at(
+                made.at, f"a pin {pin} of macro {master.name} with {len(bits)} bits, at instance {made.name}"
             )
         found += [(one, bit) for one, bit in zip(pins, bits) if bit is not None]
     return found
 
 
 def _design(
-    chip: Design, module: _Module, added: list[tuple[_Instance, Master]], nets: dict[str, list[End]]
+    chip: Design, module: Module, added: list[tuple[Instance, Master]], nets: dict[str, list[End]]
 ) -> Design:
     ordered = [sorted(ends, key=lambda end: not end[3]) for ends in nets.values()]
     pins = np.array([end[:3] for ends in ordered for end in ends], dtype=np.float64).reshape(-1, 3).T
