@@ -1,0 +1,155 @@
+"""A design ready for engines: its graph, clock, reset, and the state that it is in after reset."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from kerf.core.types import KerfError
+from kerf.verification.design import Design
+from kerf.verification.graph import FREE, Graph, Node
+from kerf.verification.netlist import Check
+from kerf.verification.synthesis import synthesize
+
+RESET_NAMES = re.compile(r"(^|_|\b)(a|s|hw|sys|n|async_|sync_)?(rst|reset|resetn|rstn|clr|clear)(_?n|_?ni|_?i|_?b|_?l)?($|_)", re.I)  # fmt: skip
+RESET_CYCLES = 16
+X = 2
+
+
+@dataclass(frozen=True)
+class Reset:
+    """An input that, held at `active` for `cycles` clock cycles, brings registers to known values."""
+
+    name: str
+    active: int
+    cycles: int
+
+
+@dataclass(frozen=True)
+class Model:
+    """`clock` is the name of the one clock, "" for combinational designs and those modelled step by step. `initial`: latch node -> 0, 1 or FREE in
+    the cycle in which verification starts: after reset, where there is one. Reset is then held inactive, unless `reset_free`."""
+
+    design: Design
+    graph: Graph
+    checks: tuple[Check, ...]
+    clock: str
+    reset: Reset | None
+    initial: Mapping[int, int]
+    notes: tuple[str, ...] = ()
+    reset_free: bool = False
+
+    @property
+    def inputs(self) -> list[str]:
+        """Names of the input words that stimulus drives: neither the clock nor, while it is held, the reset."""
+        held = {self.clock} | ({self.reset.name} if self.reset and not self.reset_free else set())
+        return [n for n, s in self.graph.signals.items() if s.kind == "input" and n not in held]
+
+    @property
+    def outputs(self) -> list[str]:
+        return [n for n, s in self.graph.signals.items() if s.kind == "output"]
+
+    @property
+    def held(self) -> dict[int, int]:
+        """Input nodes with a constant value: the clock, and the reset where it is held inactive."""
+        values: dict[int, int] = {}
+        if self.clock:
+            values |= {b >> 1: 0 for b in self.graph.signals[self.clock].bits}
+        if self.reset and not self.reset_free:
+            values[self.graph.signals[self.reset.name].bits[0] >> 1] = 1 - self.reset.active
+        return values
+
+
+def model(design: Design, texts: Mapping[str, str] | None = None, *, reset: str | None = None, reset_free: bool = False,
+          timeout_s: float = 60.0) -> Model:  # fmt: skip
+    """Synthesize and find clock and reset. `reset`: its name, "!name" for an active-low one, "" for none; found by name and effect when None."""
+    made = synthesize(design, texts, timeout_s=timeout_s)
+    net = made.netlist
+    clock = net.clocks[0][0] if net.clocks and not made.stepped else ""
+    chosen = _find_reset(net.graph, clock) if reset is None else _given_reset(net.graph, reset)
+    initial = {n: net.graph.right[n] for n in net.graph.latches}
+    notes = made.notes
+    if chosen:
+        initial = _after(net.graph, chosen, clock)
+        level = "high" if chosen.active else "low"
+        notes += (
+            f"reset {chosen.name}: held {level} for {chosen.cycles} cycle(s), "
+            + ("then free" if reset_free else "then inactive"),
+        )
+    unknown = sum(v == FREE for v in initial.values())
+    if unknown:
+        notes += (
+            f"{unknown} of {len(initial)} register bits start with any value: no reset or initial value reaches them",
+        )
+    return Model(design, net.graph, net.checks, clock, chosen, initial, notes, reset_free)
+
+
+def _given_reset(graph: Graph, text: str) -> Reset | None:
+    name = text.lstrip("!")
+    if not name:
+        return None
+    signal = graph.signals.get(name)
+    if signal is None or signal.kind != "input" or len(signal.bits) != 1:
+        raise KerfError(f"--reset {text}: no input of one bit has this name")
+    return _measured(graph, name, 0 if text.startswith("!") else 1)[1]
+
+
+def _find_reset(graph: Graph, clock: str) -> Reset | None:
+    """The input with a reset's name and the level that determines most registers; None when no level determines any that were free."""
+    best: tuple[int, Reset | None] = (0, None)
+    for name, signal in graph.signals.items():
+        if signal.kind == "input" and len(signal.bits) == 1 and name != clock and RESET_NAMES.search(name):
+            low_first = bool(re.search(r"n$|_ni$|_n$|_b$|_l$", name, re.I))
+            for active in (0, 1) if low_first else (1, 0):
+                found = _measured(graph, name, active)
+                if found[0] > best[0]:
+                    best = found
+    return best[1]
+
+
+def _measured(graph: Graph, name: str, active: int) -> tuple[int, Reset]:
+    """How many registers the reset determines, and after how many cycles it determines no more."""
+    node = graph.signals[name].bits[0] >> 1
+    state = dict.fromkeys(graph.latches, X)
+    known, cycles = 0, 1
+    for cycle in range(1, RESET_CYCLES + 1):
+        state = ternary_step(graph, state, {node: active})
+        now = sum(v != X for v in state.values())
+        if now > known:
+            known, cycles = now, cycle
+        elif cycle > cycles + 2:
+            break
+    return known, Reset(name, active, cycles)
+
+
+def _after(graph: Graph, reset: Reset, clock: str) -> dict[int, int]:
+    node = graph.signals[reset.name].bits[0] >> 1
+    held = {node: reset.active} | ({graph.signals[clock].bits[0] >> 1: 0} if clock else {})
+    state = {n: graph.right[n] for n in graph.latches}
+    for _ in range(reset.cycles):
+        state = ternary_step(graph, state, held)
+    return state
+
+
+def ternary_step(graph: Graph, state: Mapping[int, int], inputs: Mapping[int, int]) -> dict[int, int]:
+    """The next value (0, 1 or FREE, unknown) of every latch, from those of the latches and of some inputs; other inputs are unknown."""
+    value = bytearray(len(graph))
+    kind, left, right = graph.kind, graph.left, graph.right
+    for node in range(1, len(graph)):
+        if kind[node] == Node.AND:
+            a, b = left[node], right[node]
+            x, y = value[a >> 1], value[b >> 1]
+            x = x if x == X else x ^ (a & 1)
+            y = y if y == X else y ^ (b & 1)
+            value[node] = 0 if x == 0 or y == 0 else (1 if x == 1 and y == 1 else X)
+        elif kind[node] == Node.INPUT:
+            value[node] = inputs.get(node, X)
+        else:
+            value[node] = state[node]
+    result = {}
+    for node in graph.latches:
+        source = left[node]
+        v = value[source >> 1]
+        result[node] = v if v == X else v ^ (source & 1)
+    return result

@@ -1,0 +1,165 @@
+"""A netlist that Yosys mapped to ANDs, inverters and flip-flops (its JSON) as a graph with named signals."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from kerf.core.types import KerfError
+from kerf.verification.graph import FALSE, FREE, TRUE, Graph, Signal
+
+FLIP_FLOPS = ("$_DFF_P_", "$_DFF_N_", "$_FF_")
+CHECKS = {"$assert": "assert", "$assume": "assume", "$cover": "cover"}
+FREE_CELLS = ("$anyseq", "$anyconst", "$allconst", "$allseq")
+
+Bit = int | str
+
+
+@dataclass(frozen=True)
+class Check:
+    """An immediate assertion of the source: `holds` is true in the cycles in which it is not violated (for a cover: reached)."""
+
+    kind: str
+    name: str
+    holds: int
+    source: str
+
+
+@dataclass(frozen=True)
+class Netlist:
+    """`undriven`: names of signals that nothing drives (they are free inputs of the graph); `clocks`: (net name, edge) of the flip-flops."""
+
+    graph: Graph
+    checks: tuple[Check, ...] = ()
+    clocks: tuple[tuple[str, str], ...] = ()
+    undriven: tuple[str, ...] = ()
+
+
+def netlist(module: Mapping[str, Any]) -> Netlist:
+    """`module`: one module of `write_json`. KerfError for cells that are no gates and for combinational loops."""
+    return _Reader(module).read()
+
+
+@dataclass
+class _Reader:
+    module: Mapping[str, Any]
+    graph: Graph = field(default_factory=Graph)
+    literal: dict[Bit, int] = field(default_factory=lambda: {"0": FALSE, "1": TRUE})
+    driver: dict[Bit, Mapping[str, Any]] = field(default_factory=dict)
+    undriven: list[int] = field(default_factory=list)
+
+    def read(self) -> Netlist:
+        flops, checks, clock_bits = [], [], set()
+        self._inputs()
+        initial = dict(self._initial_values())
+        for name, cell in self.module["cells"].items():
+            kind, pins = cell["type"], cell["connections"]
+            if kind in FLIP_FLOPS:
+                flops.append((self._latch(pins["Q"][0], initial), pins["D"][0]))
+                clock_bits |= {(c, kind[-2]) for c in pins.get("C", [])}
+            elif kind in CHECKS:
+                checks.append((name, cell))
+            elif kind in ("$_AND_", "$_NOT_"):
+                self.driver[pins["Y"][0]] = cell
+            elif kind in FREE_CELLS:
+                for bit in pins["Y"]:
+                    self.literal[bit] = self._latch_constant() if "const" in kind else self.graph.add_input()
+            elif kind != "$scopeinfo":
+                raise KerfError(f"cell {name} of type {kind} is no gate: a black box or an unsupported cell")
+        for latch, data in flops:
+            self.graph.set_next(latch, self._value(data))
+        made = tuple(self._check(n, c) for n, c in checks)
+        self._name_signals()
+        return Netlist(self.graph, made, tuple(sorted(self._named(clock_bits))), self._names_of_undriven())
+
+    def _inputs(self) -> None:
+        for port in self.module["ports"].values():
+            if port["direction"] in ("input", "inout"):
+                for bit in port["bits"]:
+                    if bit not in self.literal:
+                        self.literal[bit] = self.graph.add_input()
+
+    def _initial_values(self) -> Iterator[tuple[Bit, int]]:
+        for net in self.module["netnames"].values():
+            text = net["attributes"].get("init")
+            if text is not None:
+                for bit, value in zip(net["bits"], reversed(str(text))):
+                    if value in "01":
+                        yield bit, int(value)
+
+    def _latch(self, bit: Bit, initial: Mapping[Bit, int]) -> int:
+        self.literal[bit] = latch = self.graph.add_latch(initial.get(bit, FREE))
+        return latch
+
+    def _latch_constant(self) -> int:
+        return self.graph.add_latch(FREE)
+
+    def _value(self, bit: Bit) -> int:
+        """The literal of a net, its cone built first; iterative, because cones are deeper than Python's stack."""
+        todo, entered = [bit], set()
+        while todo:
+            top = todo[-1]
+            if self._ready(top):
+                todo.pop()
+                continue
+            cell = self.driver[top]
+            pins = cell["connections"]
+            sources = [pins["A"][0], *pins.get("B", [])]
+            missing = [s for s in sources if s not in self.literal]
+            if not missing:
+                values = [self.literal[s] for s in sources]
+                self.literal[top] = self.graph.conjunction(*values) if len(values) == 2 else values[0] ^ 1
+                todo.pop()
+                continue
+            if top in entered:
+                raise KerfError(f"combinational loop through {self._name(top)}")
+            entered.add(top)
+            todo += missing
+        return self.literal[bit]
+
+    def _ready(self, bit: Bit) -> bool:
+        """Whether its literal is known; a net that nothing drives and an `x` get a free input."""
+        if bit in self.literal:
+            return True
+        if bit in self.driver:
+            return False
+        made = self.graph.add_input()
+        if isinstance(bit, int):
+            self.undriven.append(bit)
+            self.literal[bit] = made
+        else:
+            self.literal[bit] = made
+        return True
+
+    def _check(self, name: str, cell: Mapping[str, Any]) -> Check:
+        pins = cell["connections"]
+        value, enabled = self._value(pins["A"][0]), self._value(pins["EN"][0])
+        kind = CHECKS[cell["type"]]
+        join = self.graph.conjunction if kind == "cover" else lambda v, e: self.graph.disjunction(v, e ^ 1)
+        return Check(kind, name, join(value, enabled), str(cell["attributes"].get("src", "")))
+
+    def _name_signals(self) -> None:
+        ports = self.module["ports"]
+        for name, net in self.module["netnames"].items():
+            if net["hide_name"]:
+                continue
+            bits = tuple(self._value(b) for b in net["bits"])
+            direction = ports.get(name, {}).get("direction", "")
+            state = bool(bits) and all(self.graph.kind[b >> 1] == 2 for b in bits)
+            kind = direction or ("register" if state else "wire")
+            source = str(net["attributes"].get("src", ""))
+            self.graph.signals[name] = Signal(name, bits, kind, source, bool(net.get("signed")))
+
+    def _named(self, clock_bits: set[tuple[Bit, str]]) -> Iterator[tuple[str, str]]:
+        for bit, edge in clock_bits:
+            yield self._name(bit), "posedge" if edge == "P" else "negedge"
+
+    def _name(self, bit: Bit) -> str:
+        """The shortest public name of a net."""
+        found = [n for n, net in self.module["netnames"].items() if bit in net["bits"]]
+        public = [n for n in found if not self.module["netnames"][n]["hide_name"]]
+        return min(public or found or [str(bit)], key=lambda n: (n.count("."), len(n), n))
+
+    def _names_of_undriven(self) -> tuple[str, ...]:
+        return tuple(sorted({self._name(b) for b in self.undriven}))

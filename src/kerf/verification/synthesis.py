@@ -1,0 +1,144 @@
+"""A design as a graph: slang's frontend inside Yosys, flattened, memories as registers, mapped to ANDs and flip-flops.
+
+Asynchronous resets become synchronous ones of the same effect (a reset is then seen at the next clock edge); latches become a register and
+a multiplexer. Designs with several clocks, both edges of one, or gated clocks are modelled with every clock as an input that may change at each
+step (`clk2fflogic`); the model says so in its notes.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kerf.core.types import KerfError
+from kerf.verification.design import Design
+from kerf.verification.netlist import Netlist, netlist
+from kerf.verification.yosys import Yosys, warm
+
+MEMORY_BITS = 1 << 18
+GATES = ["simplemap", "techmap", "opt -fast", "dffunmap", "aigmap", "opt_clean"]
+BLACK_BOX = "; give its source, or leave its instance out"
+
+
+@dataclass(frozen=True)
+class Synthesized:
+    """`stepped`: every clock is an input and a step is not a clock cycle."""
+
+    netlist: Netlist
+    stepped: bool
+    notes: tuple[str, ...]
+
+
+def synthesize(
+    design: Design, texts: Mapping[str, str] | None = None, *, timeout_s: float = 60.0
+) -> Synthesized:
+    """The graph of `design`; `texts` replaces the text of sources by name (same top, same lines). YosysError when Yosys refuses, KerfError for
+    what no model can be made of: black boxes, combinational loops, memories over 2^18 bits."""
+    worker = warm(design.folders)
+    _restart(worker, design, texts or {}, timeout_s)
+    words = _module(worker, "words.json", design.top)
+    _check_words(words)
+    worker.run(_gates(worker, "async2sync"), timeout_s)
+    found = netlist(_module(worker, "gates.json", design.top))
+    notes = _notes(words, found)
+    if len(found.clocks) <= 1 and _is_input(found, found.clocks):
+        return Synthesized(_renamed(found, design, worker), False, notes)
+    worker.run(_gates(worker, "clk2fflogic"), timeout_s)
+    stepped = netlist(_module(worker, "gates.json", design.top))
+    clocks = ", ".join(sorted({name for name, _ in found.clocks}))
+    note = f"clocks {clocks}: modelled step by step, each clock an input that may change at any step"
+    return Synthesized(_renamed(stepped, design, worker), True, (*notes, note))
+
+
+def _restart(worker: Yosys, design: Design, texts: Mapping[str, str], timeout_s: float) -> None:
+    names = []
+    for index, source in enumerate(design.sources):
+        text = texts.get(source.name, source.text)
+        (worker.scratch / f"s{index}.sv").write_bytes(text.encode("utf-8", "surrogateescape"))
+        names.append(str(worker.scratch / f"s{index}.sv"))
+    flags = [f"-I {_linked(worker, i, folder)}" for i, folder in enumerate(design.folders)]
+    flags += [f"-D {_word(k if v == '' else f'{k}={v}')}" for k, v in design.defines.items()]
+    flags += [f"-G {_word(f'{k}={v}')}" for k, v in design.parameters.items()]
+    flags += ["--no-synthesis-define", "--ignore-timing", "--error-limit 5"]
+    read = f"read_slang {' '.join(flags)} --top {design.top} {' '.join(names)}"
+    keep = f"write_rtlil {worker.scratch}/words.il"
+    passes = [read, f"prep -top {design.top} -flatten", keep, f"write_json {worker.scratch}/words.json"]
+    worker.run(passes, timeout_s)
+
+
+def _linked(worker: Yosys, index: int, folder: Path) -> Path:
+    """A name for a folder that is one word to Yosys, whatever the folder is called."""
+    link = worker.scratch / f"i{index}"
+    if not link.exists():
+        link.symlink_to(folder)
+    return link
+
+
+def _word(text: str) -> str:
+    """One word of a Yosys command, whose parser knows no escapes."""
+    if not re.fullmatch(r"[\w='.+-]+", text):
+        raise KerfError(f"a macro or parameter cannot be passed on to synthesis: {text!r}")
+    return text
+
+
+def _gates(worker: Yosys, clocking: str) -> list[str]:
+    return [
+        f"read_rtlil {worker.scratch}/words.il", "memory_map", "opt -full", clocking, "dffunmap", *GATES,
+        f"write_json -noscopeinfo {worker.scratch}/gates.json",
+    ]  # fmt: skip
+
+
+def _module(worker: Yosys, name: str, top: str) -> dict[str, Any]:
+    modules = json.loads((worker.scratch / name).read_text(errors="replace"))["modules"]
+    return dict(modules.get(top) or next(iter(modules.values())))
+
+
+def _check_words(words: Mapping[str, Any]) -> None:
+    for name, cell in words["cells"].items():
+        kind = cell["type"]
+        if kind.startswith("$mem"):
+            bits = int(cell["parameters"]["SIZE"], 2) * int(cell["parameters"]["WIDTH"], 2)
+            if bits > MEMORY_BITS:
+                raise KerfError(
+                    f"memory {name} holds {bits} bits, more than the {MEMORY_BITS} that are modelled: make it smaller by a parameter"
+                )
+        if not kind.startswith("$"):
+            raise KerfError(f"instance {name}: module {kind} has no source{BLACK_BOX}")
+
+
+def _is_input(found: Netlist, clocks: Sequence[tuple[str, str]]) -> bool:
+    return all(found.graph.signals[name].kind == "input" for name, _ in clocks if name in found.graph.signals)
+
+
+def _notes(words: Mapping[str, Any], found: Netlist) -> tuple[str, ...]:
+    kinds = {cell["type"] for cell in words["cells"].values()}
+    notes = []
+    if kinds & {"$adff", "$adffe", "$aldff", "$aldffe", "$dffsr", "$dffsre"}:
+        notes.append("asynchronous resets: modelled as seen at the next clock edge")
+    if kinds & {"$dlatch", "$adlatch", "$dlatchsr"}:
+        notes.append("latches: modelled as a register and a multiplexer")
+    if found.undriven:
+        notes.append(f"undriven, taken to be free: {', '.join(found.undriven[:8])}")
+    return tuple(notes)
+
+
+def _renamed(found: Netlist, design: Design, worker: Yosys) -> Netlist:
+    """Locations told with the user's names of the files."""
+    staged = {
+        Path(str(worker.scratch / f"s{i}.sv")).name: source.name for i, source in enumerate(design.sources)
+    }
+
+    def place(text: str) -> str:
+        file, _, where = text.partition("|")[0].partition(":")
+        return f"{staged.get(Path(file).name, file)}:{where.partition('-')[0]}" if text else ""
+
+    from dataclasses import replace
+
+    signals = found.graph.signals
+    for name, signal in signals.items():
+        signals[name] = replace(signal, source=place(signal.source))
+    return replace(found, checks=tuple(replace(c, source=place(c.source)) for c in found.checks))

@@ -1,0 +1,121 @@
+"""From source to verdict."""
+
+from __future__ import annotations
+
+import pytest
+
+from kerf.core.types import KerfError
+from kerf.verification import prove as proving
+from kerf.verification.graph import Graph
+from kerf.verification.model import model
+from kerf.verification.prove import Property, Unsound, Verdict, check_invariant, prove
+from kerf.verification.trace import as_csv, as_vcd, replay
+
+from designs import COUNTER, FIFO, design
+
+
+def test_fifo_invariants_are_proved_and_a_wrong_one_refuted_with_its_shortest_run() -> None:
+    made = model(design(FIFO))
+    g, s = made.graph, made.graph.signals
+    above = g.any_of(g.equal(s["count"].bits, k) for k in range(5, 8))
+    both = g.conjunction(s["full"].bits[0], s["empty"].bits[0])
+    full = Property("never_full", s["full"].bits[0])
+    results = prove(made, [Property("count", above), Property("both", both), full])
+    assert [r.verdict for r in results] == [Verdict.PROVED, Verdict.PROVED, Verdict.REFUTED]
+    trace = results[2].trace
+    assert trace is not None and len(trace) == 5  # four pushes, then it is seen
+    rows = replay(made, trace)
+    assert [r["count"] for r in rows] == [0, 1, 2, 3, 4]
+    assert as_csv(rows, ["count", "full"]).splitlines()[-1] == "4,1"
+    assert "$enddefinitions" in as_vcd(made, rows, ["clk", "count", "full"])
+
+
+def test_assumptions_hold_in_every_cycle() -> None:
+    made = model(design(FIFO))
+    s = made.graph.signals
+    never = [s["push"].bits[0] ^ 1]
+    (result,) = prove(made, [Property("full", s["full"].bits[0])], assumed=never)
+    assert result.verdict is Verdict.PROVED
+
+
+def test_an_asynchronous_reset_that_is_active_low_is_found() -> None:
+    made = model(design(COUNTER))
+    assert made.reset and (made.reset.name, made.reset.active) == ("rst_n", 0)
+    g, s = made.graph, made.graph.signals
+    (nine, ten) = prove(
+        made, [Property("9", g.equal(s["n"].bits, 9)), Property("10", g.equal(s["n"].bits, 10))]
+    )
+    assert nine.verdict is Verdict.REFUTED and nine.depth == 9
+    assert ten.verdict is Verdict.PROVED
+
+
+def test_registers_that_no_reset_reaches_start_with_any_value() -> None:
+    text = "module m(input clk, input d, output reg q); always @(posedge clk) q <= d; endmodule"
+    made = model(design(text))
+    q = made.graph.signals["q"].bits[0]
+    low, high = prove(made, [Property("low", q ^ 1), Property("high", q)])
+    assert low.depth == high.depth == 0  # neither value may be relied on
+    assert "start with any value" in made.notes[-1]
+
+
+def test_a_false_invariant_is_caught() -> None:
+    g = Graph()
+    a, b = g.add_latch(), g.add_latch()
+    g.set_next(a, g.add_input())
+    g.set_next(b, a)
+    with pytest.raises(Unsound, match="inductive"):
+        check_invariant(g, b, [[2]])  # "b is never true" is not inductive
+    with pytest.raises(Unsound, match="imply"):
+        check_invariant(g, b, [])
+    with pytest.raises(Unsound, match="initial"):
+        check_invariant(g, b, [[1]])
+
+
+def test_an_engine_that_lies_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = model(design(COUNTER))
+    g, s = made.graph, made.graph.signals
+    monkeypatch.setattr(proving.abc, "check", lambda *a: proving.abc.Answer(False, 3))
+    with pytest.raises(Unsound):
+        prove(made, [Property("10", g.equal(s["n"].bits, 10))])
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("module m(input a, output y);\n assign y = a + ;\nendmodule", "design.sv:2:"),
+        (
+            "module m(input a, output y);\n wire w;\n assign w = ~w & a; assign y = w;\nendmodule",
+            "combinational loop",
+        ),
+        ("module m(input a, output y); nowhere u(a, y); endmodule", "nowhere"),
+        (
+            "module m(input clk, input [15:0] a, input d, output y); reg [31:0] k [0:65535];"
+            " always @(posedge clk) k[a] <= d; assign y = k[a][0]; endmodule",
+            "memory",
+        ),
+        ("module a(input x, output y); endmodule module b(input x, output y); endmodule", "--top"),
+    ],
+)
+def test_what_cannot_be_verified_is_refused_by_name(text: str, words: str) -> None:
+    with pytest.raises(KerfError, match=words):
+        model(design(text))
+
+
+def test_two_clocks_are_modelled_step_by_step() -> None:
+    text = """module m(input a, b, d, output reg x, y);
+      initial x = 0; initial y = 0;
+      always @(posedge a) x <= d;
+      always @(posedge b) y <= x; endmodule"""
+    made = model(design(text))
+    assert made.clock == "" and any("step by step" in n for n in made.notes)
+    (result,) = prove(made, [Property("y", made.graph.signals["y"].bits[0])])
+    assert result.verdict is Verdict.REFUTED
+
+
+def test_a_design_cannot_read_outside_its_folder(tmp_path: object) -> None:
+    text = '`include "/etc/hostname"\nmodule m(input a, output y); assign y = a; endmodule'
+    with pytest.raises(KerfError, match="outside"):
+        design(text)
+    secret = 'module m(input clk, input [1:0] a, output [7:0] y); reg [7:0] k [0:3]; initial $readmemh("/etc/hostname", k); assign y = k[a]; endmodule'
+    with pytest.raises(KerfError):
+        model(design(secret))
