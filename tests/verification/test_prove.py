@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from designs import COUNTER, FIFO, design
 
 from kerf.core.types import KerfError
 from kerf.verification import prove as proving
@@ -10,8 +11,6 @@ from kerf.verification.graph import Graph
 from kerf.verification.model import model
 from kerf.verification.prove import Property, Unsound, Verdict, check_invariant, prove
 from kerf.verification.trace import as_csv, as_vcd, replay
-
-from designs import COUNTER, FIFO, design
 
 
 def test_fifo_invariants_are_proved_and_a_wrong_one_refuted_with_its_shortest_run() -> None:
@@ -119,3 +118,12 @@ def test_a_design_cannot_read_outside_its_folder(tmp_path: object) -> None:
     secret = 'module m(input clk, input [1:0] a, output [7:0] y); reg [7:0] k [0:3]; initial $readmemh("/etc/hostname", k); assign y = k[a]; endmodule'
     with pytest.raises(KerfError):
         model(design(secret))
+
+
+def test_an_unknown_value_is_any_value() -> None:
+    text = "module m(input s, input a, output y, output z); wire w; assign y = s ? 1'bx : a; assign z = w & s; endmodule"
+    made = model(design(text))
+    g, s = made.graph, {n: w.bits[0] for n, w in made.graph.signals.items()}
+    differs = g.conjunction(s["s"], g.exclusive_or(s["y"], s["a"]))
+    results = prove(made, [Property("x", differs), Property("undriven", s["z"])])
+    assert [r.verdict for r in results] == [Verdict.REFUTED] * 2

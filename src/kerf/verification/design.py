@@ -142,7 +142,8 @@ def _diagnose(compilation: Any, manager: Any) -> tuple[str, ...]:
     """KerfError for errors; the warnings as text."""
     from pyslang import DiagnosticEngine
 
-    errors, warnings = [], []
+    errors: list[str] = []
+    warnings: list[str] = []
     for diagnostic in compilation.getAllDiagnostics():
         told = DiagnosticEngine.reportAll(manager, [diagnostic]).strip()
         name = re.sub(r"DiagCode\((\w+)\)", r"\1", str(diagnostic.code))

@@ -47,7 +47,7 @@ class _Reader:
     graph: Graph = field(default_factory=Graph)
     literal: dict[Bit, int] = field(default_factory=lambda: {"0": FALSE, "1": TRUE})
     driver: dict[Bit, Mapping[str, Any]] = field(default_factory=dict)
-    undriven: list[int] = field(default_factory=list)
+    undriven: list[Bit] = field(default_factory=list)
 
     def read(self) -> Netlist:
         flops, checks, clock_bits = [], [], set()
@@ -64,7 +64,9 @@ class _Reader:
                 self.driver[pins["Y"][0]] = cell
             elif kind in FREE_CELLS:
                 for bit in pins["Y"]:
-                    self.literal[bit] = self._latch_constant() if "const" in kind else self.graph.add_input()
+                    constant = "const" in kind
+                    self.literal[bit] = self.graph.add_latch(FREE) if constant else self.graph.add_input()
+                    self.undriven.append(bit)
             elif kind != "$scopeinfo":
                 raise KerfError(f"cell {name} of type {kind} is no gate: a black box or an unsupported cell")
         for latch, data in flops:
@@ -91,9 +93,6 @@ class _Reader:
     def _latch(self, bit: Bit, initial: Mapping[Bit, int]) -> int:
         self.literal[bit] = latch = self.graph.add_latch(initial.get(bit, FREE))
         return latch
-
-    def _latch_constant(self) -> int:
-        return self.graph.add_latch(FREE)
 
     def _value(self, bit: Bit) -> int:
         """The literal of a net, its cone built first; iterative, because cones are deeper than Python's stack."""
@@ -124,12 +123,8 @@ class _Reader:
             return True
         if bit in self.driver:
             return False
-        made = self.graph.add_input()
-        if isinstance(bit, int):
-            self.undriven.append(bit)
-            self.literal[bit] = made
-        else:
-            self.literal[bit] = made
+        self.literal[bit] = self.graph.add_input()
+        self.undriven.append(bit)
         return True
 
     def _check(self, name: str, cell: Mapping[str, Any]) -> Check:
@@ -162,4 +157,6 @@ class _Reader:
         return min(public or found or [str(bit)], key=lambda n: (n.count("."), len(n), n))
 
     def _names_of_undriven(self) -> tuple[str, ...]:
-        return tuple(sorted({self._name(b) for b in self.undriven}))
+        nets = self.module["netnames"]
+        names = {self._name(b) for b in self.undriven}
+        return tuple(sorted(n for n in names if n in nets and not nets[n]["hide_name"]))

@@ -21,6 +21,8 @@ from kerf.verification.yosys import Yosys, warm
 
 MEMORY_BITS = 1 << 18
 GATES = ["simplemap", "techmap", "opt -fast", "dffunmap", "aigmap", "opt_clean"]
+# before any optimization, which would choose for an unknown value what suits it
+FREE_UNKNOWNS = "setundef -undriven -anyseq"
 BLACK_BOX = "; give its source, or leave its instance out"
 
 
@@ -34,20 +36,25 @@ class Synthesized:
 
 
 def synthesize(
-    design: Design, texts: Mapping[str, str] | None = None, *, timeout_s: float = 60.0
+    design: Design,
+    texts: Mapping[str, str] | None = None,
+    *,
+    free_unknowns: bool = True,
+    timeout_s: float = 60.0,
 ) -> Synthesized:
-    """The graph of `design`; `texts` replaces the text of sources by name (same top, same lines). YosysError when Yosys refuses, KerfError for
+    """The graph of `design`; `texts` replaces the text of sources by name (same top, same lines). An `x` and a net that nothing drives are free
+    inputs of the graph, as a proof wants; without `free_unknowns` they are what makes the graph smallest, as in a chip. YosysError when Yosys refuses, KerfError for
     what no model can be made of: black boxes, combinational loops, memories over 2^18 bits."""
     worker = warm(design.folders)
     _restart(worker, design, texts or {}, timeout_s)
     words = _module(worker, "words.json", design.top)
     _check_words(words)
-    worker.run(_gates(worker, "async2sync"), timeout_s)
+    worker.run(_gates(worker, "async2sync", free_unknowns), timeout_s)
     found = netlist(_module(worker, "gates.json", design.top))
     notes = _notes(words, found)
     if len(found.clocks) <= 1 and _is_input(found, found.clocks):
         return Synthesized(_renamed(found, design, worker), False, notes)
-    worker.run(_gates(worker, "clk2fflogic"), timeout_s)
+    worker.run(_gates(worker, "clk2fflogic", free_unknowns), timeout_s)
     stepped = netlist(_module(worker, "gates.json", design.top))
     clocks = ", ".join(sorted({name for name, _ in found.clocks}))
     note = f"clocks {clocks}: modelled step by step, each clock an input that may change at any step"
@@ -85,9 +92,10 @@ def _word(text: str) -> str:
     return text
 
 
-def _gates(worker: Yosys, clocking: str) -> list[str]:
+def _gates(worker: Yosys, clocking: str, free_unknowns: bool) -> list[str]:
+    unknowns = [FREE_UNKNOWNS] if free_unknowns else []
     return [
-        f"read_rtlil {worker.scratch}/words.il", "memory_map", "opt -full", clocking, "dffunmap", *GATES,
+        f"read_rtlil {worker.scratch}/words.il", "memory_map", *unknowns, "opt -full", clocking, "dffunmap", *GATES,
         f"write_json -noscopeinfo {worker.scratch}/gates.json",
     ]  # fmt: skip
 
