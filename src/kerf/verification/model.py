@@ -47,6 +47,11 @@ class Model:
         return [n for n, s in self.graph.signals.items() if s.kind == "input" and n not in held]
 
     @property
+    def held_names(self) -> set[str]:
+        """The reset, where it is an input that is held."""
+        return {self.reset.name} if self.reset and not self.reset_free else set()
+
+    @property
     def outputs(self) -> list[str]:
         return [n for n, s in self.graph.signals.items() if s.kind == "output"]
 
