@@ -3,8 +3,12 @@
     python bench/bandwidth.py [--only norm] [--pairs 15]
 
 The probe reads every byte of the inputs once and writes every byte of the outputs once, with plain or streaming stores, in whole or
-half cache lines, whichever is fastest. `share` is the probe's median time over the kernel's. One thread, CPU time, order alternating. The kernel is the
-generator's default schedule, not a searched one.
+half cache lines, with and without software prefetch, whichever is fastest. `share` is the probe's median time over the kernel's.
+
+Some of these kernels compute longer than memory takes. `arithmetic_ms` is the same kernel (with plain stores) where every page of its
+tensors is one of the same few in physical memory, so that all of them stay in the second-level cache; `bound` names the larger of the
+two, and `of_bound` is it over the kernel's time. One thread, CPU time, order alternating. The kernel is the generator's default schedule,
+not a searched one.
 """
 
 from __future__ import annotations
@@ -13,6 +17,7 @@ import argparse
 import ctypes
 import importlib.util
 import json
+import mmap
 import os
 import statistics
 import sys
@@ -20,6 +25,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -39,12 +45,24 @@ FAMILIES = (
     "gemm/diagonal",
     "gemm/outer",
 )
-PROBES = (
-    ("plain", "probe", 0),
-    ("stream", "probe", 1),
-    ("plain halves", "probe_halves", 0),
-    ("stream halves", "probe_halves", 1),
+PROBES = tuple(
+    (f"{store}{' halves' * half}{' ahead' * (ahead > 0)}", "probe_halves" if half else "probe", stream, ahead)
+    for stream, store in enumerate(("plain", "stream"))
+    for half in (0, 1)
+    for ahead in (0, 4096)  # bytes
 )
+RESIDENT = 1 << 16  # bytes of each tensor that exist where arithmetic alone is timed
+MAP_FIXED = 0x10
+LIBC = ctypes.CDLL(None, use_errno=True)
+LIBC.mmap.restype = ctypes.c_void_p
+LIBC.mmap.argtypes = [
+    ctypes.c_void_p,
+    ctypes.c_size_t,
+    ctypes.c_int,
+    ctypes.c_int,
+    ctypes.c_int,
+    ctypes.c_long,
+]
 SETTINGS = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "9000000000", "OMP_NUM_THREADS": "1"}
 PROBE = r"""
 #include <stdint.h>
@@ -63,7 +81,7 @@ volatile float sink;
 /* Read `n` lines of each of `inputs`, write `m` lines of `out`; spread so that both end together. `V`: what is read at once, since
    some processors read memory faster in half lines. */
 #define PROBE(name, V)                                                                                    \
-void name(const v16 **inputs, const long *n, int count, v16 *out, long m, int stream) {                   \
+void name(const v16 **inputs, const long *n, int count, v16 *out, long m, int stream, long ahead) {       \
     V s[4] = {{0}, {0}, {0}, {0}};                                                                        \
     v16 w = {0};                                                                                          \
     const long parts = 64 / sizeof(V);                                                                    \
@@ -73,7 +91,11 @@ void name(const v16 **inputs, const long *n, int count, v16 *out, long m, int st
         for (long i = 0; i < n[k]; i += 64) {                                                             \
             const V *p = (const V *)inputs[k];                                                            \
             long e = i + 64 < n[k] ? i + 64 : n[k], j = i * parts;                                        \
-            for (; j + 4 <= e * parts; j += 4) for (int q = 0; q < 4; q++) s[q] += p[j + q];              \
+            for (; j + 4 <= e * parts; j += 4) {                                                          \
+                if (ahead) for (int q = 0; q < 4; q += parts)                                             \
+                    __builtin_prefetch((const char *)(p + j + q) + ahead, 0, 2);                          \
+                for (int q = 0; q < 4; q++) s[q] += p[j + q];                                             \
+            }                                                                                             \
             for (; j < e * parts; j++) s[0] += p[j];                                                      \
             done += e - i;                                                                                \
             long until = (long)((double)m * done / total);                                                \
@@ -105,28 +127,37 @@ def main() -> None:
         name = f"{path.parent.name}/{path.stem}"
         if any(o in name for o in args.only):
             rows[name] = one(path, args.pairs)
-            print(
-                f"{name:<36} {rows[name]['kernel_ms']:8.2f} ms  probe {rows[name]['probe_ms']:8.2f} ms  share {rows[name]['share']:.0%}",
-                flush=True,
-            )
+            print(line(name, rows[name]), flush=True)
     args.out.parent.mkdir(parents=True, exist_ok=True)
-    args.out.write_text(json.dumps({"command": "python bench/bandwidth.py", "problems": rows}, indent=1))
-    shares = [r["share"] for r in rows.values()]
-    print(
-        f"\nmedian share {statistics.median(shares):.0%}; {sum(s >= 0.9 for s in shares)} of {len(shares)} at 90 % or more"
+    found = {"command": "python bench/bandwidth.py", "processor": native().name, "problems": rows}
+    args.out.write_text(json.dumps(found, indent=1))
+    for what, key in (("the probe", "share"), ("the bound", "of_bound")):
+        shares = [r[key] for r in rows.values()]
+        many = sum(s >= 0.9 for s in shares)
+        print(f"of {what}: median {statistics.median(shares):.0%}; {many} of {len(shares)} at 90 % or more")
+
+
+def line(name: str, row: dict[str, Any]) -> str:
+    return (
+        f"{name:<36} {row['kernel_ms']:8.2f} ms  probe {row['probe_ms']:7.2f} ({row['probe']})  arithmetic {row['arithmetic_ms']:7.2f}"
+        f"  share {row['share']:.0%}  of {row['bound']} {row['of_bound']:.0%}"
     )
 
 
-def one(path: Path, pairs: int) -> dict[str, float]:
+def one(path: Path, pairs: int) -> dict[str, Any]:
     problem = load_problem(path)
     inputs = [t for t in problem.inputs() if isinstance(t, torch.Tensor)]
     with torch.no_grad():
         result = problem.fresh_module()(*inputs)
     out = (torch.empty_like(result),)
-    run = kernel(problem)
-    calls: dict[str, Callable[[], object]] = {"kernel": lambda: run(*inputs, out)}
-    for name, symbol, stream in PROBES:
-        calls[name] = probe(inputs, out[0], symbol, stream)
+    run, plain = kernel(problem), kernel(problem, stream=False)
+    near, near_out = [resident(t) for t in inputs], (resident(out[0]),)
+    calls: dict[str, Callable[[], object]] = {
+        "kernel": lambda: run(*inputs, out),
+        "arithmetic": lambda: plain(*near, near_out),
+    }
+    for name, *how in PROBES:
+        calls[name] = probe(inputs, out[0], *how)
     times: dict[str, list[float]] = {name: [] for name in calls}
     for i in range(pairs + 1):
         for name in list(calls)[:: 1 if i % 2 else -1]:
@@ -134,14 +165,26 @@ def one(path: Path, pairs: int) -> dict[str, float]:
             calls[name]()
             times[name].append(time.process_time() - start)
     median = {k: statistics.median(v[1:]) for k, v in times.items()}
-    best = min(median[name] for name, _, _ in PROBES)
-    return {"kernel_ms": median["kernel"] * 1e3, "probe_ms": best * 1e3, "share": best / median["kernel"]}
+    fastest = min((name for name, *_ in PROBES), key=lambda name: median[name])
+    whole, moved, computed = median["kernel"], median[fastest], median["arithmetic"]
+    return {
+        "kernel_ms": whole * 1e3,
+        "probe_ms": moved * 1e3,
+        "probe": fastest,
+        "arithmetic_ms": computed * 1e3,
+        "share": moved / whole,
+        "bound": "memory" if moved >= computed else "arithmetic",
+        "of_bound": max(moved, computed) / whole,
+    }
 
 
-def kernel(problem: object, threads: int = 1) -> Callable[..., object]:
-    """run(*inputs, out) of the default candidate."""
+def kernel(problem: object, threads: int = 1, stream: bool = True) -> Callable[..., object]:
+    """run(*inputs, out) of the default candidate; without `stream`, all of its stores go through the caches."""
     build = builder(problem, threads)  # type: ignore[arg-type]
-    files = build.files(build.space.default())
+    point = build.space.default()
+    if not stream:
+        point = {**point, **{k: False for k in point if k.endswith(".stream")}}
+    files = build.files(point)
     folder = Path(tempfile.mkdtemp())
     for name, text in files.items():
         (folder / name).write_text(text)
@@ -154,7 +197,34 @@ def kernel(problem: object, threads: int = 1) -> Callable[..., object]:
     return lambda *a: torch.no_grad()(new.run)(*a)
 
 
-def probe(inputs: list[torch.Tensor], out: torch.Tensor, symbol: str, stream: int) -> Callable[[], object]:
+def resident(tensor: torch.Tensor) -> torch.Tensor:
+    """The same shape and strides on addresses whose pages are all among the same RESIDENT bytes of memory, filled with its first ones."""
+    size = -(-tensor.numel() * tensor.element_size() // RESIDENT) * RESIDENT
+    file = os.memfd_create("resident")
+    first = bytes(tensor.contiguous().view(-1).view(torch.uint8)[:RESIDENT].numpy())
+    os.write(file, first.ljust(RESIDENT, b"\0"))
+    whole = mmap.mmap(-1, size)
+    view = torch.frombuffer(whole, dtype=torch.uint8)
+    for at in range(0, size, RESIDENT):
+        where = LIBC.mmap(
+            view.data_ptr() + at,
+            RESIDENT,
+            mmap.PROT_READ | mmap.PROT_WRITE,
+            mmap.MAP_SHARED | MAP_FIXED,
+            file,
+            0,
+        )
+        assert where == view.data_ptr() + at
+    os.close(file)
+    used = view[: tensor.numel() * tensor.element_size()].view(tensor.dtype)
+    return (
+        used.view(tensor.shape) if tensor.is_contiguous() else used.as_strided(tensor.shape, tensor.stride())
+    )
+
+
+def probe(
+    inputs: list[torch.Tensor], out: torch.Tensor, symbol: str, stream: int, ahead: int
+) -> Callable[[], object]:
     chip = native()
     build = compile_library(PROBE, native_flags(chip.machine, chip.vector_bits))
     assert build.library, build.log
@@ -162,7 +232,15 @@ def probe(inputs: list[torch.Tensor], out: torch.Tensor, symbol: str, stream: in
     pointers = (ctypes.c_void_p * len(inputs))(*(t.data_ptr() for t in inputs))
     sizes = (ctypes.c_long * len(inputs))(*(t.numel() * t.element_size() // 64 for t in inputs))
     count = out.numel() * out.element_size() // 64
-    args = (pointers, sizes, len(inputs), ctypes.c_void_p(out.data_ptr()), ctypes.c_long(count), stream)
+    args = (
+        pointers,
+        sizes,
+        len(inputs),
+        ctypes.c_void_p(out.data_ptr()),
+        ctypes.c_long(count),
+        stream,
+        ctypes.c_long(ahead),
+    )
     return lambda: library[symbol](*args)
 
 

@@ -307,3 +307,38 @@ def test_tiles_of_columns_are_fetched_ahead(shape, block):
         agree(
             f, [x.to(dtype)], choices={"prefetch": True, "block": block, "unroll": 4, "stream": block == 256}
         )
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("block", [64, 256])
+def test_streams_through_memory_are_asked_for_ahead(threads, block):
+    choices = {"ahead": 4096, "block": block, "lanes": 32, "stream": True, "cut": 20}
+    for n in (7, 1031, 71003):
+        x, y = randn(71003 // n + 1, n), randn(71003 // n + 1, n, seed=1)
+        x[0, 0], y[-1, -1] = float("nan"), float("inf")
+        for f in (
+            lambda x, y: torch.tanh(F.gelu(x)) * y,
+            lambda x, y: (x - y).amax(1),
+            lambda x, y: F.layer_norm(x * y, x.shape[1:]),
+        ):
+            agree(f, [x, y], threads=threads, choices=choices, rtol=1e-4, atol=1e-5)
+    assert "__builtin_prefetch(p_in_inputs_0 + (i1_0 + 1024)" in source(
+        lambda x: F.gelu(x), [randn(300, 300)], choices
+    )
+
+
+def test_a_condition_does_not_hold_up_loads_that_are_safe_without_it():
+    """A masked vector load waits for its mask: a divergence that skips zeros took four times as long. Padding must stay guarded."""
+    inputs = [randn(40, 50), randn(40, 50, seed=1)]
+    inputs[0][3] = 0
+    agree(lambda x, y: torch.where(x == 0, 0.0, x * y), inputs)
+    assert "? 0.0f : (p_in" not in source(lambda x, y: torch.where(x == 0, 0.0, x * y), inputs)
+    padded = source(lambda x: F.pad(x, (1, 1)) * 2, inputs[:1])
+    assert "? p_in_inputs_0[" in padded
+
+
+def source(f, inputs, choices=None):
+    """The C of a module that is one group."""
+    (group,) = fuse(lower_module(Of(f), inputs))
+    chip = native()
+    return TEMPLATE.emit(group, choices or {}, chip, 1, "k").code

