@@ -28,7 +28,7 @@ class Reset:
 
 @dataclass(frozen=True)
 class Model:
-    """`clock` is the name of the one clock, "" for combinational designs and those modelled step by step. `initial`: latch node -> 0, 1 or FREE in
+    """`clock` is the name of the one clock, "" for combinational designs and those modelled step by step (`stepped`); `edge`: posedge or negedge. `initial`: latch node -> 0, 1 or FREE in
     the cycle in which verification starts: after reset, where there is one. Reset is then held inactive, unless `reset_free`."""
 
     design: Design
@@ -39,6 +39,8 @@ class Model:
     initial: Mapping[int, int]
     notes: tuple[str, ...] = ()
     reset_free: bool = False
+    edge: str = ""
+    stepped: bool = False
 
     @property
     def inputs(self) -> list[str]:
@@ -67,12 +69,12 @@ class Model:
 
 
 def model(design: Design, texts: Mapping[str, str] | None = None, *, reset: str | None = None, reset_free: bool = False,
-          free_unknowns: bool = True, timeout_s: float = 60.0) -> Model:  # fmt: skip
+          free_unknowns: bool = True, stepped: bool = False, timeout_s: float = 60.0) -> Model:  # fmt: skip
     """Synthesize and find clock and reset. `reset`: its name, "!name" for an active-low one, "" for none; found by name and effect when None.
-    `free_unknowns` as for `synthesize`."""
-    made = synthesize(design, texts, free_unknowns=free_unknowns, timeout_s=timeout_s)
+    `free_unknowns` and `stepped` as for `synthesize`."""
+    made = synthesize(design, texts, free_unknowns=free_unknowns, stepped=stepped, timeout_s=timeout_s)
     net = made.netlist
-    clock = net.clocks[0][0] if net.clocks and not made.stepped else ""
+    clock, edge = net.clocks[0] if net.clocks and not made.stepped else ("", "")
     chosen = _find_reset(net.graph, clock) if reset is None else _given_reset(net.graph, reset)
     initial = {n: net.graph.right[n] for n in net.graph.latches}
     notes = made.notes
@@ -88,7 +90,7 @@ def model(design: Design, texts: Mapping[str, str] | None = None, *, reset: str 
         notes += (
             f"{unknown} of {len(initial)} register bits start with any value: no reset or initial value reaches them",
         )
-    return Model(design, net.graph, net.checks, clock, chosen, initial, notes, reset_free)
+    return Model(design, net.graph, net.checks, clock, chosen, initial, notes, reset_free, edge, made.stepped)
 
 
 def _given_reset(graph: Graph, text: str) -> Reset | None:

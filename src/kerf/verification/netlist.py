@@ -16,6 +16,10 @@ FREE_CELLS = ("$anyseq", "$anyconst", "$allconst", "$allseq")
 Bit = int | str
 
 
+class CombinationalLoop(KerfError):
+    """A net that depends on itself with no register between."""
+
+
 @dataclass(frozen=True)
 class Check:
     """An immediate assertion of the source: `holds` is true in the cycles in which it is not violated (for a cover: reached)."""
@@ -112,7 +116,7 @@ class _Reader:
                 todo.pop()
                 continue
             if top in entered:
-                raise KerfError(f"combinational loop through {self._name(top)}")
+                raise CombinationalLoop(f"combinational loop through {self._name(top)}")
             entered.add(top)
             todo += missing
         return self.literal[bit]

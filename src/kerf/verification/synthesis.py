@@ -10,19 +10,20 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from kerf.core.types import KerfError
 from kerf.verification.design import Design
-from kerf.verification.netlist import Netlist, netlist
+from kerf.verification.netlist import CombinationalLoop, Netlist, netlist
 from kerf.verification.yosys import Yosys, warm
 
 MEMORY_BITS = 1 << 18
 GATES = ["simplemap", "techmap", "opt -fast", "dffunmap", "aigmap", "opt_clean"]
 # before any optimization, which would choose for an unknown value what suits it
 FREE_UNKNOWNS = "setundef -undriven -anyseq"
+ALWAYS_COMB = re.compile(r"\balways_comb\b")
 BLACK_BOX = "; give its source, or leave its instance out"
 
 
@@ -40,25 +41,43 @@ def synthesize(
     texts: Mapping[str, str] | None = None,
     *,
     free_unknowns: bool = True,
+    stepped: bool = False,
     timeout_s: float = 60.0,
 ) -> Synthesized:
     """The graph of `design`; `texts` replaces the text of sources by name (same top, same lines). An `x` and a net that nothing drives are free
-    inputs of the graph, as a proof wants; without `free_unknowns` they are what makes the graph smallest, as in a chip. YosysError when Yosys refuses, KerfError for
-    what no model can be made of: black boxes, combinational loops, memories over 2^18 bits."""
+    inputs of the graph, as a proof wants; without `free_unknowns` they are what makes the graph smallest, as in a chip. `stepped`: every clock an
+    input, even where there is one. YosysError when Yosys refuses, KerfError for what no model can be made of: black boxes, combinational loops,
+    memories over 2^18 bits."""
+    texts = {s.name: s.text for s in design.sources} | dict(texts or {})
+    try:
+        return _synthesized(design, texts, free_unknowns, stepped, timeout_s)
+    except CombinationalLoop:
+        latched = {name: ALWAYS_COMB.sub("always @*", text) for name, text in texts.items()}
+        if latched == texts:
+            raise
+        made = _synthesized(design, latched, free_unknowns, stepped, timeout_s)
+        return replace(
+            made, notes=(*made.notes, "always_comb that leaves a value unassigned: keeps it, as a latch")
+        )
+
+
+def _synthesized(
+    design: Design, texts: Mapping[str, str], free_unknowns: bool, stepped: bool, timeout_s: float
+) -> Synthesized:
     worker = warm(design.folders)
-    _restart(worker, design, texts or {}, timeout_s)
+    _restart(worker, design, texts, timeout_s)
     words = _module(worker, "words.json", design.top)
     _check_words(words)
     worker.run(_gates(worker, "async2sync", free_unknowns), timeout_s)
     found = netlist(_module(worker, "gates.json", design.top))
     notes = _notes(words, found)
-    if len(found.clocks) <= 1 and _is_input(found, found.clocks):
+    if not stepped and len(found.clocks) <= 1 and _is_input(found, found.clocks):
         return Synthesized(_renamed(found, design, worker), False, notes)
     worker.run(_gates(worker, "clk2fflogic", free_unknowns), timeout_s)
-    stepped = netlist(_module(worker, "gates.json", design.top))
+    by_steps = netlist(_module(worker, "gates.json", design.top))
     clocks = ", ".join(sorted({name for name, _ in found.clocks}))
     note = f"clocks {clocks}: modelled step by step, each clock an input that may change at any step"
-    return Synthesized(_renamed(stepped, design, worker), True, (*notes, note))
+    return Synthesized(_renamed(by_steps, design, worker), True, (*notes, note) if clocks else notes)
 
 
 def _restart(worker: Yosys, design: Design, texts: Mapping[str, str], timeout_s: float) -> None:
@@ -143,8 +162,6 @@ def _renamed(found: Netlist, design: Design, worker: Yosys) -> Netlist:
     def place(text: str) -> str:
         file, _, where = text.partition("|")[0].partition(":")
         return f"{staged.get(Path(file).name, file)}:{where.partition('-')[0]}" if text else ""
-
-    from dataclasses import replace
 
     signals = found.graph.signals
     for name, signal in signals.items():

@@ -86,17 +86,18 @@ class Yosys:
 
 
 _WARM: dict[tuple[str, ...], Yosys] = {}
+KEPT = 3  # a reference, an answer and one more: each holds some 100 MB
 
 
 def warm(folders: Sequence[Path] = ()) -> Yosys:
-    """A worker that may read `folders`: the one of the last call where it still lives."""
+    """A worker that may read `folders`: one of the last few where it still lives."""
     key = tuple(str(f.resolve()) for f in folders)
-    worker = _WARM.get(key)
+    worker = _WARM.pop(key, None)
     if worker is None or not worker.alive:
-        for old in _WARM.values():
-            old.close()
-        _WARM.clear()
-        worker = _WARM[key] = Yosys(folders)
+        while len(_WARM) >= KEPT:
+            _WARM.pop(next(iter(_WARM))).close()
+        worker = Yosys(folders)
+    _WARM[key] = worker
     return worker
 
 
