@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -122,7 +124,8 @@ def test_charge_is_conserved_and_overflow_is_what_bins_cannot_take() -> None:
     at = first_places(charges, design.initial, False, np.random.default_rng(0))
     charges.force(at, np.zeros((2, model.objects), np.float32))
     total = model.boxes.area[: model.movable].sum()
-    free = model.target * (1 - model.blocked).sum()
+    (ground,) = model.grounds
+    free = ground.target * (1 - ground.blocked).sum()
     assert charges._cells.sum() == pytest.approx(total, rel=1e-4)
     assert charges._all.sum() == pytest.approx(free, abs=4.0)
     assert 0.5 < charges.overflow < 1
@@ -162,9 +165,7 @@ def test_boxes_keepouts_and_pulls_are_obeyed() -> None:
     box = rules.box.copy()
     box[:40] = (0.0, 0.0, 20.0, 20.0)
     group = np.arange(100, 110)
-    ruled = Rules(
-        rules.fixed, box, rules.halo, np.array([[40.0, 40.0, 60.0, 60.0]]), rules.orients, ((group, 50.0),)
-    )
+    ruled = replace(rules, box=box, keepouts=np.array([[40.0, 40.0, 60.0, 60.0]]), pulls=((group, 50.0),))
     found = place_global(design, design.initial, ruled).placement
     left, bottom, right, top = design.boxes(found)
     assert (right[:40] <= 20.001).all() and (top[:40] <= 20.001).all()

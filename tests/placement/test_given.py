@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from made import design
 
 from kerf.core.types import KerfError
-from kerf.placement.constraints import Halo, Region
+from kerf.placement.constraints import Halo, Keepout, Region
 from kerf.placement.constraints.given import given
 from kerf.placement.design import Design
 from kerf.placement.formats import load, save_placement
@@ -55,10 +55,12 @@ def test_regions_groups_and_halos_are_read(tmp_path: Path) -> None:
 
 def test_they_become_constraints_in_micrometres(tmp_path: Path) -> None:
     assert given(written(tmp_path)) == (
-        Region(("u1", "u2", "u3"), (0.0, 0.0, 3.0, 2.0)),
-        Region(("u1",), (0.0, 0.0, 2.0, 4.0)),
+        Region(("u1", "u2", "u3"), (0.0, 0.0, 3.0, 2.0), exclusive=True),
+        Region(("u1",), ((0.0, 0.0, 1.0, 0.5), (0.0, 0.5, 2.0, 4.0))),
         Halo(("ram",), 0.3),
     )
+    alone = DEF.replace("- g1 u* + REGION core ;\n", "").replace("GROUPS 3", "GROUPS 2")
+    assert given(written(tmp_path, alone))[0] == Keepout((0.0, 0.0, 3.0, 2.0)), "a fence without cells"
     assert given(design(0)) == () and given(written(tmp_path, test_lefdef.DEF)) == ()
 
 
@@ -95,4 +97,4 @@ def test_no_damage_does_worse_than_a_refusal(
         found = given(written(tmp_path_factory.mktemp("fuzz"), DEF[:at] + junk + DEF[at + length :]))
     except KerfError:
         return
-    assert all(np.isfinite(c.box).all() for c in found if isinstance(c, Region))
+    assert all(np.isfinite(c.boxes).all() for c in found if isinstance(c, Region))

@@ -252,7 +252,7 @@ class Course:
         found = check(self.design, there)
         boxes, own = self.rules.box[macros], np.stack(self.design.boxes(placement), axis=1)[macros]
         inside = (own[:, :2] >= boxes[:, :2] - 1e-9).all() and (own[:, 2:] <= boxes[:, 2:] + 1e-9).all()
-        clear = not len(self.rules.keepouts) and not self.rules.halo.any()
+        clear = not len(self.rules.keepouts) and not self.rules.halo.any() and len(self.rules.zones) == 1
         turned = self.rules.orients[np.flatnonzero(macros), placement.orient[macros]].all()
         return bool(not len(found.overlaps) and not len(found.out_of_die) and inside and clear and turned)
 

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from kerf.core.types import KerfError
 from kerf.placement import maps
+from kerf.placement.constraints import Constraint, Keepout, Region
+from kerf.placement.constraints.kinds import Box
 from kerf.placement.design import Bools, Design, Floats, Kind, Placement
 from kerf.placement.formats import text
 from kerf.placement.hpwl import hpwl
 from kerf.placement.packing import write_bytes
-from kerf.placement.picture import Label, Layer, Picture, heat
+from kerf.placement.picture import Colour, Label, Layer, Picture, heat
 from kerf.placement.proxy import ProxyCost
 
 PANEL, MARGIN, FOOT = 900, 12, 30
 SHADES = 24
+FENCES, REGIONS, KEEPOUTS = (120, 60, 160), (150, 190, 110), (200, 120, 120)
 CELLS, MACROS, SOFT, PORTS, WIRES = (
     (70, 130, 180),
     (88, 98, 112),
@@ -35,9 +38,10 @@ def draw(
     *,
     panel: int = PANEL,
     caption: str = "",
+    constraints: Sequence[Constraint] = (),
 ) -> Picture:
     """The layout, with the nets of one cell where `nets_of` names it, and a map of MAPS (or "none"). `panel`: pixels of its longer
-    side; `caption` stands for the usual one."""
+    side; `caption` stands for the usual one. Regions and keep-outs among `constraints` are drawn under the cells."""
     if map_name != "none" and map_name not in MAPS:
         raise KerfError(f"there is no map {map_name!r}: choose one of {', '.join(MAPS)}, none")
     left, bottom, right, top = design.die
@@ -46,7 +50,8 @@ def draw(
     panels = 1 if map_name == "none" else 2
     picture = Picture(round(panels * (wide + MARGIN) + MARGIN), round(high + 2 * MARGIN + FOOT))
     layout = _View(design.die, scale, MARGIN, MARGIN + high)
-    picture.layers += _layout(design, placement, layout)
+    die, *things = _layout(design, placement, layout)
+    picture.layers += [die, *_areas(design, constraints, layout), *things]
     if nets_of:
         picture.layers += _flylines(design, placement, layout, nets_of)
     foot = MARGIN + high + FOOT - 8
@@ -97,6 +102,21 @@ def _layout(design: Design, placement: Placement, view: _View) -> list[Layer]:
         Layer(of(Kind.CELL), fill=CELLS, opacity=0.6),
         Layer(of(Kind.MACRO), fill=MACROS, stroke=(20, 20, 20), opacity=0.75),
         Layer(np.concatenate([middle - 1.5, middle + 1.5], axis=1), fill=PORTS),
+    ]
+
+
+def _areas(design: Design, constraints: Sequence[Constraint], view: _View) -> list[Layer]:
+    """Fences, other regions, and keep-outs, each in its colour."""
+    kinds: dict[Colour, list[Box]] = {}
+    for c in constraints:
+        if isinstance(c, Region):
+            kinds.setdefault(FENCES if c.exclusive else REGIONS, []).extend(c.boxes)
+        elif isinstance(c, Keepout):
+            kinds.setdefault(KEEPOUTS, []).append(c.box)
+    per = design.per_um or 1.0
+    return [
+        Layer(view.at(np.array(boxes) * per), fill=colour, stroke=colour, opacity=0.3)
+        for colour, boxes in kinds.items()
     ]
 
 

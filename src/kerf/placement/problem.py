@@ -93,6 +93,7 @@ def pose(
     given = design.initial if start is None else start
     lowered = lower(design, constraints, given)
     refuse_apart(design, constraints, lowered)
+    _refuse_zones(design, lowered.rules, chosen)
     _refuse_unplaced_fixed(design, lowered.rules, given)
     _refuse_crowded(design, lowered.rules, given)
     work = design if net_weight is None else replace(design, net_weight=net_weight)
@@ -121,6 +122,16 @@ def refuse(design: Design) -> None:
         cell, per = large[0], design.per_um or 1.0
         raise KerfError(
             f"{design.name}: cell {design.cell_names[cell]} ({w[cell] / per:g} x {h[cell] / per:g}) is larger than the die ({wide / per:g} x {high / per:g})"
+        )
+
+
+def _refuse_zones(design: Design, rules: Rules, target: str) -> None:
+    """The search for a low proxy cost, and soft macros, know boxes and keep-outs only."""
+    soft = (design.kind == Kind.SOFT) & ~rules.fixed
+    if len(rules.zones) > 1 and (target == "proxy" or soft.any()):
+        raise KerfError(
+            f"{design.name}: regions that are exclusive or of several boxes need a design of cells and hard macros, and --target hpwl: "
+            "say them as regions of one box, with keepouts"
         )
 
 

@@ -195,15 +195,20 @@ def draw(
             "The way of this run of `kerf place` as a moving picture; `last` is the newest.", metavar="RUN"
         ),
     ] = "",
+    constraint: Constraints = [],  # noqa: B006
     lef: Lef = [],  # noqa: B006
 ) -> dict[str, Any]:
-    """Draw a placement: macros, cells, ports, and a map of what fills the die; or how a run came to it."""
+    """Draw a placement: macros, cells, ports, regions, and a map of what fills the die; or how a run came to it."""
     loaded, placed = _load(design, placement, lef)
     if animate:
         return _animate(loaded, animate, output or "placement.gif")
     from kerf.placement import draw as pictures
+    from kerf.placement.constraints import read
+    from kerf.placement.constraints.given import given
 
-    picture, output = pictures.draw(loaded, placed, map_name, nets), output or "placement.svg"
+    asked = (*given(loaded), *read(constraint, loaded))
+    picture = pictures.draw(loaded, placed, map_name, nets, constraints=asked)
+    output = output or "placement.svg"
     pictures.save(picture, Path(output))
     return {"design": loaded.name, "output": output, "width": picture.width, "height": picture.height}
 

@@ -70,10 +70,11 @@ def _outline(design: Design) -> tuple[float, float, float, float]:
     return left, bottom, right, top
 
 
-def blocked(design: Design, placement: Placement, rules: Rules, region: Region) -> Singles:
-    """(columns, rows): the share of each bin that fixed objects, keepouts and the lack of rows take, at most all of it."""
+def blocked(design: Design, placement: Placement, rules: Rules, region: Region, closed: Floats) -> Singles:
+    """(columns, rows): the share of each bin that fixed objects, keepouts, the lack of rows, and what is `closed` to those who are to be
+    spread, (K, 4), take, at most all of it."""
     hard = rules.fixed & (design.kind <= Kind.MACRO) & np.isfinite(placement.x + placement.y)
-    parts = [rules.keepouts.reshape(-1, 4)]
+    parts = [rules.keepouts.reshape(-1, 4), closed]
     for cell, rects in design.rects.items():
         if hard[cell]:
             hard[cell] = False

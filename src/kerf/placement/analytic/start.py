@@ -25,10 +25,12 @@ def first_places(charges: Charges, placement: Placement, keep: bool, rng: np.ran
         given = m.places(placement)
         at[:, :n] = np.where(np.isfinite(given).all(axis=0), given, at[:, :n])
     at[:, :n] = np.clip(at[:, :n], m.low[:, :n], m.high[:, :n])
-    room = charges.room(at).astype(np.float64).ravel()
-    if count > n and room.sum() > 0:
-        chosen = rng.choice(len(room), count - n, p=room / room.sum())
-        corner = np.stack(np.divmod(chosen, m.region.rows)).astype(np.float32)
-        at[:, n:count] = corner + rng.random((2, count - n), np.float32)
-        at[:, n:count] = np.clip(at[:, n:count], m.low[:, n:], m.high[:, n:])
+    for ground in m.grounds:
+        first, last = ground.fillers
+        room = charges.room(ground, at).astype(np.float64).ravel()
+        if last > first and room.sum() > 0:
+            chosen = rng.choice(len(room), last - first, p=room / room.sum())
+            corner = np.stack(np.divmod(chosen, m.region.rows)).astype(np.float32)
+            corner += rng.random((2, last - first), np.float32)
+            at[:, first:last] = np.clip(corner, m.low[:, first:last], m.high[:, first:last])
     return at

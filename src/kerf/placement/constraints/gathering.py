@@ -34,9 +34,12 @@ def narrow(
     for constraint in constraints:
         if isinstance(constraint, Group | Align):
             cells = members(design, constraint)
+            barred = [lowered.rules.zones[z].barred for z in np.unique(lowered.rules.zone[cells])]
             spans = _span(design, lowered, constraint, cells)
             if isinstance(constraint, Group):
-                boxes = _group_box(design, constraint, cells, spans, placement, walls)
+                boxes = _group_box(
+                    design, constraint, cells, spans, placement, np.concatenate([walls, *barred])
+                )
             else:
                 boxes = _line_boxes(design, constraint, cells, spans[0], placement)
             movable = ~lowered.rules.fixed[cells]

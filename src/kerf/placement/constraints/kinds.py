@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -37,13 +37,20 @@ class Fixed:
 
 @dataclass(frozen=True)
 class Region:
-    """Each of these cells lies inside `box` (left, bottom, right, top) altogether; others may too."""
+    """Each of these cells lies inside `box` (left, bottom, right, top) altogether, or inside several boxes taken together. Others may
+    too, unless the region is `exclusive`, a fence: then no other movable cell overlaps it."""
 
     cells: tuple[str, ...]
-    box: Box
+    box: Box | tuple[Box, ...]
+    exclusive: bool = False
+
+    @property
+    def boxes(self) -> tuple[Box, ...]:
+        return self.box if isinstance(self.box[0], tuple) else (self.box,)  # type: ignore[return-value]
 
     def words(self, names: str) -> str:
-        return f"region {names} {_lengths(self.box)}"
+        where = " + ".join(map(_lengths, self.boxes))
+        return f"region {names} {where}{' exclusive' if self.exclusive else ''}"
 
     def __str__(self) -> str:
         return self.words(_short(self.cells))
@@ -138,7 +145,7 @@ KINDS: dict[str, type[Any]] = {
 }
 USAGE = {
     "fixed": "fixed CELL...",
-    "region": "region CELL... LEFT BOTTOM RIGHT TOP",
+    "region": "region CELL... LEFT BOTTOM RIGHT TOP [+ LEFT BOTTOM RIGHT TOP]... [exclusive]",
     "keepout": "keepout LEFT BOTTOM RIGHT TOP",
     "halo": "halo MACRO... WIDTH",
     "edge": "edge CELL... left|right|bottom|top",
@@ -200,6 +207,17 @@ def _box(words: Sequence[str], design: Design) -> Box:
     return left, bottom, right, top
 
 
+def _region(words: Sequence[str], design: Design) -> Region:
+    exclusive = words[-1:] == ["exclusive"]
+    words = words[:-1] if exclusive else words
+    corners = [words[-4:]]
+    while words[-5:-4] == ["+"]:
+        words = words[:-5]
+        corners.insert(0, words[-4:])
+    cells, boxes = _some(words[:-4]), [_box(four, design) for four in corners]
+    return Region(cells, boxes[0] if len(boxes) == 1 else tuple(boxes), exclusive)
+
+
 def length(word: str | float, design: Design) -> float:
     """A number, or one followed by `um` where the design's format has micrometres. ValueError for anything else."""
     text = str(word)
@@ -235,7 +253,7 @@ def _tail(words: Sequence[str], what: str) -> tuple[tuple[str, ...], str]:
 
 PARSERS: dict[str, Callable[[Sequence[str], Design], Any]] = {
     "fixed": lambda words, d: Fixed(_some(words)),
-    "region": lambda words, d: Region(_some(words[:-4]), _box(words[-4:], d)),
+    "region": _region,
     "keepout": lambda words, d: Keepout(_box(words, d)),
     "halo": lambda words, d: Halo(_tail(words, "a width")[0], length(words[-1], d)),
     "edge": lambda words, d: Edge(*_tail(words, "a side")),
@@ -266,12 +284,13 @@ def _from_toml(path: Path, design: Design) -> list[Constraint]:
 
 def _from_table(path: Path, kind: str, number: int, entry: Any, design: Design) -> Constraint:
     where = f"{path}: [[{kind}]] number {number}"
-    wanted = [f.name for f in fields(KINDS[kind])]
-    if not isinstance(entry, dict) or set(entry) != set(wanted):
+    wanted = [f.name for f in fields(KINDS[kind]) if f.default is MISSING]
+    known = {f.name for f in fields(KINDS[kind])}
+    if not isinstance(entry, dict) or not set(wanted) <= set(entry) <= known:
         have = ", ".join(entry) if isinstance(entry, dict) else type(entry).__name__
         raise KerfError(f"{where}: expected the keys {', '.join(wanted)}, found {have}")
     try:
-        return _checked(KINDS[kind](*(_value(key, entry[key], design) for key in wanted)), where)
+        return _checked(KINDS[kind](**{key: _value(key, entry[key], design) for key in entry}), where)
     except (TypeError, ValueError) as error:
         raise KerfError(f"{where}: {error}") from error
 
@@ -283,8 +302,20 @@ def _value(key: str, value: Any, design: Design) -> Any:
             raise ValueError(f"{key} takes a list of words")
         return _some(words)
     if key == "box":
-        return _box(value if isinstance(value, list) else [], design)
+        return _boxes(value, design)
+    if key == "exclusive" and not isinstance(value, bool):
+        raise ValueError("exclusive is true or false")
     return length(value, design) if key in ("width", "within") else value
+
+
+def _boxes(value: Any, design: Design) -> Box | tuple[Box, ...]:
+    """One box, or a list of them."""
+    if not isinstance(value, list) or not value:
+        raise ValueError("a box is a list of four numbers")
+    if all(isinstance(item, list) for item in value):
+        found = tuple(_box(item, design) for item in value)
+        return found[0] if len(found) == 1 else found
+    return _box(value, design)
 
 
 # What no design could meet
@@ -299,8 +330,10 @@ def _checked(constraint: Constraint, where: str) -> Constraint:
 
 def _complaint(constraint: Constraint) -> str:
     match constraint:
-        case Region(box=box) | Keepout(box=box) if box[2] <= box[0] or box[3] <= box[1]:
-            return f"the box is empty: its right and top ({box[2]:g}, {box[3]:g}) must lie beyond its left and bottom ({box[0]:g}, {box[1]:g})"
+        case Region():
+            return next(filter(None, map(_emptiness, constraint.boxes)), "")
+        case Keepout(box=box):
+            return _emptiness(box)
         case Halo(width=width) if width < 0:
             return f"a halo cannot be negative ({width:g})"
         case Group(within=within) if within <= 0:
@@ -312,6 +345,12 @@ def _complaint(constraint: Constraint) -> str:
         case Orient(allowed=allowed) if not allowed or set(allowed) - set(orient.NAMES):
             return f"orientations are {' '.join(orient.NAMES)}, not {' '.join(allowed)!r}"
     return ""
+
+
+def _emptiness(box: Box) -> str:
+    if box[2] > box[0] and box[3] > box[1]:
+        return ""
+    return f"the box is empty: its right and top ({box[2]:g}, {box[3]:g}) must lie beyond its left and bottom ({box[0]:g}, {box[1]:g})"
 
 
 def _lengths(box: Box) -> str:

@@ -27,6 +27,7 @@ from kerf.placement.constraints.kinds import (
     rounding,
 )
 from kerf.placement.constraints.room import free_area, has_place
+from kerf.placement.constraints.zones import area, zoned
 from kerf.placement.design import Design, Floats, Ints, Kind, Placement
 from kerf.placement.legality import check
 from kerf.placement.rules import Rules
@@ -63,8 +64,10 @@ def lower(design: Design, constraints: Sequence[Constraint], start: Placement) -
     keepouts = [c.box for c, _ in asked if isinstance(c, Keepout)]
     rules = replace(rules, keepouts=np.array(keepouts, dtype=np.float64).reshape(-1, 4) * scale)
     rules = replace(rules, halo=_halos(design, asked), pulls=_pulls(design, asked))
+    rules = zoned(design, rules, [(c, cells) for c, cells in asked if isinstance(c, Region)])
     lowered = Lowered(rules, facing, bounds)
     _refuse_crowds(design, lowered, asked)
+    _refuse_crowded_out(design, lowered, asked)
     _refuse_homeless(design, lowered, asked)
     return lowered
 
@@ -159,7 +162,8 @@ def _facing(rules: Rules, start: Placement) -> Placement:
 
 def _bound(design: Design, constraint: Region | Edge, cells: Ints, facing: Placement) -> Bound:
     if isinstance(constraint, Region):
-        box = np.array(constraint.box) * (design.per_um or 1.0)
+        boxes = np.array(constraint.boxes) * (design.per_um or 1.0)
+        box = np.append(boxes[:, :2].min(axis=0), boxes[:, 2:].max(axis=0))
         return Bound(f"`{constraint}`", cells, np.tile(box, (len(cells), 1)))
     w, h = (size[cells] for size in design.extent(facing))
     boxes = np.tile(np.array(design.die), (len(cells), 1))
@@ -274,8 +278,8 @@ def _refuse_crowds(design: Design, lowered: Lowered, asked: Asked) -> None:
     for constraint, cells in asked:
         mine = cells[hard[cells]]
         if isinstance(constraint, Region):
-            box = meet(np.array([constraint.box]) * per, np.array([design.die]))[0]
-            need, have = float((w * h)[mine].sum()), free_area(box, walls)
+            boxes = meet(area(design, constraint), np.array([design.die]))
+            need, have = float((w * h)[mine].sum()), _free_in(boxes, walls)
             if need > have * (1 + 1e-9):
                 raise KerfError(
                     f"`{constraint}` cannot be met: its {len(mine)} cells take {need / per**2:g}, the region has {have / per**2:g} free"
@@ -296,10 +300,36 @@ def _refuse_crowds(design: Design, lowered: Lowered, asked: Asked) -> None:
                 )
 
 
+def _free_in(boxes: Floats, walls: Floats) -> float:
+    """The area of disjoint boxes that nothing covers; those that the die leaves nothing of are empty."""
+    return sum(free_area(box, walls) for box in boxes if box[2] > box[0] and box[3] > box[1])
+
+
+def _refuse_crowded_out(design: Design, lowered: Lowered, asked: Asked) -> None:
+    """Fences that leave too little to those that are not in them."""
+    rules, per = lowered.rules, design.per_um or 1.0
+    fences = [c for c, _ in asked if isinstance(c, Region) and c.exclusive]
+    if not fences:
+        return
+    walls = obstacles(design, rules, lowered.start)
+    w, h = design.extent(lowered.start)
+    hard = ~rules.fixed & ((design.kind == Kind.MACRO) | (design.kind == Kind.CELL))
+    ground = np.array([zone.ground for zone in rules.zones])[rules.zone]
+    for zone in rules.zones:
+        mine = hard & (ground == zone.ground)
+        need = float((w * h)[mine].sum())
+        have = free_area(np.array(design.die), np.concatenate([walls, zone.closed]))
+        if need > have * (1 + 1e-9):
+            by = " and ".join(f"`{c}`" for c in fences)
+            raise KerfError(
+                f"{by} cannot be met: {int(mine.sum())} cells take {need / per**2:g}, what fences leave to them has {have / per**2:g} free"
+            )
+
+
 def _refuse_homeless(design: Design, lowered: Lowered, asked: Asked) -> None:
     """Cells that a constraint binds, and macros, need one place at least beside the keep-outs."""
     rules, slack = lowered.rules, rounding(design)
-    if not len(rules.keepouts):
+    if not len(rules.keepouts) and not any(len(zone.barred) for zone in rules.zones):
         return
     w, h = design.extent(lowered.start)
     bound = {int(c) for b in lowered.bounds for c in b.cells} | {
@@ -307,12 +337,18 @@ def _refuse_homeless(design: Design, lowered: Lowered, asked: Asked) -> None:
     }
     seen: set[tuple[float, ...]] = set()
     for cell in sorted(c for c in bound if not rules.fixed[c]):
-        case = (*rules.box[cell], w[cell], h[cell])
-        if case not in seen and not has_place(rules.box[cell], w[cell], h[cell], rules.keepouts, slack):
+        case = (*rules.box[cell], w[cell], h[cell], rules.zone[cell])
+        walls = np.concatenate([rules.keepouts, rules.barred(cell)])
+        if case not in seen and not has_place(rules.box[cell], w[cell], h[cell], walls, slack):
             by = [b.by for b in lowered.bounds if cell in b.cells] or ["the die"]
-            by += [f"`{c}`" for c, _ in asked if isinstance(c, Keepout)]
+            by += [f"`{c}`" for c, cells in asked if _bars(c) and cell not in cells]
             per = design.per_um or 1.0
             raise KerfError(
                 f"{' and '.join(by)} conflict: they leave no place for {design.cell_names[cell]} ({w[cell] / per:g} x {h[cell] / per:g}) in {_said(rules.box[cell], per)}"
             )
         seen.add(case)
+
+
+def _bars(constraint: Constraint) -> bool:
+    """Whether cells that it does not name have to keep out."""
+    return isinstance(constraint, Keepout) or (isinstance(constraint, Region) and constraint.exclusive)

@@ -21,6 +21,7 @@ from kerf.placement.constraints.kinds import (
     Region,
     rounding,
 )
+from kerf.placement.constraints.room import free_area
 from kerf.placement.design import Bools, Design, Floats, Ints, Kind, Placement
 
 SHOWN = 5
@@ -63,6 +64,8 @@ class _Proof:
                 return np.flatnonzero(~self.still & self._overlap(np.array(box) * self.per))
             case Halo():
                 return self._too_near(self._cells(constraint), constraint.width * self.per)
+            case Region(exclusive=True):
+                return np.union1d(self._outside(constraint), self._intruders(constraint))
         cells = self._cells(constraint)
         return cells[~self._holds(constraint, cells)]
 
@@ -76,10 +79,8 @@ class _Proof:
             match constraint:
                 case Fixed():
                     return self._unmoved(cells)
-                case Region(box=region):
-                    inside = np.array(region) * self.per
-                    over = np.maximum(inside[:2] - box[:, :2], box[:, 2:] - inside[2:])
-                    return np.logical_and.reduce(over <= self.slack, axis=1)
+                case Region():
+                    return ~np.isin(cells, self._outside(constraint))
                 case Edge(side=side):
                     return self._gap_to(side, cells) <= self.slack + self._site(cells)
                 case Group(within=within):
@@ -91,6 +92,26 @@ class _Proof:
                 case Orient(allowed=allowed):
                     return np.isin(self.placement.orient[cells], [orient.CODES[a] for a in allowed])
         raise TypeError(f"no proof for {constraint!r}")
+
+    def _outside(self, region: Region) -> Ints:
+        """Of the region's cells those that its boxes together do not cover, but for rounding."""
+        boxes, cells = np.array(region.boxes) * self.per, self._cells(region)
+        own = self.box[cells]
+        covered = np.zeros(len(cells), np.bool_)
+        with np.errstate(invalid="ignore"):
+            for box in boxes:
+                over = np.maximum(box[:2] - own[:, :2], own[:, 2:] - box[2:])
+                covered |= np.logical_and.reduce(over <= self.slack, axis=1)
+        for i in np.flatnonzero(~covered & np.isfinite(own).all(axis=1)) if len(boxes) > 1 else ():
+            covered[i] = free_area(own[i] + self.slack * np.array([1, 1, -1, -1]), boxes) <= 0
+        return cells[~covered]
+
+    def _intruders(self, region: Region) -> Ints:
+        """Movable cells that a region does not name and that overlap it."""
+        others = ~self.still
+        others[self._cells(region)] = False
+        within = [self._overlap(np.array(box) * self.per) for box in region.boxes]
+        return np.flatnonzero(others & np.logical_or.reduce(within))
 
     def _unmoved(self, cells: Ints) -> Bools:
         now, then = self.placement, self.reference

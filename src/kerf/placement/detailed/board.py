@@ -28,7 +28,7 @@ class Board(NamedTuple):
     turn (C,), turns (C, 8) orientation and those allowed; width, height (C,); box (C, 4); home, site, rank (C,) segment, leftmost site
     and place in the segment's sequence; size (G, C) sites taken, by group of segments with one spacing.
     Segments: origin, step (S,) x = origin + step * site; floor, tall (S,) bottom and height; low, high (S,) sites; odd (S,) whether the
-    row mirrors y; group (S,); open (S,) whether cells may move there; seq_start (S + 1,), seq (Q,), filled (S,) cells from left to right. Levels, segments of one bottom: level_y (L,),
+    row mirrors y; group (S,); zone (C,) and shut (Z, S), whether the cells of a zone must keep out; open (S,) whether cells may move there; seq_start (S + 1,), seq (Q,), filled (S,) cells from left to right. Levels, segments of one bottom: level_y (L,),
     level_start (L + 1,). Scratch: mark (N,), seen (C,), slot (N,), stamp (1,)."""
 
     weight: np.ndarray
@@ -60,6 +60,8 @@ class Board(NamedTuple):
     high: np.ndarray
     odd: np.ndarray
     group: np.ndarray
+    zone: np.ndarray
+    shut: np.ndarray
     open: np.ndarray
     seq_start: np.ndarray
     seq: np.ndarray
@@ -160,6 +162,7 @@ def _cells(design: Design, placement: Placement, rules: Rules, found: Segments) 
         "width": design.width.astype(np.float64),
         "height": design.height.astype(np.float64),
         "box": rules.box.astype(np.float64),
+        "zone": rules.zone,
         "home": found.home,
         "site": found.site,
     }
@@ -177,6 +180,7 @@ def _segments(design: Design, found: Segments) -> dict[str, np.ndarray]:
         "low": found.first,
         "high": found.last,
         "group": group.astype(np.int64),
+        "shut": found.shut,
         "open": np.ones(len(found), np.bool_),
         "size": np.stack([ground.sizes(design, s) for s in spacings] or [np.ones(design.cells, np.int64)]),
         "level_y": level_y,

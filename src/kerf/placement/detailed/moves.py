@@ -69,9 +69,13 @@ def centre(b: Board, cell: int, segment: int, site: int) -> float:
 
 @inner
 def suits(b: Board, cell: int, segment: int) -> bool:
-    """Whether a segment is open and tall enough for a cell, in its box, and asks for an orientation that it may take."""
+    """Whether a segment is open to a cell and tall enough, in its box, and asks for an orientation that it may take."""
     floor, top = b.floor[segment], b.floor[segment] + b.height[cell]
-    if not b.open[segment] or top > b.floor[segment] + b.tall[segment] + SLACK:
+    if (
+        not b.open[segment]
+        or b.shut[b.zone[cell], segment]
+        or top > b.floor[segment] + b.tall[segment] + SLACK
+    ):
         return False
     if floor < b.box[cell, 1] - SLACK or top > b.box[cell, 3] + SLACK:
         return False

@@ -1,12 +1,14 @@
 """Where standard cells can stand: stretches of free sites, and who stands in them.
 
-A segment is a run of sites of one row that no obstacle covers: fixed and multi-height cells, macros with their halos, keepouts. Cells that
+A segment is a run of sites of one row that no obstacle covers: fixed and multi-height cells, macros with their halos, keepouts; and that the
+cells of each zone may use altogether or not at all. Cells that
 detailed placement may move (*live* cells) lie wholly inside one segment, on its sites, apart from each other; any other cell is an
 obstacle, so that what was wrong with a placement stays where it was and gets no worse.
 """
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,11 +22,13 @@ from kerf.placement.rules import Rules
 @dataclass(frozen=True)
 class Segments:
     """S segments, ordered from the bottom and from the left. row: (S,) its row in the design. first, last: (S,) sites of that row, `last`
-    not included. home, site: (C,) the segment of each live cell, -1 for other cells, and the site at its left edge."""
+    not included. shut: (Z, S) whether the cells of a zone must keep out. home, site: (C,) the segment of each live cell, -1 for other
+    cells, and the site at its left edge."""
 
     row: Ints
     first: Ints
     last: Ints
+    shut: Bools
     home: Ints
     site: Ints
 
@@ -37,9 +41,14 @@ def find(design: Design, placement: Placement, rules: Rules) -> Segments:
     live = _candidates(design, placement, rules)
     while True:
         segments = _cut(design, placement, rules, live)
+        shut = np.zeros((len(rules.zones), len(segments[0])), np.bool_)
+        for number, zone in enumerate(rules.zones):
+            segments, shut = _divided(design, zone.barred, number, segments, shut)
         home, site = _seat(design, placement, rules, segments, live)
+        seated = np.flatnonzero(home >= 0)
+        home[seated[shut[rules.zone[seated], home[seated]]]] = -1
         if (home[live] >= 0).all():
-            return Segments(*segments, home, site)
+            return Segments(*segments, shut, home, site)
         live &= home >= 0
 
 
@@ -69,6 +78,33 @@ def _cut(design: Design, placement: Placement, rules: Rules, live: Bools) -> tup
     runs = np.empty((_free_runs(*ground, np.empty((0, 3), np.int64)), 3), np.int64)
     _free_runs(*ground, runs)
     return order[runs[:, 0]], runs[:, 1].copy(), runs[:, 2].copy()
+
+
+Runs = tuple[Ints, Ints, Ints]
+
+
+def _divided(design: Design, barred: Floats, zone: int, runs: Runs, shut: Bools) -> tuple[Runs, Bools]:
+    """Runs (row, first, last) cut where a zone's forbidden rectangles begin and end, and what each zone must keep out of, brought up to
+    date: (Z, S). A site that an edge crosses is in no run."""
+    if not len(barred):
+        return runs, shut
+    rows, slack = design.rows, max(design.tolerance, 1e-9)
+    parts, whose = [], []
+    for run, (row, first, last) in enumerate(zip(*(each.tolist() for each in runs))):
+        floor, top = rows.y[row], rows.y[row] + rows.height[row]
+        across = barred[(np.minimum(barred[:, 3], top) - np.maximum(barred[:, 1], floor)) > slack]
+        begin, end = (across[:, [0, 2]].T - rows.x[row]) / rows.spacing[row]
+        unit = slack / rows.spacing[row]
+        marks = np.unique(np.clip(np.concatenate([[first, last], begin, end]), first, last))
+        for low, high in itertools.pairwise(marks):
+            low, high, middle = np.ceil(low - unit), np.floor(high + unit), (low + high) / 2
+            if high > low:
+                parts.append((row, int(low), int(high), bool(((begin < middle) & (middle < end)).any())))
+                whose.append(run)
+    table = np.array(parts, dtype=np.int64).reshape(-1, 4)
+    shut = shut[:, np.array(whose, dtype=np.int64)]
+    shut[zone] = table[:, 3] > 0
+    return (table[:, 0].copy(), table[:, 1].copy(), table[:, 2].copy()), shut
 
 
 def _obstacles(design: Design, placement: Placement, rules: Rules, live: Bools) -> Floats:

@@ -15,7 +15,7 @@ from kerf.placement.rules import Rules
 class Blocks(NamedTuple):
     """m macros to place and K obstacles. x, y: wished left and bottom edges; w, h: sizes; halo, weight: (m,) each. low_x, high_x,
     low_y, high_y: (m,) bounds of the left and bottom edges. obstacle: (K, 4) left, bottom, right, top; obstacle_halo: (K,), -1 for a
-    keepout, from which macros need no halo. grid: origin and pitch in x, then in y, on which edges stand; a pitch of 0 is none."""
+    keepout, from which macros need no halo. heeds: (m, K) whether an obstacle is one to a macro. grid: origin and pitch in x, then in y, on which edges stand; a pitch of 0 is none."""
 
     x: np.ndarray
     y: np.ndarray
@@ -29,6 +29,7 @@ class Blocks(NamedTuple):
     high_y: np.ndarray
     obstacle: np.ndarray
     obstacle_halo: np.ndarray
+    heeds: np.ndarray
     grid: np.ndarray
 
 
@@ -68,7 +69,7 @@ def blocks(design: Design, placement: Placement, rules: Rules, which: Ints, grid
     left, bottom, right, top = (side[which] for side in design.boxes(placement))
     w, h = right - left, top - bottom
     box = rules.box[which]
-    obstacle, halo = _obstacles(design, placement, rules)
+    obstacle, halo, zone = _obstacles(design, placement, rules)
     pins = np.bincount(design.pin_cell, minlength=design.cells)[which]
     return Blocks(
         left,
@@ -83,14 +84,19 @@ def blocks(design: Design, placement: Placement, rules: Rules, which: Ints, grid
         _down(box[:, 3] - h, grid.y, grid.pitch_y),
         obstacle,
         halo,
+        (zone < 0) | (zone == rules.zone[which][:, None]),
         np.array([grid.x, grid.pitch_x, grid.y, grid.pitch_y]),
     )
 
 
-def _obstacles(design: Design, placement: Placement, rules: Rules) -> tuple[Floats, Floats]:
+def _obstacles(design: Design, placement: Placement, rules: Rules) -> tuple[Floats, Floats, Ints]:
+    """Rectangles, their halos, and the one zone to which each is an obstacle, -1 for all."""
     boxes, owner = hard_rectangles(design, placement, _standing(design, rules))
-    halo = np.concatenate([rules.halo[owner], np.full(len(rules.keepouts), -1.0)])
-    return np.concatenate([boxes, rules.keepouts]), halo
+    barred = [zone.barred for zone in rules.zones]
+    areas = np.concatenate([boxes, rules.keepouts, *barred])
+    halo = np.concatenate([rules.halo[owner], np.full(len(areas) - len(boxes), -1.0)])
+    zone = np.repeat(np.arange(-1, len(barred)), [len(boxes) + len(rules.keepouts), *map(len, barred)])
+    return areas, halo, zone
 
 
 def _standing(design: Design, rules: Rules) -> Bools:

@@ -27,7 +27,7 @@ def legalize_cells(
     watch: Watch = unwatched,
 ) -> Placement:
     """Every movable standard cell on a row and its sites, inside its box, clear of fixed objects, hard macros where they stand,
-    their halos and the keepouts; as near as may be to where `placement` has it (NaN: the middle of its box).
+    their halos, the keepouts and what their zones are barred from; as near as may be to where `placement` has it (NaN: the middle of its box).
 
     One pass of a second per million cells: it neither uses more threads nor ends before it is legal. Cells higher than a row go first,
     then the others, box by box. Raises KerfError with cells, areas and utilization where they do not fit."""
@@ -35,16 +35,28 @@ def legalize_cells(
     placed = prepared(design, placement, rules, movable)
     total = int(movable.sum())
     heights = design.extent(placed)[1]
-    sites = free_sites(design, obstacles(design, placement, rules, movable), heights[movable])
-    high = _commonest(sites)
+    grounds = _grounds(design, obstacles(design, placement, rules, movable), rules, heights[movable])
+    high = _commonest(grounds[0])
     tall = movable & (heights > high * (1 + ALMOST))
     for cell in _largest_first(design, np.flatnonzero(tall)):
-        _place_tall(design, placed, rules, sites, cell, high)
+        _place_tall(design, placed, rules, grounds[rules.zone[cell]], cell, high)
+        _carve(grounds, design, placed, np.array([cell]))
     for cells in _groups(rules, np.flatnonzero(movable & ~tall)):
-        _place_group(design, placed, rules, sites, cells)
-        carve_all(sites, np.stack(design.boxes(placed), axis=1)[cells])
+        _place_group(design, placed, rules, grounds[rules.zone[cells[0]]], cells)
+        _carve(grounds, design, placed, cells)
     watch(Step("legalize", total, total, hpwl=hpwl(design, placed), placement=placed))
     return placed
+
+
+def _grounds(design: Design, taken: Floats, rules: Rules, later: Floats) -> list[Sites]:
+    """For each zone the sites that its cells may use."""
+    return [free_sites(design, np.concatenate([taken, zone.barred]), later) for zone in rules.zones]
+
+
+def _carve(grounds: list[Sites], design: Design, placed: Placement, cells: Ints) -> None:
+    boxes = np.stack(design.boxes(placed), axis=1)[cells]
+    for sites in grounds:
+        carve_all(sites, boxes)
 
 
 def _commonest(sites: Sites) -> float:
@@ -94,8 +106,9 @@ def hard_rectangles(design: Design, placement: Placement, which: Bools) -> tuple
 
 
 def _groups(rules: Rules, cells: Ints) -> list[Ints]:
-    """Cells that share a box, the smallest boxes first: who may go to few places chooses before who may go anywhere."""
-    boxes, which = np.unique(rules.box[cells], axis=0, return_inverse=True)
+    """Cells that share a box and a zone, the smallest boxes first: who may go to few places chooses before who may go anywhere."""
+    table = np.column_stack([rules.box[cells], rules.zone[cells]])
+    boxes, which = np.unique(table, axis=0, return_inverse=True)
     area = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
     return [cells[which == k] for k in np.argsort(area, kind="stable")]
 
@@ -117,7 +130,6 @@ def _place_tall(
         )
     placed.x[cell], placed.y[cell] = x + size[0] / 2, y + size[1] / 2
     _stand(design, placed, rules, np.array([cell]), sites.flipped[[row]])
-    carve_all(sites, np.array([[x, y, x + size[0], y + size[1]]]))
 
 
 def _place_group(design: Design, placed: Placement, rules: Rules, sites: Sites, which: Ints) -> None:

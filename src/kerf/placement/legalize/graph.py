@@ -20,7 +20,8 @@ LEFT, BELOW, RIGHT, ABOVE = 1, 2, 3, 4
 
 
 class Axis(NamedTuple):
-    """One direction of `Blocks`: (m,) wish, size, low, high; halo; (K,) near, far edges of obstacles and their halo; origin, pitch."""
+    """One direction of `Blocks`: (m,) wish, size, low, high; halo; (K,) near, far edges of obstacles and their halo; heeds: (m, K);
+    origin, pitch."""
 
     wish: np.ndarray
     size: np.ndarray
@@ -30,14 +31,15 @@ class Axis(NamedTuple):
     near: np.ndarray
     far: np.ndarray
     obstacle_halo: np.ndarray
+    heeds: np.ndarray
     origin: float
     pitch: float
 
 
 def axes(b: Blocks) -> tuple[Axis, Axis]:
     o, oh, g = b.obstacle, b.obstacle_halo, b.grid
-    x = Axis(b.x, b.w, b.low_x, b.high_x, b.halo, o[:, 0].copy(), o[:, 2].copy(), oh, g[0], g[1])
-    y = Axis(b.y, b.h, b.low_y, b.high_y, b.halo, o[:, 1].copy(), o[:, 3].copy(), oh, g[2], g[3])
+    x = Axis(b.x, b.w, b.low_x, b.high_x, b.halo, o[:, 0].copy(), o[:, 2].copy(), oh, b.heeds, g[0], g[1])
+    y = Axis(b.y, b.h, b.low_y, b.high_y, b.halo, o[:, 1].copy(), o[:, 3].copy(), oh, b.heeds, g[2], g[3])
     return x, y
 
 
@@ -50,14 +52,18 @@ def step_between(a: Axis, i: int, j: int) -> float:
 
 @njit(cache=True)
 def after_obstacle(a: Axis, i: int, k: int) -> float:
-    """The first edge of i beyond obstacle k."""
+    """The first edge of i beyond obstacle k; anywhere where k is none to i."""
+    if not a.heeds[i, k]:
+        return -np.inf
     at = a.far[k] + (max(a.halo[i], a.obstacle_halo[k]) if a.obstacle_halo[k] >= 0 else 0.0)
     return at if a.pitch == 0 else a.origin + np.ceil((at - a.origin) / a.pitch - 1e-6) * a.pitch
 
 
 @njit(cache=True)
 def before_obstacle(a: Axis, i: int, k: int) -> float:
-    """The last edge of i before obstacle k."""
+    """The last edge of i before obstacle k; anywhere where k is none to i."""
+    if not a.heeds[i, k]:
+        return np.inf
     at = a.near[k] - a.size[i] - (max(a.halo[i], a.obstacle_halo[k]) if a.obstacle_halo[k] >= 0 else 0.0)
     return at if a.pitch == 0 else a.origin + np.floor((at - a.origin) / a.pitch + 1e-6) * a.pitch
 
