@@ -69,6 +69,24 @@ class Lanes:
         literals = np.array(bits, np.int64)
         return self.values[literals >> 1] ^ _masks(literals)
 
+    def run(self, inputs: Sequence[int], stimulus: np.ndarray, watch: Sequence[int], *, keep: bool = False,
+            expected: np.ndarray | None = None) -> np.ndarray:  # fmt: skip
+        """Run from the present state for as many cycles as `stimulus` has: (cycles, inputs, words) uint64, or (cycles, inputs) words that serve
+        all lanes; `inputs` are nodes, `watch` literals. The watched planes of every cycle, (cycles, watch, words), with `keep`; else (watch, words),
+        or-ed over the cycles. With `expected`, (cycles, watch) of 0, 1 or 2 (anything): where they differ from it."""
+        drive, ignored = np.array(inputs, np.int64), np.uint64(0)
+        rows = np.zeros((len(stimulus) if keep else 1, len(watch), self.words), np.uint64)
+        for t, cycle in enumerate(stimulus):
+            self.values[drive] = cycle if cycle.ndim == 2 else cycle[:, None]
+            self.evaluate()
+            seen = self.planes(watch)
+            if expected is not None:
+                row = expected[t][:, None]
+                seen = np.where(row == 2, ignored, seen ^ np.where(row == 1, ALL, ignored))
+            rows[t if keep else 0] |= seen
+            self.clock()
+        return rows if keep else rows[0]
+
     def word(self, name: str, lane: int = 0) -> int:
         """A signal's value in one lane."""
         rows = self.planes(self.graph.signals[name].bits)[:, lane >> 6] >> np.uint64(lane & 63)
