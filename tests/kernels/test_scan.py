@@ -123,10 +123,10 @@ def test_products_that_overflow_only_in_part() -> None:
 
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("stream", [False, True])
-@pytest.mark.parametrize("shape, dim", [((11, 1100), 0), ((2, 9, 37), 1), ((3, 2050), 1)])
+@pytest.mark.parametrize("shape, dim", [((11, 1100), 0), ((2, 9, 37), 1), ((3, 2050), 1), ((3, 2048), 1)])
 def test_streamed_results_and_rows_together_are_the_same(shape, dim, stream, threads):
     x = torch.randn(shape, generator=torch.Generator().manual_seed(3)) * 0.2 + 1
     for kind in ("sum", "prod"):
         for reverse in (False, True):
-            choices = {"stream": stream, "rows": 4, "chunk": 1024}
+            choices = {"stream": stream, "rows": 4, "chunk": 1024, "ahead": 2048 * stream}
             check(x, *scanned(x, kind, dim, reverse), choices=choices, threads=threads)

@@ -11,14 +11,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
 
-from kerf.kernels.codegen.expr import CTYPE, bound, ctype, literal, memory_loads
+from kerf.kernels.codegen.expr import CTYPE, bound, ctype, literal, memory_loads, offset
 from kerf.kernels.codegen.tail import MACROS, Tail, pointer, pointers, signature, split, unflattened
 from kerf.kernels.codegen.template import Emitted
 from kerf.kernels.codegen.vector import BYTES, shuffle, vector_types
-from kerf.kernels.ir import DType, Group, Load, Scan, affine
+from kerf.kernels.ir import DType, Group, Load, Scan, affine, loads
 from kerf.kernels.schedule import Decision, Value
 from kerf.kernels.targets.cpu import Chip
 
+LINE = 64  # bytes of a cache line
 SPAN = 1024  # columns of one loop: what it makes is streamed to memory from the first-level cache
 
 
@@ -56,7 +57,8 @@ class ScanTemplate:
         chunks = (256, 1024, 4096)
         return (
             Decision("chunk", chunks, 1024),
-            Decision("stream", (False, True), False),
+            Decision("stream", (False, True), _row_streams(group, chip)),
+            *_ahead(group, chip, _row_streams(group, chip)),
             Decision("split_rows", (True, False), threads > 1 and e.outer < threads and e.length >= 16384),
         )
 
@@ -67,6 +69,25 @@ class ScanTemplate:
         assert tail is not None
         kind = ColumnScan if extent(_scan(group)).inner > 1 else RowScan
         return kind(tail, choices, chip, threads, symbol).emit()
+
+
+def _ahead(group: Group, chip: Chip, streams: bool) -> tuple[Decision, ...]:
+    """Bytes by which what is read is fetched before it is used, where it does not lie in a near cache: beside plain stores, which read
+    their lines too, it takes 5 % longer."""
+    far = group.buffer(_scan(group).out.name).bytes > chip.l2_bytes
+    return (Decision("ahead", (0, 2048, 4096, 8192), chip.ahead_bytes if streams else 0),) if far else ()
+
+
+def _row_streams(group: Group, chip: Chip) -> bool:
+    """Results past the caches by default? Where every vector of them is a line (measured beside loads that are fetched ahead)."""
+    op = _scan(group)
+    size = op.out.dtype.bytes
+    lines = extent(op).length * size % LINE == 0 and chip.vector_bits == 8 * LINE and op.kind != "prod"
+    return lines and _moved(group) > chip.l3_bytes and chip.ahead_bytes > 0
+
+
+def _moved(group: Group) -> int:
+    return sum(b.bytes for b in (*group.inputs, *group.outputs))
 
 
 def _scan(group: Group) -> Scan:
@@ -118,6 +139,21 @@ class _Writer:
         lines, code = bound(self.op.value, axes, memory_loads(group.buffer, axes, pointers(group)), indent)
         return lines, f"({self.element_type})({code})"
 
+    def fetched(self, axes: dict[str, str], count: str, indent: str, ahead: int) -> list[str]:
+        """Statements that fetch the next `count` elements after these loop variables, `ahead` bytes on, from each buffer that runs along
+        with the output."""
+        out = []
+        for load in dict.fromkeys(loads(self.op.value)) if ahead else ():
+            buffer = self.tail.group.buffer(load.buffer)
+            if buffer.size < self.op.out.size or any(affine(i) is None for i in load.index):
+                continue
+            size = buffer.dtype.bytes
+            at = f"{pointer(buffer.name)} + {offset(load, buffer, axes)} + {ahead // size}"
+            out.append(
+                f"{indent}for (long l = 0; l < {count}; l += {64 // size}) __builtin_prefetch({at} + l, 0, 2);"
+            )
+        return out
+
     def emitted(self, code: str, scratch: int) -> Emitted:
         moved = sum(b.bytes for b in (*self.tail.group.inputs, *self.tail.group.outputs))
         return Emitted(MACROS + code, self.symbol, scratch, (), float(self.op.out.size), float(moved))
@@ -133,11 +169,12 @@ class _Writer:
 def _column_decisions(group: Group, e: Extent, chip: Chip) -> tuple[Decision, ...]:
     """Whole rows, in the order of memory; several at once where the running row alone would fill half of the first-level cache."""
     widths = tuple(w for w in (64, 256, 1024, 4096, 16384) if w < 4 * e.inner) or (64,)
-    moved = sum(b.bytes for b in (*group.inputs, *group.outputs))
+    streams = _moved(group) > chip.l3_bytes
     return (
         Decision("block_inner", widths, widths[-1]),
         Decision("rows", (1, 4, 8), 1 if 16 * min(e.inner, widths[-1]) <= chip.l1_bytes else 8),
-        Decision("stream", (False, True), moved > chip.l3_bytes),
+        Decision("stream", (False, True), streams),
+        *_ahead(group, chip, streams),
     )
 
 
@@ -176,6 +213,7 @@ class ColumnScan(_Writer):
         lines = [f"{indent}const long m = KF_MIN_L(n - c, {SPAN}L);"]
         if self.streamed:
             lines.append(f"{indent}{size} tile[{count}][{SPAN}] __attribute__((aligned(64)));")
+        lines += self._rows_ahead(names, at, count)
         lines += [f"{indent}#pragma omp simd", f"{indent}for (long l = 0; l < m; l++) {{",
                   f"{indent}    const long j = c + l;", f"{indent}    {self.carry} next = run[j];"]  # fmt: skip
         for u in range(count):
@@ -186,6 +224,18 @@ class ColumnScan(_Writer):
             lines.append(
                 f"{indent}for (long u = 0; u < {count}; u++) kf_stream({to}, tile[u], m * sizeof({size}));"
             )
+        return lines
+
+    def _rows_ahead(self, names: list[str], at: int, count: int) -> list[str]:
+        """The same span of each row, some bytes on."""
+        op, indent, ahead = self.op, " " * 20, int(self.choices.get("ahead", 0))
+        axes = {a.name: n for a, n in zip(op.axes, names)}
+        lines = []
+        for u in range(count):
+            fetches = self.fetched(axes, "m", indent, ahead)
+            if fetches:
+                lines += [f"{indent[4:]}{{", f"{indent}const long {names[at]} = {self._place(f's + {u}')};",
+                          *unflattened("(left + c)", [a.extent for a in op.axes[at + 1 :]], names[at + 1 :], indent), *fetches, f"{indent[4:]}}}"]  # fmt: skip
         return lines
 
     def _place(self, step: str) -> str:
@@ -217,14 +267,17 @@ class RowScan(_Writer):
         self.lanes = max(2, self.chip.vector_bits // 8 // BYTES[self.value])
         self.chunk = -(-int(self.choices["chunk"]) // self.lanes) * self.lanes
         self.split = bool(self.choices["split_rows"]) and self.threads > 1
+        self.ahead = int(self.choices.get("ahead", 0))
         self.streamed = bool(self.choices["stream"]) and self.direct
+        self.lined = self.streamed and self.lanes * BYTES[self.element_type] == LINE
         lines = [
             self.join_function(),
             vector_types(self.symbol, self.value, self.lanes),
             self._stored_vector(),
             self._joined(),
             self._prefix(),
-            self._span(),
+            self._span("span", False),
+            self._span("lines", True) if self.lined else "",
             self._kernel(),
         ]
         per_thread = 2 * self.chunk * 8
@@ -284,8 +337,8 @@ class RowScan(_Writer):
 
     # ------------------------------------------------------------ along a row
 
-    def _span(self) -> str:
-        """Scan `n` values (a whole number of vectors) from `x` to `y`, and return the carry."""
+    def _span(self, name: str, past: bool) -> str:
+        """Scan `n` values (a whole number of vectors) from `x` to `y`, and return the carry; `past` the caches, where vectors are lines."""
         s, v, n, c = self.symbol, f"{self.symbol}_v", self.lanes, self.carry
         last = 0 if self.op.reverse else n - 1
         order = f"n - {n} - j" if self.op.reverse else "j"
@@ -293,13 +346,19 @@ class RowScan(_Writer):
         if self.op.exclusive:
             shown = shuffle("none", "p", _shifted(n, 1, self.op.reverse), f"{s}_mask")
         t = self.element_type
-        lines = [f"static {c} {s}_span(const {t} *restrict x, {t} *restrict y, long n, {c} carry) {{",
+        made = f"__builtin_convertvector({self._vector_combine('all', shown)}, {s}_io)"
+        store = f"*({s}_io *)(y + {order}) = {made};"
+        if past:
+            store = f"const {s}_io line = {made};\n        kf_stream_lines(y + {order}, &line, sizeof line);"
+        ahead = (-self.ahead if self.op.reverse else self.ahead) // BYTES[t]
+        lines = [f"static {c} {s}_{name}(const {t} *restrict x, {t} *restrict y, long n, {c} carry) {{",
                  f"    const {v} none = {{{', '.join([self.identity] * n)}}};", "    (void)none;",
                  f"    for (long j = 0; j < n; j += {n}) {{",
+                 *([f"        __builtin_prefetch(x + {order} + ({ahead}), 0, 2);"] if ahead else []),
                  f"        const {v} p = {s}_prefix(__builtin_convertvector(*(const {s}_io *)(x + {order}), {v}));",
                  f"        const {self.value} c = ({self.value})carry;",
                  f"        const {v} all = {{{', '.join(['c'] * n)}}};",
-                 f"        *({s}_io *)(y + {order}) = __builtin_convertvector({self._vector_combine('all', shown)}, {s}_io);",
+                 f"        {store}",
                  f"        carry = {self.combine('carry', f'p[{last}]')};", "    }", "    return carry;", "}", ""]  # fmt: skip
         return "\n".join(lines)
 
@@ -332,10 +391,13 @@ class RowScan(_Writer):
                   f"{inner}const long m = (n + {self.lanes - 1}) / {self.lanes} * {self.lanes};"]  # fmt: skip
         lines += self._fill(inner, plain)
         target = f"{pointer(op.out.name)} + row * {e.length}L + at"
-        whole = f"m == n ? {target} : tile" if direct and not self.streamed else "tile"
+        whole = f"m == n ? {target} : tile" if direct and (self.lined or not self.streamed) else "tile"
+        span = f"{self.symbol}_span"
+        if self.lined:
+            span = f"(m == n && (uintptr_t)to_y % {LINE} == 0 ? {self.symbol}_lines : {span})"
         lines += [f"{inner}{self.element_type} *const to_y = {whole};",
-                  f"{inner}carry = {self.symbol}_span(from_x, to_y, m, carry);"]  # fmt: skip
-        if self.streamed:
+                  f"{inner}carry = {span}(from_x, to_y, m, carry);"]  # fmt: skip
+        if self.streamed and not self.lined:
             return [*lines, f"{inner}kf_stream({target}, tile, n * sizeof *tile);", f"{indent}}}"]
         body = self.tail.lines(
             "tile[j]", list(self._axes("(at + j)").values()), f"row * {e.length}L + at + j", inner + "    "
@@ -350,7 +412,11 @@ class RowScan(_Writer):
         loop = [f"{indent}for (long j = 0; j < n; j++) {{", *lines, f"{indent}    line[j] = {value};", f"{indent}}}",
                 f"{indent}for (long j = n; j < m; j++) line[j] = {self.identity};"]  # fmt: skip
         if not plain:
-            return [*loop, f"{indent}const {self.element_type} *const from_x = line;"]
+            return [
+                *self.fetched(self._axes("at"), "n", indent, self.ahead),
+                *loop,
+                f"{indent}const {self.element_type} *const from_x = line;",
+            ]
         return [f"{indent}const {self.element_type} *from_x = source + at;", f"{indent}if (m != n) {{", *("    " + ln for ln in loop),
                 f"{indent}    from_x = line;", f"{indent}}}"]  # fmt: skip
 
