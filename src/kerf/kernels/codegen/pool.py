@@ -17,6 +17,7 @@ from kerf.kernels.targets.cpu import Chip
 
 BANDS = (1, 4, 8)  # rows reduced before the first of them is read again along the row
 VECTOR = 16  # elements done together at least: whole vectors of every chip
+AHEAD = (0, 2048, 4096, 8192)  # bytes
 SEGMENT_TAPS = 12  # taps of one loop along a row: more would spill
 
 
@@ -76,7 +77,9 @@ class PoolTemplate:
             Decision("band", BANDS, max(b for b in BANDS if b == 1 or 64 * b * w.size[2] <= chip.l1_bytes)),
         ]
         moved = sum(b.bytes for b in (*group.inputs, *group.outputs))
-        made.append(Decision("stream", (False, True), moved > chip.l3_bytes))
+        streams = moved > chip.l3_bytes
+        made.append(Decision("stream", (False, True), streams))
+        made.append(Decision("ahead", AHEAD, chip.ahead_bytes if streams else 0))
         if op.kind == "max" and w.kernel[2] > 2:
             doubled = (w.kernel[2] - 1).bit_length() * w.stride[2] < w.kernel[2] - 1
             made.append(Decision("row_window", ("direct", "doubling"), "doubling" if doubled else "direct"))
@@ -162,6 +165,7 @@ class SeparablePool(_Writer):
         self.band = int(choices["band"]) if self.whole else 1
         self.streamed = bool(choices["stream"]) and self.whole and tail.direct
         self.through = tail.direct and (self.streamed or (self.padded and w.out[2] % VECTOR != 0))
+        self.ahead = 0 if self.depth_first else int(choices.get("ahead", 0))
         self.weighted = op.kind == "avg" and op.divisor is None and not w.uniform(op.count_include_pad)
 
     def emit(self) -> Emitted:
@@ -411,9 +415,17 @@ class SeparablePool(_Writer):
         count = self._filled()[0]
         kind = "planes" if self.depth_first else "rows"
         again = self._margins("at", indent) if self.doubling else []
-        return [*self._row_list(indent), f"{indent}{self.value} *const at = line + g * {self._pitch()};", *again,
+        return [*self._row_list(indent), *self._fetched(indent), f"{indent}{self.value} *const at = line + g * {self._pitch()};", *again,
                 f"{indent}if (m > 0) {self.symbol}_{kind}(at + {self._left()}, r, m, {count}L);",
                 f"{indent}else for (long j = 0; j < {count}; j++) at[{self._left()} + j] = {self.lowest};"]  # fmt: skip
+
+    def _fetched(self, indent: str) -> list[str]:
+        """As many rows as the next window does not share with this one, some bytes after its last row."""
+        if not self.ahead:
+            return []
+        count, size = min(self.w.stride[1], self.w.kernel[1]) * self.w.size[2], self.x.dtype.bytes
+        return [f"{indent}if (m > 0) for (long l = 0; l < {count}; l += {64 // size})",
+                f"{indent}    __builtin_prefetch(r[m - 1] + {self.ahead // size} + l, 0, 2);"]  # fmt: skip
 
     def _emit_row(self, indent: str) -> list[str]:
         """Output row oh from line g."""
