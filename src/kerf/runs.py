@@ -111,7 +111,7 @@ def export(
         str, Option("Also register the call as this torch.library operator.", metavar="NAMESPACE::NAME")
     ] = "",
 ) -> dict[str, Any]:
-    """Write a run's winner, every candidate and its measurements to a folder."""
+    """Write a run's winner (a kernel, a placement, ...), every candidate and its measurements to a folder."""
     from kerf.archive import Archive
     from kerf.archive.transfer import export_run
 
@@ -122,14 +122,23 @@ def export(
                 f"run {record.id} has no winner to export: kerf show {record.id} says what became of its candidates"
             )
         folder = Path(out or f"kerf-{record.id}")
-        best = archive.candidate(record.best)
-        _write(folder / "kernel", best)
+        path = (_began(record).export or _export_files)(archive, record.id, folder)
         export_run(archive, record.id, folder / "run")
     if custom_op:
         from kerf.kernels.dropin import add_custom_op
 
-        add_custom_op(folder / "kernel" / "kernel.py", custom_op)
-    return {"run": record.id, "path": str(folder / "kernel"), "archive": str(folder / "run")}
+        if not (path / "kernel.py").exists():
+            raise KerfError(f"--custom-op is for kernels, and run {record.id} made none: leave it out")
+        add_custom_op(path / "kernel.py", custom_op)
+    return {"run": record.id, "path": str(path), "archive": str(folder / "run")}
+
+
+def _export_files(archive: Any, run: str, folder: Path) -> Path:
+    """The winner as it is in the archive."""
+    from kerf.archive.transfer import write_files
+
+    write_files(archive.candidate(archive.run(run).best), folder / "winner")
+    return folder / "winner"
 
 
 def prune(
@@ -219,12 +228,6 @@ def _summary(candidate: Candidate, evaluation: Evaluation | None) -> dict[str, A
         "score": evaluation.score if evaluation else None,
         "metrics": metrics,
     }
-
-
-def _write(folder: Path, candidate: Candidate) -> None:
-    for name, text in candidate.files.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(text)
 
 
 # ---------------------------------------------------------------- text

@@ -151,9 +151,24 @@ def test_prune_to_a_size_frees_the_disk(archive):
 
 def test_prune_leaves_a_run_that_is_going_on(archive):
     run = begin(archive)
+    kept = archive.folder / "runs" / run / "best.npz"
+    kept.parent.mkdir(parents=True)
+    kept.touch()
     with Archive(archive.folder) as other:
         assert prune(other, keep_runs=0).runs == ()
-    assert archive.run(run).id == run
+    assert archive.run(run).id == run and kept.exists()
+
+
+def test_prune_takes_what_runs_keep_in_their_folders(archive):
+    old, new = searched(archive), searched(archive, 1.0)
+    folders = [archive.folder / "runs" / name for name in (old, new, "251231-235959-beef", "notes of mine")]
+    for folder in folders:
+        folder.mkdir(parents=True)
+        (folder / "frame.npz").write_bytes(bytes(300_000))
+    pruned = prune(archive, keep_runs=1)
+    assert pruned.runs == (old,) and pruned.freed_bytes >= 600_000
+    assert [folder.exists() for folder in folders] == [False, True, False, True], "and of runs that are gone"
+    assert prune(archive, max_bytes=250_000).runs == (new,), "a folder counts"
 
 
 def test_export_and_import_give_the_same_run(archive, tmp_path):

@@ -20,14 +20,14 @@ from kerf.placement.course import Clock, Course
 from kerf.placement.design import Design, Kind, Placement, Rows
 from kerf.placement.diff import diff
 from kerf.placement.examples.mesh import mesh
-from kerf.placement.formats import bookshelf, load_placement
+from kerf.placement.formats import bookshelf, load, load_placement
 from kerf.placement.hpwl import hpwl
 from kerf.placement.legality import check
-from kerf.placement.place import Placed, place
+from kerf.placement.place import Placed, place, place_files
 from kerf.placement.problem import pose
 from kerf.placement.recipe import Recipe, recipe_of
 from kerf.placement.score import score
-from kerf.placement.search import Search
+from kerf.placement.search import Request, Search
 from kerf.placement.space import RecipeSpace
 from kerf.placement.steps import Step
 from kerf.proposers.conformance import CHECKS
@@ -443,3 +443,21 @@ def test_a_disk_that_fills_up_under_the_output_loses_nothing(
     found = place(small(), threads=1, archive=archive, output=tmp_path / "a.pl", resume=run)
     assert found.legal and (tmp_path / "a.pl").exists() and not list(tmp_path.glob("*.png"))
     assert "a.png could not be written" in found.report["notes"][0]
+
+
+def test_an_export_is_a_placement_that_can_be_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, archive: Archive
+) -> None:
+    from kerf.placement.examples import path
+    from kerf.runs import export
+
+    monkeypatch.setenv("KERF_HOME", str(archive.folder))
+    request = Request(design=str(path()), threads=1, output=str(tmp_path / "mine.pl"))
+    placed = place_files(request, lambda _: None, archive=archive)
+    found = export(placed.report["run"], out=str(tmp_path / "out"))
+    chip = load(path())
+    again = load_placement(Path(found["path"]), chip)
+    assert hpwl(chip, again) == pytest.approx(hpwl(chip, placed.placement)) and check(chip, again).legal
+    assert {p.name for p in Path(found["path"]).parent.iterdir()} >= {"recipe.json", "request.json"}
+    with pytest.raises(KerfError, match="--custom-op is for kernels"):
+        export(placed.report["run"], out=str(tmp_path / "other"), custom_op="my::op")

@@ -10,6 +10,7 @@ import inspect
 import typing
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 Result = Mapping[str, Any]
@@ -48,13 +49,15 @@ class Parameter:
 @dataclass(frozen=True)
 class Verb:
     """`call` takes the declared parameters and returns plain JSON; `render` turns the result into text for people. `resume(run,
-    evaluations=, minutes=, watch=)` goes on with a run whose options say `"verb": name`. `failed` tells a result that a script must
+    evaluations=, minutes=, watch=)` goes on with a run whose options say `"verb": name`; `export(archive, run, folder)` writes there what
+    such a run's winner is to its users, and returns its path (without it, the winner's files are written). `failed` tells a result that a script must
     not take for a success: exit status 1."""
 
     name: str
     call: Callable[..., Result]
     render: Callable[[Result], str]
     resume: Callable[..., Result] | None = None
+    export: Callable[[Any, str, Path], Path] | None = None
     failed: Callable[[Result], bool] = lambda result: False
 
     @property

@@ -212,9 +212,17 @@ def _check_target(target: str) -> None:
         raise KerfError(f"no target {target!r}: this version generates code for cpu:native")
 
 
+def _export(archive: Any, run: str, folder: Path) -> Path:
+    """The kernel's own files: a folder that Python imports from."""
+    from kerf.archive.transfer import write_files
+
+    write_files(archive.candidate(archive.run(run).best), folder / "kernel")
+    return folder / "kernel"
+
+
 VERBS = (
     Verb("demo", demo, render.demo),
-    Verb("optimize", optimize, render.optimize, resume=resume),
+    Verb("optimize", optimize, render.optimize, resume=resume, export=_export),
     Verb("evaluate", evaluate, render.evaluate),
     Verb("replay", replay, render.evaluate),
     Verb("audit", audit, render.audit),

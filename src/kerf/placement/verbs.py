@@ -262,6 +262,13 @@ def _load(design: str, placement: str, lef: list[str]) -> tuple[Any, Any]:
     return loaded, load_placement(Path(placement), loaded) if placement else loaded.initial
 
 
+def _export(archive: Any, run: str, folder: Path) -> Path:
+    _check_installed()
+    from kerf.placement.export import export
+
+    return export(archive, run, folder)
+
+
 def _check_installed() -> None:
     for needed in ("numba", "PIL", "scipy"):
         if importlib.util.find_spec(needed) is None:
@@ -286,7 +293,7 @@ def _not_negative(threads: int) -> int:
 
 
 VERBS = (
-    Verb("place", place, render.place, resume=go_on, failed=lambda result: result["status"] != "legal"),
+    Verb("place", place, render.place, go_on, _export, failed=lambda result: result["status"] != "legal"),
     Verb("score", score, render.score),
     Verb("draw", draw, render.draw),
     Verb("diff", diff, render.diff),
