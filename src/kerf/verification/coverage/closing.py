@@ -1,0 +1,133 @@
+"""Coverage closed: every bin covered, with its stimulus, or proved unreachable, or undecided with what was tried.
+
+In order: luck that learns (`fuzz`), bounded search (`solve`), induction over all that is left together and then property-directed reachability
+(`unreachable`), in turns with deeper search until the time is up.
+"""
+
+from __future__ import annotations
+
+import resource
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from kerf.verification.coverage.bins import Bin
+from kerf.verification.coverage.board import Board
+from kerf.verification.coverage.fuzz import Fuzzer
+from kerf.verification.coverage.select import select
+from kerf.verification.coverage.solve import Search
+from kerf.verification.coverage.unreachable import Prover
+from kerf.verification.model import Model
+from kerf.verification.trace import Trace
+
+FUZZ_SHARE = 0.3
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A bin is covered by `Closure.stimuli[stimulus]` in `cycle`."""
+
+    stimulus: int
+    cycle: int
+
+
+@dataclass(frozen=True)
+class Closure:
+    """`covered`: bin name -> where; `unreachable`: -> what proved it; `undecided`: -> what was tried. `stimuli` cover all that is covered.
+    `seconds` and `cpu_seconds` (children included) were spent."""
+
+    bins: tuple[Bin, ...]
+    covered: Mapping[str, Hit]
+    unreachable: Mapping[str, str]
+    undecided: Mapping[str, str]
+    stimuli: tuple[Trace, ...]
+    seconds: float
+    cpu_seconds: float
+    notes: tuple[str, ...] = ()
+
+    def as_json(self) -> dict[str, int]:
+        return {
+            "total": len(self.bins),
+            "covered": len(self.covered),
+            "unreachable": len(self.unreachable),
+            "undecided": len(self.undecided),
+        }
+
+
+Heard = Callable[[str], None]
+
+
+def close(model: Model, bins: Sequence[Bin], *, seconds: float = 60.0, seed: int = 0, assumed: Sequence[int] = (),
+          watch: Sequence[int] = (), constants: Sequence[int] = (), tests: Sequence[Trace] = (),
+          heard: Heard = lambda line: None) -> Closure:  # fmt: skip
+    """Close coverage within `seconds`. `assumed`: literals that hold in every cycle of any stimulus; `watch`: literals whose first hit is news worth
+    keeping a run for, though they are no bins; `constants`: numbers of the source; `tests`: runs that exist, tried first. Names of bins are
+    distinct."""
+    return _Session(model, list(bins), seconds, seed, assumed, watch, constants, heard).run(tests)
+
+
+@dataclass
+class _Session:
+    model: Model
+    bins: list[Bin]
+    limit: float
+    seed: int
+    assumed: Sequence[int]
+    watch: Sequence[int]
+    constants: Sequence[int]
+    heard: Heard
+    begun: float = field(default_factory=time.monotonic)
+    cpu: float = field(default_factory=lambda: _cpu())
+    notes: list[str] = field(default_factory=list)
+
+    def run(self, tests: Sequence[Trace]) -> Closure:
+        deadline = self.begun + self.limit
+        targets = [b.target for b in self.bins] + list(self.watch)
+        board = Board(self.model, targets, len(self.bins), self.assumed)
+        if tests:
+            board.offer([board.drive.stimulus(t) for t in tests])
+        fuzzer = Fuzzer(board, np.random.default_rng(self.seed), self.constants)
+        fuzzer.play(self.begun + self.limit * FUZZ_SHARE)
+        self._tell(board, "simulation")
+        prover = Prover(board, self.assumed)
+        if board.missing:
+            self._search(board, fuzzer, prover, deadline)
+        return self._closed(board, prover)
+
+    def _search(self, board: Board, fuzzer: Fuzzer, prover: Prover, deadline: float) -> None:
+        search = Search(board, fuzzer)
+        try:
+            due = 0
+            while board.missing and search.deeper(deadline):
+                if search.depth > due:
+                    due = 2 * search.depth
+                    self._tell(board, f"search of {search.depth} cycles")
+                    prover.prove(search.depth, deadline)
+                    self._tell(board, "proof")
+        finally:
+            search.close()
+
+    def _tell(self, board: Board, stage: str) -> None:
+        left, spent = len(board.missing), time.monotonic() - self.begun
+        line = f"{stage}: {len(self.bins) - left} of {len(self.bins)} bins decided, {board.lane_cycles:,} cycles simulated, {spent:.1f} s"
+        self.notes.append(line)
+        self.heard(line)
+
+    def _closed(self, board: Board, prover: Prover) -> Closure:
+        hit = sorted(i for i in board.hit if i < len(self.bins))
+        chosen, where = select(board, hit)
+        unreachable = {self.bins[i].name: engine for i, engine in sorted(prover.proved.items())}
+        covered = {self.bins[i].name: Hit(*where[i]) for i in hit}
+        undecided = {b.name: prover.tried for b in self.bins if b.name not in covered | unreachable}
+        return Closure(
+            tuple(self.bins), covered, unreachable, undecided, tuple(map(board.drive.trace, chosen)), time.monotonic() - self.begun,
+            _cpu() - self.cpu, tuple(self.notes),
+        )  # fmt: skip
+
+
+def _cpu() -> float:
+    """Seconds of processor time of this process and its finished children."""
+    spent = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(s.ru_utime + s.ru_stime for s in spent)

@@ -1,0 +1,110 @@
+"""Bins that no run hits: proved for all that are left together by induction, then one after the other by PDR.
+
+Mutual induction is van Eijk's (IEEE TCAD 2000): the largest set of bins of which none can be hit in a cycle after `depth` cycles in which none was.
+What a solver's model hits is taken out of the set until no model is left. The result is checked by a second solver, from the first cycle on.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from kerf.verification.coverage.board import Board
+from kerf.verification.coverage.solver import Frames
+from kerf.verification.graph import FALSE
+from kerf.verification.prove import Property, Unsound, Verdict, prove
+from kerf.verification.sat import Unrolling
+
+PDR_SHARE = 0.4
+
+
+class Prover:
+    """`proved`: bin index -> engine; `tried`: what the undecided ones were put through."""
+
+    def __init__(self, board: Board, assumed: Sequence[int]) -> None:
+        self._board, self._assumed = board, tuple(assumed)
+        self.proved: dict[int, str] = {i: "constant" for i in range(board.counted) if board.gated[i] == FALSE}
+        self.tried = "simulation"
+
+    def prove(self, depth: int, deadline: float) -> None:
+        """Take out of the board what can be proved, knowing that no missing bin is hit in the first `depth` cycles."""
+        board = self._board
+        self.tried = f"simulation of {board.lane_cycles:,} cycles, search of {depth} cycles, induction"
+        self._give_up(self._inductive(depth, deadline), "induction" if board.model.graph.latches else "sat")
+        if board.missing and board.model.graph.latches and depth > 1:
+            self._pdr(deadline)
+
+    def _give_up(self, bins: Sequence[int], engine: str) -> None:
+        self._board.give_up(bins)
+        self.proved |= dict.fromkeys(bins, engine)
+
+    def _inductive(self, depth: int, deadline: float) -> list[int]:
+        board = self._board
+        frames = Frames(board.model.graph, None, board.model.held)
+        try:
+            left = self._fixpoint(frames, depth, deadline)
+        finally:
+            frames.close()
+        if left:
+            self._check(left, depth)
+        return left
+
+    def _fixpoint(self, frames: Frames, depth: int, deadline: float) -> list[int]:
+        """The largest inductive set of missing bins; empty when time is up."""
+        board, left = self._board, list(self._board.missing)
+        selector = {i: frames.variable() for i in left}
+        for i in left:
+            for t in range(depth):
+                frames.solver.add_clause([-selector[i], -frames.at(board.gated[i], t)])
+        while left:
+            unhit = [selector[i] for i in left]
+            answer = frames.some([board.gated[i] for i in left], depth, deadline, unhit)
+            if answer is None:
+                return []
+            if not answer:
+                return left
+            true = frames.values()
+            left = [i for i in left if not _holds(frames, board.gated[i], depth, true)]
+        return left
+
+    def _check(self, bins: Sequence[int], depth: int) -> None:
+        """The same claim, by another solver: none of `bins` in the first `depth` cycles, nor after `depth` cycles without."""
+        board = self._board
+        for initial in (board.model.initial, None):
+            check = Unrolling(board.model.graph, initial, board.model.held)
+            try:
+                for t in range(depth):
+                    wanted = [check.at(board.gated[i], t) for i in bins]
+                    if initial is not None and _some(check, wanted):
+                        raise Unsound("a bin proved unreachable is reached")
+                    for x in wanted:
+                        check.solver.add_clause([-x])
+                if initial is None and _some(check, [check.at(board.gated[i], depth) for i in bins]):
+                    raise Unsound("a set of bins is not inductive")
+            finally:
+                check.close()
+
+    def _pdr(self, deadline: float) -> None:
+        board = self._board
+        missing = board.missing
+        seconds = (deadline - time.monotonic()) * PDR_SHARE
+        if seconds < 0.1:
+            return
+        asked = [Property(str(i), board.gated[i]) for i in missing]
+        self.tried += f", PDR for {seconds:.1f} s"
+        found = prove(board.model, asked, timeout_s=seconds)
+        self._give_up([int(r.name) for r in found if r.verdict is Verdict.PROVED], "pdr")
+        runs = [r.trace for r in found if r.trace is not None]
+        if runs:
+            board.offer([board.drive.stimulus(t) for t in runs])
+
+
+def _some(unrolling: Unrolling, wanted: Sequence[int]) -> bool:
+    asked = unrolling.variable()
+    unrolling.solver.add_clause([-asked, *wanted])
+    return unrolling.solve([asked])
+
+
+def _holds(frames: Frames, literal: int, frame: int, true: set[int]) -> bool:
+    variable = frames.at(literal, frame)
+    return variable in true if variable > 0 else -variable not in true
