@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -27,3 +28,11 @@ def test_it_cannot_read_what_it_was_not_given(tmp_path: Path) -> None:
 def test_running_past_the_limit_is_not_a_return_code(tmp_path: Path) -> None:
     said = run_command(["sleep", "20"], cwd=tmp_path, timeout_s=0.2)
     assert said.timed_out and said.seconds < 5
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
+def test_make_can_start_its_children(tmp_path: Path) -> None:
+    """It sets the user of each to the one that it sees, which must have a number in the sandbox's namespace."""
+    (tmp_path / "Makefile").write_text("all:\n\techo built > made\n")
+    said = run_command(["make"], cwd=tmp_path, timeout_s=20)
+    assert said.returncode == 0 and (tmp_path / "made").read_text() == "built\n"

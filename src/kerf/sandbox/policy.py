@@ -52,7 +52,7 @@ def enter(policy: Policy) -> dict[str, Any]:
     _limits(policy)
     force["limits"] = True
     if policy.namespaces:
-        _namespaces(force)
+        _namespaces(force, named=policy.children)
     linux.prctl(linux.PR_SET_PDEATHSIG, int(signal.SIGKILL))
     linux.prctl(linux.PR_SET_NO_NEW_PRIVS, 1)
     if landlock.abi() > 0 or not policy.trust:
@@ -64,14 +64,25 @@ def enter(policy: Policy) -> dict[str, Any]:
     return force
 
 
-def _namespaces(force: dict[str, Any]) -> None:
-    """Each on its own: a container may forbid one and allow another."""
+def _namespaces(force: dict[str, Any], named: bool) -> None:
+    """Each on its own: a container may forbid one and allow another. `named`: this user keeps its number in its user namespace; make, for
+    one, gives its children the user that it sees, which fails for one without a number."""
+    who = os.getuid(), os.getgid()
     for name, flag in (
         ("user", linux.CLONE_NEWUSER),
         ("network", linux.CLONE_NEWNET),
         ("ipc", linux.CLONE_NEWIPC),
     ):
         _attempt(force, name, lambda flag=flag: linux.unshare(flag), False)
+    if named and force["user"]:
+        _attempt(force, "user_named", lambda: _name_user(*who), True)
+
+
+def _name_user(user: int, group: int) -> None:
+    """user_namespaces(7): a process may map its own user and group, once setgroups is denied."""
+    Path("/proc/self/uid_map").write_text(f"{user} {user} 1")
+    Path("/proc/self/setgroups").write_text("deny")
+    Path("/proc/self/gid_map").write_text(f"{group} {group} 1")
 
 
 def _attempt(force: dict[str, Any], name: str, call: Any, harmless: bool) -> None:

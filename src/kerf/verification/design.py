@@ -113,6 +113,7 @@ def _options(top: str, defines: Mapping[str, str], parameters: Mapping[str, str]
     preprocessor.predefines = [f"{k}={v}" if v != "" else k for k, v in defines.items()]
     if top:
         compilation.topModules = {top}
+    compilation.defaultTimeScale = pyslang.TimeScale.fromString("1ns/1ps")
     compilation.paramOverrides = [f"{k}={v}" for k, v in parameters.items()]
     bag = pyslang.Bag()
     bag.preprocessorOptions = preprocessor

@@ -30,11 +30,11 @@ class Table:
         return Trace(self.inputs)
 
 
-def read_table(path: Path, model: Model) -> Table:
+def read_table(path: Path, model: Model, scope: Sequence[str] = ()) -> Table:
     """A CSV table or a VCD of `model`'s design. In a table numbers are decimal, 0x/0b, or Verilog literals (8'hff); columns that are no ports are refused,
-    the clock's column is not needed. KerfError with file and line."""
+    the clock's column is not needed. `scope`: where in a dump the design's instance is; without it, where its ports are first named. KerfError with file and line."""
     if path.suffix == ".vcd":
-        rows = list(_vcd_rows(path, model))
+        rows = list(_vcd_rows(path, model, list(scope)))
     else:
         rows = list(_csv_rows(path, model))
     if not rows:
@@ -88,7 +88,7 @@ def number(text: str, place: str = "") -> int | None:
         raise KerfError(f"{place}: {text.strip()!r} is no number") from None
 
 
-def _vcd_rows(path: Path, model: Model) -> Iterator[dict[str, int]]:
+def _vcd_rows(path: Path, model: Model, wanted: Sequence[str]) -> Iterator[dict[str, int]]:
     """The ports' values just before each active edge of the clock; for combinational designs at each change of time."""
     ports = {p.name for p in model.design.ports}
     names: dict[str, str] = {}
@@ -106,7 +106,7 @@ def _vcd_rows(path: Path, model: Model) -> Iterator[dict[str, int]]:
                 scope.append(word[2])
             elif word[0] == "$upscope":
                 scope.pop()
-            elif word[0] == "$var" and word[4] in ports:
+            elif word[0] == "$var" and word[4] in ports and wanted in ([], scope):
                 names.setdefault(word[4], word[3])  # the least deep scope comes first
             elif word[0].startswith("#"):
                 if not clock and changed:
