@@ -54,6 +54,30 @@ def test_a_rare_cancellation_is_judged_by_its_own_error() -> None:
         assert compare(answer, expected).passed == honest
 
 
+@pytest.mark.parametrize("dtype, scale", [(torch.bfloat16, 1e4), (torch.float16, 300.0)])
+def test_a_rare_sum_that_cancels_may_be_added_in_any_order_in_16_bits(
+    dtype: torch.dtype, scale: float
+) -> None:
+    """One element of a product is what remains of large terms. Chips that add pairs lose nothing, as neighbours cancel; another order is as
+    honest, and off by what float32 loses of the partial sums: more than the result's own rounding to 16 bits."""
+    g = torch.Generator().manual_seed(3)
+    a, b = torch.randn(64, 2048, generator=g), torch.randn(2048, 64, generator=g)
+    a[0], b[1::2, 0] = a[0, ::2].repeat_interleave(2) * scale, -b[::2, 0]
+    a, b = a.to(dtype), b.to(dtype)
+    b[0, 0] += abs(b[0, 0]) * torch.finfo(dtype).eps
+    order = torch.randperm(2048, generator=g)
+    answer = sum((a.float()[:, order[i::7]] @ b.float()[order[i::7]] for i in range(7)), torch.zeros(64, 64))
+    expected = reference_outputs(Matmul(), [a, b], seed=1)[0]
+    assert compare(answer.to(dtype), expected).passed
+    answer[0, 0] += 1e-4 * (a[0].float() * b[:, 0].float()).norm()
+    assert not compare(answer.to(dtype), expected).passed
+
+
+class Matmul(nn.Module):
+    def forward(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        return a @ b
+
+
 def test_nan_and_infinity_must_be_in_place() -> None:
     x = torch.tensor([[1.0, float("nan"), float("inf"), -2.0]])
     expected = reference_outputs(nn.ReLU(), [x])[0]
