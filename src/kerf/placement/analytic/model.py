@@ -109,37 +109,38 @@ def build(
     large = movable & ((w > SMALL) | (h > SMALL))
     ground = np.array([zone.ground for zone in rules.zones])[rules.zone]
     cells = np.concatenate([_in_order(movable & ~large, ground), _in_order(large, ground)])
-    small, w, h = len(cells) - int(large.sum()), w[cells], h[cells]
-    solid, charge = design.kind[cells] == Kind.MACRO, w * h
-    grounds, fills, first = [], [], len(cells)
-    for number in np.unique(ground[cells]):
-        mine = ground[cells] == number
+    small, w, h, ground = len(cells) - int(large.sum()), w[cells], h[cells], ground[cells]
+    solid, charge, first = design.kind[cells] == Kind.MACRO, w * h, len(cells)
+    grounds, fills = [], []
+    for number in np.unique(ground):
+        mine = ground == number
         closed = next(zone.closed for zone in rules.zones if zone.ground == number)
         taken = blocked(design, placement, rules, region, closed)
-        free, area = float((1.0 - taken).sum()), (w * h)[mine]
-        target = budget.target_density(
-            design.name,
-            float(area[~solid[mine]].sum()),
-            float(area[solid[mine]].sum()),
-            free,
-            options.target_density,
-            budget.ROOM_KEPT if options.keep_start else budget.ROOM,
-        )
+        free = float((1.0 - taken).sum())
+        target = _target(design, charge[mine], solid[mine], free, options)
         charge[mine & solid] *= target
-        spans = _span(mine[:small]), _span(mine[small:], small)
-        some = slice(*spans[0])
-        fill = budget.fillers(w[some], h[some], target * free - float(charge[mine].sum()))
-        grounds.append(Ground(*spans, (first, first + fill.count), taken, target))
+        own = mine[:small]
+        fill = budget.fillers(w[:small][own], h[:small][own], target * free - float(charge[mine].sum()))
+        ends = first, first + fill.count
+        grounds.append(Ground(_span(own), _span(mine[small:], small), ends, taken, target))
         fills.append(fill)
-        first += fill.count
-    w = np.concatenate([w, *(np.full(fill.count, fill.width) for fill in fills)])
-    h = np.concatenate([h, *(np.full(fill.count, fill.height) for fill in fills)])
-    charge = np.concatenate([charge, *(np.full(fill.count, fill.width * fill.height) for fill in fills)])
-    boxes = Boxes.of(w, h, charge)
+        first = ends[1]
+    w, h = (
+        np.concatenate([own, *(np.full(fill.count, getattr(fill, side)) for fill in fills)])
+        for own, side in ((w, "width"), (h, "height"))
+    )
+    boxes = Boxes.of(w, h, np.concatenate([charge, (w * h)[len(cells) :]]))
     low, high = _limits(rules.box[cells], region, boxes, w, h)
     nets = Wirelength.of(design, placement, rules, options, region, cells, len(w))
     pins = nets.pin_weights(len(w))
     return Model(region, cells, small, boxes, low, high, pins, tuple(grounds), nets)
+
+
+def _target(design: Design, area: Floats, solid: Bools, free: float, options: GlobalOptions) -> float:
+    """How full the bins of a ground may be, from the areas of its cells and macros."""
+    room = budget.ROOM_KEPT if options.keep_start else budget.ROOM
+    cells, macros = float(area[~solid].sum()), float(area[solid].sum())
+    return budget.target_density(design.name, cells, macros, free, options.target_density, room)
 
 
 def _in_order(which: Bools, ground: Ints) -> Ints:
