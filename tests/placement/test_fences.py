@@ -124,6 +124,7 @@ def test_nonsense_is_refused(words: str, said: str) -> None:
     [
         (["region e* f* 0 0 20 8 + 0 8 4 10 exclusive"], "cells take [0-9]+, the region has 168 free"),
         (["region e0 0 0 40 30 exclusive"], "219 cells take [0-9]+, what fences leave to them has 400 free"),
+        (["region e* 1 1 39 6.9 exclusive"], "40 standard cells take [0-9]+, the rows there have 152 free"),
         (["region e7 0 0 9 9 exclusive", "region e8 2 2 7 7"], "they leave no place for e8"),
         (["region e7 0 0 9 9 exclusive", "region e7 20 0 29 9 exclusive"], "conflicts with"),
     ],

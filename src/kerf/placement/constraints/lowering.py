@@ -26,8 +26,8 @@ from kerf.placement.constraints.kinds import (
     Region,
     rounding,
 )
-from kerf.placement.constraints.room import free_area, has_place
-from kerf.placement.constraints.zones import area, zoned
+from kerf.placement.constraints.room import free_area, has_place, row_area
+from kerf.placement.constraints.zones import area, without, zoned
 from kerf.placement.design import Design, Floats, Ints, Kind, Placement
 from kerf.placement.legality import check
 from kerf.placement.rules import Rules
@@ -275,6 +275,7 @@ def _refuse_crowds(design: Design, lowered: Lowered, asked: Asked) -> None:
     walls = obstacles(design, rules, lowered.start)
     w, h = design.extent(lowered.start)
     hard = ~rules.fixed & ((design.kind == Kind.MACRO) | (design.kind == Kind.CELL))
+    die = np.array(design.die)
     for constraint, cells in asked:
         mine = cells[hard[cells]]
         if isinstance(constraint, Region):
@@ -284,6 +285,7 @@ def _refuse_crowds(design: Design, lowered: Lowered, asked: Asked) -> None:
                 raise KerfError(
                     f"`{constraint}` cannot be met: its {len(mine)} cells take {need / per**2:g}, the region has {have / per**2:g} free"
                 )
+            _refuse_few_sites(design, f"`{constraint}`", mine, np.concatenate([walls, without(die, boxes)]))
         if isinstance(constraint, Edge):
             mine = mine[design.kind[mine] == Kind.MACRO]
             along = h if constraint.side in ("left", "right") else w
@@ -300,6 +302,18 @@ def _refuse_crowds(design: Design, lowered: Lowered, asked: Asked) -> None:
                 )
 
 
+def _refuse_few_sites(design: Design, by: str, cells: Ints, walls: Floats) -> None:
+    """Standard cells need rows: `walls` is what they must keep away from."""
+    standing, per = cells[design.kind[cells] == Kind.CELL], design.per_um or 1.0
+    if not len(standing) or not len(design.rows):
+        return
+    need, have = float((design.width * design.height)[standing].sum()), row_area(design, walls)
+    if need > have * (1 + 1e-9):
+        raise KerfError(
+            f"{by} cannot be met: {len(standing)} standard cells take {need / per**2:g}, the rows there have {have / per**2:g} free"
+        )
+
+
 def _free_in(boxes: Floats, walls: Floats) -> float:
     """The area of disjoint boxes that nothing covers; those that the die leaves nothing of are empty."""
     return sum(free_area(box, walls) for box in boxes if box[2] > box[0] and box[3] > box[1])
@@ -311,6 +325,7 @@ def _refuse_crowded_out(design: Design, lowered: Lowered, asked: Asked) -> None:
     fences = [c for c, _ in asked if isinstance(c, Region) and c.exclusive]
     if not fences:
         return
+    by = " and ".join(f"`{c}`" for c in fences)
     walls = obstacles(design, rules, lowered.start)
     w, h = design.extent(lowered.start)
     hard = ~rules.fixed & ((design.kind == Kind.MACRO) | (design.kind == Kind.CELL))
@@ -320,10 +335,10 @@ def _refuse_crowded_out(design: Design, lowered: Lowered, asked: Asked) -> None:
         need = float((w * h)[mine].sum())
         have = free_area(np.array(design.die), np.concatenate([walls, zone.closed]))
         if need > have * (1 + 1e-9):
-            by = " and ".join(f"`{c}`" for c in fences)
             raise KerfError(
                 f"{by} cannot be met: {int(mine.sum())} cells take {need / per**2:g}, what fences leave to them has {have / per**2:g} free"
             )
+        _refuse_few_sites(design, by, np.flatnonzero(mine), np.concatenate([walls, zone.closed]))
 
 
 def _refuse_homeless(design: Design, lowered: Lowered, asked: Asked) -> None:

@@ -1,10 +1,12 @@
-"""How much room there is: areas left free by obstacles, and whether a box has a place in another beside them."""
+"""How much room there is: areas and sites left free by obstacles, and whether a box has a place in another beside them."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from kerf.placement.design import Bools, Floats
+from kerf.placement.design import Bools, Design, Floats
+from kerf.placement.legalize.segments import inside
+from kerf.placement.legalize.sites import free_sites
 
 MOST = 400
 """Obstacles counted, the largest first: leaving small ones out can only make room look larger than it is."""
@@ -16,14 +18,14 @@ def covered(box: Floats, obstacles: Floats) -> tuple[Floats, Floats, Bools]:
         [np.maximum(obstacles[:, :2], box[:2]), np.minimum(obstacles[:, 2:], box[2:])], 1
     )
     size = clipped[:, 2:] - clipped[:, :2]
-    inside = clipped[(size > 0).all(axis=1)]
-    if len(inside) > MOST:
-        area = (inside[:, 2] - inside[:, 0]) * (inside[:, 3] - inside[:, 1])
-        inside = inside[np.argsort(-area, kind="stable")[:MOST]]
-    x = np.unique(np.concatenate([box[[0, 2]], inside[:, 0], inside[:, 2]]))
-    y = np.unique(np.concatenate([box[[1, 3]], inside[:, 1], inside[:, 3]]))
+    within = clipped[(size > 0).all(axis=1)]
+    if len(within) > MOST:
+        area = (within[:, 2] - within[:, 0]) * (within[:, 3] - within[:, 1])
+        within = within[np.argsort(-area, kind="stable")[:MOST]]
+    x = np.unique(np.concatenate([box[[0, 2]], within[:, 0], within[:, 2]]))
+    y = np.unique(np.concatenate([box[[1, 3]], within[:, 1], within[:, 3]]))
     full = np.zeros((len(y) - 1, len(x) - 1), np.bool_)
-    for left, bottom, right, top in inside:
+    for left, bottom, right, top in within:
         rows = slice(*np.searchsorted(y, [bottom, top]))
         full[rows, slice(*np.searchsorted(x, [left, right]))] = True
     return x, y, full
@@ -33,6 +35,13 @@ def free_area(box: Floats, obstacles: Floats) -> float:
     """The area of a (4,) box that none of the (K, 4) obstacles covers."""
     x, y, full = covered(box, obstacles)
     return float((np.outer(np.diff(y), np.diff(x)) * ~full).sum())
+
+
+def row_area(design: Design, walls: Floats) -> float:
+    """The area of the sites that none of the (K, 4) walls touches."""
+    sites = free_sites(design, walls, np.empty(0))
+    free = inside(sites, np.array([-np.inf, -np.inf, np.inf, np.inf]))
+    return float((free.pitch * free.sites * free.room).sum())
 
 
 def has_place(box: Floats, width: float, height: float, obstacles: Floats, slack: float) -> bool:
