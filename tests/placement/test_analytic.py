@@ -176,18 +176,6 @@ def test_boxes_keepouts_and_pulls_are_obeyed() -> None:
     assert np.ptp(found.x[group]) + np.ptp(found.y[group]) < np.ptp(free.x[group]) + np.ptp(free.y[group])
 
 
-def test_wider_cells_where_wires_are_dense() -> None:
-    from kerf.placement.analytic.inflation import WIDEST, widths
-
-    design = chip(fill=0.4)
-    rules = Rules.of(design)
-    plain = place_global(design, design.initial, rules)
-    swell = widths(design, plain.placement, rules)
-    assert swell is not None and swell.min() == 1.0 and 1.0 < swell.max() <= WIDEST
-    routed = place_global(design, design.initial, rules, GlobalOptions(routability=True))
-    assert routed.iterations > plain.iterations and np.isfinite(routed.hpwl)
-
-
 def test_steps_are_reported_and_a_deadline_ends_it() -> None:
     design = chip()
     seen: list[Step] = []

@@ -73,7 +73,11 @@ def _measured() -> None:
     score(chip, chip.initial)
 
 
-_PARTS = {"hpwl": (_global_to_legal, _detailed), "proxy": (_clustered, _measured)}
+_PARTS = {
+    "hpwl": (_global_to_legal, _detailed),
+    "routability": (_global_to_legal, _detailed),
+    "proxy": (_clustered, _measured),
+}
 """What this process and the other one run."""
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from kerf.core.types import KerfError
 from kerf.placement.constraints.gathering import narrow
 from kerf.placement.constraints.lowering import Lowered
 from kerf.placement.design import Bools, Design, Floats, Kind, Placement
@@ -25,6 +26,8 @@ from kerf.placement.steps import Deadline, Step, Watch
 
 FULL = 0.95
 """The utilization up to which macros get space of their own."""
+TRIES = 3
+"""Times that legalization is tried with room beside cells, half as much each time."""
 FINISH_S = 20.0
 """What making macros legal may still take once the user has asked to stop."""
 
@@ -86,6 +89,7 @@ class Course:
         self.lowered: Lowered = self.problem.lowered
         self.stage = ""
         self.resumed = False
+        self.swell: Floats | None = None
 
     @property
     def design(self) -> Design:
@@ -180,7 +184,9 @@ class Course:
         if self.problem.kept and check(self.design, placement).legal:
             return placement
         rules = self.rules.freeze(self._movable(Kind.MACRO))
-        return legalize_cells(self.design, placement, rules, threads=self.threads, watch=self._seen)
+        return self._with_room(
+            lambda design: legalize_cells(design, placement, rules, threads=self.threads, watch=self._seen)
+        )
 
     def _detailed(self, placement: Placement) -> Placement:
         from kerf.placement.detailed import improve
@@ -188,7 +194,7 @@ class Course:
         if self.clock.stop.is_set():
             return placement
         return improve(
-            self.design, placement, self.rules, seed=self.recipe.seed, threads=self.threads,
+            self._padded(), placement, self.rules, seed=self.recipe.seed, threads=self.threads,
             deadline=self.clock.end, watch=self._seen,
         )  # fmt: skip
 
@@ -204,9 +210,10 @@ class Course:
     def _analytic(self, placement: Placement, rules: Rules, kept: bool, part: float) -> Placement:
         from kerf.placement.analytic import GlobalOptions, place_global
 
+        last = self.stage == "cells" or "cells" not in self.stages()
         options = GlobalOptions(
             target_density=self._density(), stop_overflow=self.recipe.stop, gamma=self.recipe.gamma,
-            growth=self.recipe.growth, keep_start=kept, routability=self.recipe.inflate,
+            growth=self.recipe.growth, keep_start=kept, routability=self.recipe.inflate and last,
         )  # fmt: skip
         found = place_global(
             self.design, self._everywhere(placement) if kept else placement, rules, options, seed=self.recipe.seed, threads=self.threads,
@@ -214,9 +221,29 @@ class Course:
         )  # fmt: skip
         if found.note:
             self.notes.append(found.note)
+        self.swell = found.swell
         return found.placement
 
     # Pieces
+
+    def _padded(self) -> Design:
+        """The design with the room that cells in congested places got. A run that was resumed after global placement has forgotten it."""
+        from kerf.placement.legalize import padded
+
+        if self.swell is None:
+            return self.design
+        return padded(self.design, self.swell, self.rules, self.recipe.seed)
+
+    def _with_room(self, legalize: Callable[[Design], Placement]) -> Placement:
+        """With that room, or half of it, or a quarter, if cells find no place; at last without."""
+        for _ in range(TRIES if self.swell is not None else 0):
+            assert self.swell is not None
+            try:
+                return legalize(self._padded())
+            except KerfError:
+                self.swell = 1.0 + (self.swell - 1.0) / 2
+        self.swell = None
+        return legalize(self.design)
 
     def _density(self) -> float | None:
         if self.problem.density is not None:

@@ -16,6 +16,7 @@ from kerf.placement.design import Placement
 from kerf.placement.hpwl import hpwl
 from kerf.placement.journal import SAVE_S, Journal
 from kerf.placement.legality import check
+from kerf.placement.maps import congestion
 from kerf.placement.packing import pack, unpack
 from kerf.placement.problem import PlacementProblem
 from kerf.placement.proxy import proxy
@@ -117,23 +118,26 @@ class PlacementEvaluator:
         if self.best is None or value < self.value(self.best):
             self.best = placement
         self.journal.keep_best(placement, value)
-        headline = f"HPWL {metrics['hpwl'].value:,.0f}" if problem.target == "hpwl" else f"cost {value:.4f}"
+        headline = f"cost {value:.4f}" if problem.target == "proxy" else f"HPWL {metrics['hpwl'].value:,.0f}"
         detail = {"headline": headline, "placement": pack(placement)}
         return Evaluation(Status.PASSED, "", 1.0 / max(self._normal(value), 1e-9), metrics, detail)
 
     def value(self, placement: Placement) -> float:
-        """What is minimised: the proxy cost, or HPWL in the design's unit with the weights that pull."""
+        """What is minimised: the proxy cost, or HPWL in the design's unit with the weights that pull, for routability times congestion."""
         if self.problem.target == "proxy":
             return proxy(self.problem.design, placement).cost
-        return hpwl(self.problem.work, placement)
+        length = hpwl(self.problem.work, placement)
+        crowded = self.problem.target == "routability"
+        return length * congestion(self.problem.work, placement) if crowded else length
 
     def _normal(self, value: float) -> float:
-        """HPWL as the proxy cost counts it: over the die's half perimeter and the sum of the weights; scores are its inverse, and
-        positive, so that one design's tell something about another's."""
+        """HPWL as the proxy cost counts it, over the die's half perimeter and the sum of the weights, and congestion times the first over the
+        second; scores are the inverse, and positive, so that one design's tell something about another's."""
         if self.problem.target == "proxy":
             return value
         left, bottom, right, top = self.problem.design.die
-        return value / ((right - left + top - bottom) * (float(self.problem.work.net_weight.sum()) or 1.0))
+        side, weight = right - left + top - bottom, float(self.problem.work.net_weight.sum()) or 1.0
+        return value / weight**2 if self.problem.target == "routability" else value / (side * weight)
 
     def _metrics(self, placement: Placement) -> Mapping[str, Metric]:
         design = self.problem.design

@@ -13,6 +13,7 @@ from kerf.placement.hpwl import net_boxes
 from kerf.placement.slots import slot
 
 BINS = 128
+FULLEST = (0.005, 0.01, 0.02, 0.05)
 
 
 def bins(design: Design) -> tuple[int, int]:
@@ -42,6 +43,13 @@ def rudy(design: Design, placement: Placement, columns: int, rows: int) -> Float
     across, up = np.maximum(wide - (right - left), 0) / 2, np.maximum(high - (top - bottom), 0) / 2
     boxes = np.stack([left - across, bottom - up, right + across, top + up], axis=1)[counted]
     return _spread(boxes, length[counted], design.die, columns, rows)
+
+
+def congestion(design: Design, placement: Placement) -> float:
+    """Mean RUDY of the fullest 0.5, 1, 2 and 5 % of bins, averaged: the measure of the DAC 2012 routability contest (Viswanathan et al.),
+    which takes a router's load instead. Length per area; NaN where no net has a length."""
+    loads = np.sort(rudy(design, placement, *bins(design)), axis=None)[::-1]
+    return float(np.mean([loads[: max(round(share * len(loads)), 1)].mean() for share in FULLEST]))
 
 
 def pins(design: Design, placement: Placement, columns: int, rows: int) -> Floats:

@@ -54,7 +54,7 @@ def place(
     request: Request | None = None,
     watch: Watch = lambda _: None,
 ) -> Placed:
-    """Place a design. `target`: "hpwl" or "proxy" (default: the proxy cost for clustered designs with a grid). `minutes`: all of it is
+    """Place a design. `target`: "hpwl", "routability" or "proxy" (default: the proxy cost for clustered designs with a grid). `minutes`: all of it is
     used; without it one recipe runs to its end (five minutes at most; two for the proxy cost). `threads`: 0 is every core. `start` is
     refined, not placed afresh. `net_weight`, (M,), pulls in place of the design's. `output`: a file; None writes none. `resume`: the id
     of a run of the same design that was stopped or killed.

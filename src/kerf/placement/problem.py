@@ -18,7 +18,10 @@ from kerf.placement.design import Design, Floats, Kind, Placement
 from kerf.placement.orient import TURNED
 from kerf.placement.rules import Rules
 
-TARGETS = ("hpwl", "proxy")
+TARGETS = ("hpwl", "routability", "proxy")
+
+
+GOALS = {"hpwl": "HPWL", "routability": "HPWL times congestion", "proxy": "the proxy cost"}
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,7 @@ class PlacementProblem:
         macros = int(((d.kind == Kind.MACRO) & ~self.lowered.rules.fixed).sum())
         lines = [
             f"Place {d.name}: {d.cells:,} cells ({macros:,} macros that move), {d.nets:,} nets, {d.pins:,} pins.",
-            f"Minimise {'HPWL' if self.target == 'hpwl' else 'the proxy cost'}; utilization {self.utilization:.1%}.",
+            f"Minimise {GOALS[self.target]}; utilization {self.utilization:.1%}.",
             *(f"Constraint: {c}" for c in self.constraints),
         ]
         return "\n".join(lines)
@@ -82,7 +85,7 @@ def pose(
     """The problem of placing a design; `start` is refined where it is given. Raises KerfError for what cannot be placed, and why."""
     chosen = target or default_target(design)
     if chosen not in TARGETS:
-        raise KerfError(f"there is no target {chosen!r}: choose hpwl or proxy")
+        raise KerfError(f"there is no target {chosen!r}: choose one of {', '.join(TARGETS)}")
     if chosen == "proxy" and design.grid is None:
         raise KerfError(
             f"{design.name}: the proxy cost needs a grid and routing supply, which only Circuit Training's format has: use --target hpwl"

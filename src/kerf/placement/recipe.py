@@ -18,7 +18,7 @@ class Recipe:
     """density: how full bins may be, as a share of the way from the utilization to 1; -1 leaves it to global placement. stop: the
     overflow at which global placement ends. gamma: smoothing of its wirelength, in bins. growth: how fast density gains weight.
     spread: clear space kept around macros in global placement, as a share of their shorter side. again: cells are placed anew once macros are legal. inflate:
-    cells in congested places take more room. seed: of every stage that draws."""
+    cells where wires are dense take more room. seed: of every stage that draws."""
 
     density: float = -1.0
     stop: float = GlobalOptions.stop_overflow

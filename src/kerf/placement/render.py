@@ -30,7 +30,7 @@ def _measured(result: Result) -> list[str]:
         lines.append(f"proxy cost   {proxy['cost']:.6f} = {terms}")
     peaks = result["peaks"]
     lines.append(
-        f"peaks        density {peaks['density']:.2f}, wire {peaks['rudy']:.3g} per {unit} (RUDY), pins {peaks['pins']:.3g} per square {unit}"
+        f"peaks        density {peaks['density']:.2f}, wire {peaks['rudy']:.3g} per {unit} (RUDY; {peaks['congestion']:.3g} on the fullest bins), pins {peaks['pins']:.3g} per square {unit}"
     )
     lines.append(f"legal        {'yes' if result['legal'] else 'no'}")
     return lines + [_violation(v) for v in result["violations"]]

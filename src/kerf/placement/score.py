@@ -61,11 +61,12 @@ def _proxy(design: Design, placement: Placement) -> dict[str, float] | None:
 
 
 def _peaks(design: Design, placement: Placement, per_um: float) -> dict[str, float]:
-    """The fullest bin of each map: a share, length per area, pins per area."""
+    """The fullest bin of each map: a share, length per area, pins per area; and the mean of the fullest bins of RUDY."""
     columns, rows = maps.bins(design)
     return {
         "density": float(maps.density(design, placement, columns, rows).max()),
         "rudy": float(maps.rudy(design, placement, columns, rows).max()) * per_um,
+        "congestion": maps.congestion(design, placement) * per_um,
         "pins": float(maps.pins(design, placement, columns, rows).max()) * per_um**2,
     }
 

@@ -31,7 +31,7 @@ from kerf.proposers import make
 from kerf.report import html
 
 Watch = Callable[[Step | Progress], None]
-DEFAULT_S = {"hpwl": 300.0, "proxy": 120.0}
+DEFAULT_S = {"hpwl": 300.0, "routability": 300.0, "proxy": 120.0}
 """Most that one recipe gets where no time was given."""
 WRITE_S = 2.0
 DEEPER_S = 3.0
@@ -112,7 +112,7 @@ class Search:
             watch=watch,
             occasion=request.occasion,
         )
-        first = {"seed": request.seed}
+        first = {"seed": request.seed, "inflate": problem.target == "routability"}
         held = ("density",) if request.density is not None else ()
         self.space = RecipeSpace(problem.design, problem.lowered.rules, problem.target, first, held)
 
@@ -126,7 +126,8 @@ class Search:
 
     def _clock(self) -> Clock:
         most = self.left if self.total_s is not None else DEFAULT_S[self.problem.target]
-        return Clock(max(most, DEEPER_S), self.stop)
+        fill = self.total_s is not None and self.problem.target == "routability"
+        return Clock(max(most, DEEPER_S), self.stop, fill)
 
     def _fits(self) -> bool:
         took = self.evaluator.took
@@ -214,6 +215,8 @@ class Search:
         """The last stage again from the best, with other seeds, until it finds nothing more or the time is up."""
         if self.total_s is None or self.evaluator.best is None or outcome.best is None:
             return outcome
+        if self.problem.target == "routability":
+            return outcome  # the room beside cells is known to their recipe alone, which had all of the time
         began, before = time.monotonic(), self.evaluator.value(self.evaluator.best)
         seed, value, last = self.request.seed, before, float("inf")
         while self.left > DEEPER_S and not self.stop.is_set() and value < last * (1 - LITTLE):

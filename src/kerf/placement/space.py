@@ -21,7 +21,6 @@ CELLS: dict[str, tuple[Any, ...]] = {
     "stop": (0.04, 0.07, 0.1, 0.15),
     "gamma": (0.4, 0.5, 0.6, 0.8),
     "growth": (1.02, 1.027, 1.035, 1.05),
-    "inflate": (False, True),
     "seed": tuple(range(8)),
 }
 MACROS: dict[str, tuple[Any, ...]] = {"spread": (0.0, 0.02, 0.05, 0.1), "again": (True, False)}
@@ -29,7 +28,7 @@ SEEDS: dict[str, tuple[Any, ...]] = {"seed": tuple(range(64))}
 
 
 class RecipeSpace:
-    """`target` is "hpwl" or "proxy". `first` overrides the defaults of single decisions, `held` leaves them no choice."""
+    """`target` is one of `problem.TARGETS`. `first` overrides the defaults of single decisions, `held` leaves them no choice."""
 
     def __init__(
         self, design: Design, rules: Rules, target: str, first: Point, held: Sequence[str] = ()

@@ -61,7 +61,9 @@ def place(
     *,
     target: Annotated[
         str,
-        Option("What to minimise: hpwl or proxy. By default the proxy cost of clustered designs, else HPWL."),
+        Option(
+            "What to minimise: hpwl, routability (HPWL times congestion) or proxy. By default the proxy cost of clustered designs, else HPWL."
+        ),
     ] = "",
     minutes: Annotated[
         float | None,

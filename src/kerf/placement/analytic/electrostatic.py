@@ -15,7 +15,7 @@ import numpy as np
 from kerf.placement.analytic.charges import Charges
 from kerf.placement.analytic.descent import Descent
 from kerf.placement.analytic.guard import Guard, Verdict
-from kerf.placement.analytic.inflation import ROUNDS, widths
+from kerf.placement.analytic.inflation import Inflation
 from kerf.placement.analytic.model import Model, build
 from kerf.placement.analytic.options import GlobalOptions, GlobalResult
 from kerf.placement.analytic.start import first_places
@@ -28,11 +28,16 @@ FROM_NOTHING, FROM_PLACES = 8e-5, 0.1
 """First shares of the penalty. Cells that have places are held there by the field from the first iteration."""
 STEADY = 0.005
 """Relative rise of wirelength in an iteration at which the penalty stays what it is."""
-LEAST = 0.95
-"""Least factor on the penalty an iteration."""
+LEAST = 0.99
+"""Least factor on the penalty an iteration. Less loses more in a jump of the wirelength than the quiet after it wins back: a small tangled
+design then never leaves its heap."""
 RESTARTS = 3
 LOST = 3.0
 """Times the overflow asked for at which a descent counts as lost, and is tried again."""
+ROUNDS = 6
+"""Descents with wider cells, at most."""
+DEARER = 0.03
+"""Of the wirelength, what relief of congestion may cost."""
 QUIET_S = 0.1
 """Between reports."""
 SHOWN = 50
@@ -59,15 +64,8 @@ def place_global(
     result = run.round(start, options)
     if result.overflow > LOST * options.stop_overflow and result.note and not deadline.passed:
         result = run.patiently(start, options, result)
-    again = replace(options, keep_start=True)
-    for _ in range(ROUNDS if options.routability else 0):
-        swell = widths(design, result.placement, rules)
-        if deadline.passed or swell is None:
-            break
-        after = run.round(result.placement, again, swell)
-        result = replace(
-            after, iterations=result.iterations + after.iterations, note=result.note or after.note
-        )
+    if options.routability:
+        result = run.relieved(start, options, result)
     return result
 
 
@@ -90,6 +88,26 @@ class _Run:
         best = found if found.overflow < lost.overflow else lost
         note = f"{lost.note}; tried again with a slower penalty, to overflow {found.overflow:.3f}"
         return replace(best, iterations=lost.iterations + found.iterations, note=note)
+
+    def relieved(self, start: Placement, options: GlobalOptions, plain: GlobalResult) -> GlobalResult:
+        """Placed again from the same start with cells that grow where wires are dense, until that costs DEARER of the wirelength. A round
+        that costs more is dropped, and growth goes on at half the pace from the one before."""
+        grown = Inflation.of(self.design, plain.placement, self.rules)
+        if grown is None:
+            return plain
+        best, pace, iterations = plain, 1.0, plain.iterations
+        for _ in range(ROUNDS):
+            wider = grown.grown(best.placement, pace)
+            found = self.round(start, options, wider.swell)
+            iterations += found.iterations
+            if self.deadline.passed:
+                break
+            spread = found.overflow <= max(LOST * options.stop_overflow, plain.overflow)
+            if spread and found.hpwl <= (1 + DEARER) * plain.hpwl:
+                grown, best = wider, replace(found, swell=wider.swell)
+            else:
+                pace /= 2
+        return replace(best, iterations=iterations, note=best.note or plain.note)
 
     def round(self, start: Placement, options: GlobalOptions, swell: Floats | None = None) -> GlobalResult:
         """One descent from the start to the overflow asked for."""

@@ -16,7 +16,7 @@ class GlobalOptions:
     bins: along x; None is about one bin a cell. gamma: smoothing of wirelength at an overflow of 0.1, in bins.
     first_penalty: first weight of the field over that of the wires, as a share of the ratio of their gradients; None is 8e-5, or 0.1 with
     `keep_start`. growth: largest factor of that weight an iteration; less is slower and a little shorter.
-    keep_start: begin where `start` says, not from the middle. routability: widen cells where wires are dense, and place on.
+    keep_start: begin where `start` says, not from the middle. routability: place again with cells wider where wires are dense.
     net_weight: (M,) in place of the design's, for the objective alone. largest_net: nets with more pins are measured, and do not pull."""
 
     target_density: float | None = None
@@ -35,10 +35,11 @@ class GlobalOptions:
 @dataclass(frozen=True)
 class GlobalResult:
     """iterations: over all rounds. hpwl: exact, in the design's unit and with its weights. note: what went wrong and was guarded
-    against, else empty."""
+    against, else empty. swell: (C,) factor by which cells were widened for routability; None where they were not."""
 
     placement: Placement
     iterations: int
     overflow: float
     hpwl: float
     note: str = ""
+    swell: Floats | None = None

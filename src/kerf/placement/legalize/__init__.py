@@ -2,5 +2,6 @@
 
 from kerf.placement.legalize.cells import legalize_cells
 from kerf.placement.legalize.macros import legalize_macros
+from kerf.placement.legalize.padding import padded
 
-__all__ = ["legalize_cells", "legalize_macros"]
+__all__ = ["legalize_cells", "legalize_macros", "padded"]
