@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from kerf.core.types import KerfError
@@ -156,9 +157,13 @@ class _Reader:
 
     def _name(self, bit: Bit) -> str:
         """The shortest public name of a net."""
-        found = [n for n, net in self.module["netnames"].items() if bit in net["bits"]]
-        public = [n for n in found if not self.module["netnames"][n]["hide_name"]]
-        return min(public or found or [str(bit)], key=lambda n: (n.count("."), len(n), n))
+        return self._names.get(bit) or str(bit)
+
+    @cached_property
+    def _names(self) -> dict[Bit, str]:
+        nets = self.module["netnames"]
+        order = sorted(nets, key=lambda n: (nets[n]["hide_name"], n.count("."), len(n), n), reverse=True)
+        return {bit: name for name in order for bit in nets[name]["bits"]}
 
     def _names_of_undriven(self) -> tuple[str, ...]:
         nets = self.module["netnames"]
