@@ -14,6 +14,9 @@ from kerf.verification.lanes import Lanes, lanes_of
 from kerf.verification.model import Model
 
 
+BATCH = 512  # runs simulated at once when they are looked at again
+
+
 @dataclass(frozen=True)
 class News:
     """What an episode hit for the first time: `targets` (indices) and `words`, which words of lanes had part in it."""
@@ -98,15 +101,26 @@ class Board:
     def cycles_of(self, stimuli: Sequence[Stimulus], targets: Sequence[int]) -> np.ndarray:
         """(targets, stimuli): the first cycle in which a stimulus hits a target, -1 where it never does."""
         first = np.full((len(targets), len(stimuli)), -1, np.int64)
-        for at in range(0, len(stimuli), 512):
-            group = stimuli[at : at + 512]
-            planes, start = stacked(group)
-            seen = self._simulate(planes, start, [self.gated[i] for i in targets], keep=True)
-            bits = np.unpackbits(seen.view(np.uint8), axis=2, bitorder="little")[:, :, : len(group)]
-            ends = np.array([len(s) for s in group])
-            bits &= (np.arange(len(bits))[:, None, None] < ends).astype(np.uint8)
-            first[:, at : at + 512] = np.where(bits.any(axis=0), bits.argmax(axis=0), -1)
+        for at in range(0, len(stimuli), BATCH):
+            group = stimuli[at : at + BATCH]
+            seen = self._simulate(*stacked(group), [self.gated[i] for i in targets], keep=True)
+            first[:, at : at + BATCH] = _first(seen, np.array([len(s) for s in group]))
         return first
+
+
+def _first(seen: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """(targets, lanes): the first cycle of `seen` (cycles, targets, words) in which a lane's bit is set, before the lane's end; -1 where none is."""
+    first = np.full((seen.shape[1], len(ends)), -1, np.int64)
+    known = np.zeros(seen.shape[1:], np.uint64)
+    for t, row in enumerate(seen):
+        new = row & ~known
+        rows = np.flatnonzero(new.any(axis=1))
+        if len(rows):
+            at, lane = np.nonzero(lanes_of(new[rows]).T[:, : len(ends)])
+            fine = t < ends[lane]
+            first[rows[at[fine]], lane[fine]] = t
+            known[rows] |= row[rows]
+    return first
 
 
 def gate(graph: Graph, targets: Sequence[int], assumed: Sequence[int]) -> list[int]:

@@ -23,6 +23,7 @@ from kerf.verification.model import Model
 from kerf.verification.trace import Trace
 
 FUZZ_SHARE = 0.3
+FIRST_PATIENCE_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -86,24 +87,28 @@ class _Session:
         deadline = self.begun + self.limit
         targets = [b.target for b in self.bins] + list(self.watch)
         board = Board(self.model, targets, len(self.bins), self.assumed)
+        prover = Prover(board, self.assumed)
         if tests:
             board.offer([board.drive.stimulus(t) for t in tests])
         fuzzer = Fuzzer(board, np.random.default_rng(self.seed), self.constants)
         fuzzer.play(self.begun + self.limit * FUZZ_SHARE)
         self._tell(board, "simulation")
-        prover = Prover(board, self.assumed)
         if board.missing:
             self._search(board, fuzzer, prover, deadline)
         return self._closed(board, prover)
 
     def _search(self, board: Board, fuzzer: Fuzzer, prover: Prover, deadline: float) -> None:
-        search = Search(board, fuzzer)
+        """Deeper and deeper; proof each time that the depth has doubled, luck again when the solver takes long."""
+        search, due, patience = Search(board, fuzzer), 0, FIRST_PATIENCE_S
         try:
-            due = 0
-            while board.missing and search.deeper(deadline):
-                if search.depth > due:
+            while board.missing and (now := time.monotonic()) < deadline:
+                if not search.deeper(min(deadline, now + patience)):
+                    fuzzer.play(min(deadline, time.monotonic() + patience))
+                    patience *= 2
+                    self._tell(board, "simulation")
+                elif search.depth > due:
                     due = 2 * search.depth
-                    self._tell(board, f"search of {search.depth} cycles")
+                    self._tell(board, f"search of {search.depth} cycle(s)")
                     prover.prove(search.depth, deadline)
                     self._tell(board, "proof")
         finally:

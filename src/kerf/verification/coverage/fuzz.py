@@ -26,7 +26,8 @@ SEGMENT = 16  # cycles that one pattern lasts
 LENGTHS = (16, 64, 256)
 MUTATE = "mutate"
 FORGET = 0.99
-PATIENCE_S = 0.3
+WINDOW_S = 0.25  # over which news are counted
+SLOW = 0.2  # of the rate so far: a solver is faster then
 
 
 class Bandit:
@@ -59,13 +60,15 @@ class Fuzzer:
         self._controls = Bandit(list(CONTROL_PATTERNS), rng)
 
     def play(self, deadline: float) -> None:
-        """Until nothing is missing, time is up, or nothing new has come for a while."""
-        begun = last = time.monotonic()
-        while self.board.missing and (now := time.monotonic()) < deadline:
-            if now - last > max(PATIENCE_S, (last - begun) / 2):
-                return
-            if any(i < self.board.counted for i in self.episode().targets):
-                last = time.monotonic()
+        """Until nothing is missing, time is up, or news come much slower than they did."""
+        begun = window = time.monotonic()
+        at_begin = at_window = len(self.board.missing)
+        while (left := len(self.board.missing)) and (now := time.monotonic()) < deadline:
+            if now - window > WINDOW_S:
+                if (at_window - left) / (now - window) <= SLOW * (at_begin - left) / (now - begun):
+                    return
+                window, at_window = now, left
+            self.episode()
 
     def episode(self) -> News:
         """One episode, and the arms told what it brought."""

@@ -15,7 +15,10 @@ from kerf.verification.graph import FALSE
 from kerf.verification.prove import Property, Unsound, Verdict, prove
 from kerf.verification.sat import Unrolling
 
-PDR_SHARE = 0.4
+PDR_LEAST_S = 0.5  # for a bin
+PDR_SHARE = (
+    0.5  # of the time spent so far: it is the last resort, and slow where bins can be reached after all
+)
 
 
 class Prover:
@@ -25,6 +28,7 @@ class Prover:
         self._board, self._assumed = board, tuple(assumed)
         self.proved: dict[int, str] = {i: "constant" for i in range(board.counted) if board.gated[i] == FALSE}
         self.tried = "simulation"
+        self._begun, self._turn = time.monotonic(), 0
 
     def prove(self, depth: int, deadline: float) -> None:
         """Take out of the board what can be proved, knowing that no missing bin is hit in the first `depth` cycles."""
@@ -85,13 +89,18 @@ class Prover:
                 check.close()
 
     def _pdr(self, deadline: float) -> None:
+        """All that is missing at once, then those that there is time for, the next time others."""
         board = self._board
-        missing = board.missing
-        seconds = (deadline - time.monotonic()) * PDR_SHARE
-        if seconds < 0.1:
+        now = time.monotonic()
+        seconds = min((now - self._begun) * PDR_SHARE, deadline - now)
+        count = min(int(seconds / PDR_LEAST_S), len(board.missing))
+        if not count:
             return
-        asked = [Property(str(i), board.gated[i]) for i in missing]
-        self.tried += f", PDR for {seconds:.1f} s"
+        self._turn = self._turn % len(board.missing)
+        chosen = (board.missing[self._turn :] + board.missing[: self._turn])[:count]
+        self._turn += count
+        asked = [Property(str(i), board.gated[i]) for i in chosen]
+        self.tried += f", PDR for {seconds / count:.1f} s"
         found = prove(board.model, asked, timeout_s=seconds)
         self._give_up([int(r.name) for r in found if r.verdict is Verdict.PROVED], "pdr")
         runs = [r.trace for r in found if r.trace is not None]
