@@ -66,14 +66,14 @@ def _our_macros(design: Design, asked: Asked) -> Placement:
     """Where our own first two stages put the macros."""
     rules = Rules.of(design)
     rough = place_global(design, design.initial, rules, seed=asked.seed, threads=asked.threads).placement
-    return legalize_macros(design, rough, rules, seed=asked.seed)
+    return legalize_macros(design, rough, rules)
 
 
 def _cells(design: Design, asked: Asked) -> Placement:
     """Our three stages for standard cells; detailed placement stops after DETAILED_S a cell, or by itself."""
     rules, threads = Rules.of(design), asked.threads
     rough = place_global(design, design.initial, rules, seed=asked.seed, threads=threads).placement
-    placed = legalize_cells(design, rough, rules, threads=threads)
+    placed = legalize_cells(design, rough, rules)
     enough = Deadline(DETAILED_S * design.cells)
     return improve(design, placed, rules, seed=asked.seed, threads=threads, deadline=enough)
 

@@ -209,7 +209,7 @@ def legalize(asked: Asked) -> list[Row]:
     )
     rough = place_global(design, design.initial, rules, seed=asked.seed, threads=asked.threads).placement
     with Clock() as clock:
-        placed = legalize_cells(design, rough, rules, threads=1)
+        placed = legalize_cells(design, rough, rules)
     before, after = judge(design, rough), judge(design, placed)
     return [
         Row(

@@ -166,9 +166,7 @@ class Course:
             deadline = Deadline(FINISH_S)
         else:
             deadline = self.clock.share(0.3)
-        return legalize_macros(
-            self.design, placement, self.rules, seed=self.recipe.seed, deadline=deadline, watch=self._seen
-        )
+        return legalize_macros(self.design, placement, self.rules, deadline=deadline, watch=self._seen)
 
     def _cells(self, placement: Placement) -> Placement:
         """Cells alone, macros where they are."""
@@ -184,9 +182,7 @@ class Course:
         if self.problem.kept and check(self.design, placement).legal:
             return placement
         rules = self.rules.freeze(self._movable(Kind.MACRO))
-        return self._with_room(
-            lambda design: legalize_cells(design, placement, rules, threads=self.threads, watch=self._seen)
-        )
+        return self._with_room(lambda design: legalize_cells(design, placement, rules, watch=self._seen))
 
     def _detailed(self, placement: Placement) -> Placement:
         from kerf.placement.detailed import improve

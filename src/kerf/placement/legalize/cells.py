@@ -14,7 +14,7 @@ from kerf.placement.legalize.segments import Segments, inside
 from kerf.placement.legalize.sites import ALMOST, Sites, carve_all, free_sites
 from kerf.placement.legalize.tall import nearest_place
 from kerf.placement.rules import Rules
-from kerf.placement.steps import Deadline, Step, Watch, unwatched
+from kerf.placement.steps import Step, Watch, unwatched
 
 
 def legalize_cells(
@@ -22,14 +22,12 @@ def legalize_cells(
     placement: Placement,
     rules: Rules,
     *,
-    threads: int = 1,
-    deadline: Deadline = Deadline(),
     watch: Watch = unwatched,
 ) -> Placement:
     """Every movable standard cell on a row and its sites, inside its box, clear of fixed objects, hard macros where they stand,
     their halos, the keepouts and what their zones are barred from; as near as may be to where `placement` has it (NaN: the middle of its box).
 
-    One pass of a second per million cells: it neither uses more threads nor ends before it is legal. Cells higher than a row go first,
+    One pass of a second per million cells, on one thread, that ends when it is legal. Cells higher than a row go first,
     then the others, box by box. Raises KerfError with cells, areas and utilization where they do not fit."""
     movable = ~rules.fixed & (design.kind == Kind.CELL)
     placed = prepared(design, placement, rules, movable)

@@ -35,14 +35,13 @@ def legalize_macros(
     placement: Placement,
     rules: Rules,
     *,
-    seed: int = 0,
     deadline: Deadline = Deadline(),
     watch: Watch = unwatched,
 ) -> Placement:
     """The movable hard macros without overlap, inside their boxes, with their halos clear, off keepouts and fixed objects, on rows and
     sites where these leave room; soft ones inside their boxes; as oriented. Little displacement, weighted by pins.
 
-    Deterministic without the seed, and done in seconds: a deadline only ends the improvement. Raises KerfError naming what cannot fit."""
+    Deterministic, and done in seconds: a deadline only ends the improvement. Raises KerfError naming what cannot fit."""
     movable = ~rules.fixed & ((design.kind == Kind.MACRO) | (design.kind == Kind.SOFT))
     placed = prepared(design, placement, rules, movable)
     _require_boxes(design, placed, rules, np.flatnonzero(movable))
