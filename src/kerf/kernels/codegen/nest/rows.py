@@ -17,9 +17,9 @@ from kerf.kernels.codegen.nest.cnames import affine_c, arg_update, indented, nes
 from kerf.kernels.codegen.nest.domain import Step
 from kerf.kernels.codegen.nest.index import form
 from kerf.kernels.codegen.nest.loops import point
-from kerf.kernels.codegen.nest.sweep import Sweep
+from kerf.kernels.codegen.nest.sweep import HEAVY, Sweep
 from kerf.kernels.codegen.nest.writer import Writer
-from kerf.kernels.ir import Affine, Axis, DType, loads
+from kerf.kernels.ir import Affine, Apply, Axis, DType, loads, walk
 
 LINE = 64  # bytes of a cache line
 PIECE = 2048  # elements whose mean and deviations are found together
@@ -354,7 +354,12 @@ def _prefetched(w: Writer, sweep: Sweep, row: Row) -> list[str]:
 
 
 def _fresh(w: Writer, sweep: Sweep) -> bool:
-    """Is it (the sums of) the first sweep, which finds its row in memory?"""
+    """Is it (the sums of) the first sweep, which finds its row in memory? Not where another sweep has fetched it meanwhile, beside costly
+    arithmetic: fetched beside cheap sums, much of it is still on its way."""
+    if w.fetching and any(
+        e.op in HEAVY for s in w.fetching.steps for e in walk(s.value) if isinstance(e, Apply)
+    ):
+        return False
     first = {s.out.name for s in w.found[0].steps}
     return not any(s.kind == "sqdev" for s in sweep.steps) and {s.out.name for s in sweep.steps} <= first
 

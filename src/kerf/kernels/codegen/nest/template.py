@@ -58,7 +58,7 @@ class NestTemplate:
             out.append(Decision("keep", (True, False), _row_bytes(group, found, chip) <= chip.l2_bytes // 2))
         if any(p.reduced for p in found) or len(found) > 1:
             out.append(Decision("reciprocal", (True, False), True))
-        if _moved(group) > chip.l2_bytes:
+        if _moved(group) > chip.l2_bytes and not all(_blocked(p) and p.reduced for p in found):
             out.append(Decision("ahead", AHEAD, chip.ahead_bytes))
         if _streamable(group):
             out.append(Decision("stream", (False, True), _streams(group, found, chip)))

@@ -372,9 +372,8 @@ class Writer:
     def _ahead(self, steps: Sequence[Step]) -> list[str]:
         from kerf.kernels.codegen.nest.ahead import onward
 
-        return (
-            onward(self, steps, self.vector.name, f"{self.vector.name}_0", self.block) if self.splits else []
-        )
+        start = f"{self.vector.name}_0" if self.splits else "0"
+        return onward(self, steps, self.vector.name, start, self.block)
 
     def _row_loops(
         self, steps: Sequence[Step], shares: Sequence[Step], results: Sequence[Step], streamed: set[str]
