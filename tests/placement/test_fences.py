@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import test_lefdef
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,12 +15,14 @@ from kerf.archive import Archive
 from kerf.core.types import KerfError
 from kerf.placement.analytic import place_global
 from kerf.placement.constraints import Constraint, Region, exact, read
+from kerf.placement.constraints.given import given as brought
 from kerf.placement.constraints.lowering import lower
 from kerf.placement.constraints.proof import broken
 from kerf.placement.constraints.zones import union, without
 from kerf.placement.design import Design, Kind, Placement, Rows
 from kerf.placement.detailed import improve
 from kerf.placement.draw import draw
+from kerf.placement.formats import load
 from kerf.placement.hpwl import hpwl
 from kerf.placement.legality import check
 from kerf.placement.legalize import legalize_cells, legalize_macros
@@ -214,3 +217,21 @@ def test_the_proxy_search_says_that_it_knows_no_fences() -> None:
     d.kind[4] = Kind.SOFT
     with pytest.raises(KerfError, match="need a design of cells and hard macros"):
         pose(d, read(["region e0 0 0 9 9 exclusive"], d))
+
+
+def test_a_fence_of_a_def_is_obeyed_and_scored(tmp_path: Path) -> None:
+    fence = "REGIONS 1 ;\n- f ( 0 0 ) ( 1000 1000 ) ( 600 1000 ) ( 2000 2000 ) + TYPE FENCE ;\nEND REGIONS\n"
+    group = "GROUPS 1 ;\n- g u2 u3 + REGION f ;\nEND GROUPS\n"
+    content = test_lefdef.DEF.replace("COMPONENTS 4", fence + "COMPONENTS 4")
+    path = test_lefdef.written(tmp_path, content=content.replace("END DESIGN", group + "END DESIGN"))
+    d = load(path)
+    placed = place(d, threads=1, archive=Archive(tmp_path / "archive"))
+    left, bottom, right, _ = (side[:3] for side in d.boxes(placed.placement))
+    assert placed.report["status"] == "legal"
+    for cell in (1, 2):
+        low, high = (0, 1000) if bottom[cell] == 0 else (600, 2000)
+        assert low <= left[cell] and right[cell] <= high and bottom[cell] <= 1000
+    beside = placed.placement.copy()
+    beside.x[0], beside.y[0] = 300, 500
+    (fault,) = at_fault(d, beside, brought(d))
+    assert fault["rule"] == "region u2 u3 0 0 1 1 + 0.6 1 2 2 exclusive" and fault["examples"] == ["u1"]  # type: ignore[index]
