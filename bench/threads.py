@@ -22,6 +22,7 @@ import torch
 
 from bandwidth import SETTINGS, kernel
 from kerf.kernels.problem import load_problem
+from kerf.kernels.targets.cpu import native
 
 HERE = Path(__file__).resolve().parent
 FAMILIES = (
@@ -58,11 +59,8 @@ def main() -> None:
                 f"busy {row['busy']:.0%}  eager {row['eager_ratio']:.2f}x  over eager {row['over_eager']:.2f}x",
                 flush=True,
             )
-    args.out.write_text(
-        json.dumps(
-            {"command": "python bench/threads.py", "threads": args.threads, "problems": rows}, indent=1
-        )
-    )
+    found = {"command": "python bench/threads.py", "processor": native().name, "threads": args.threads}
+    args.out.write_text(json.dumps({**found, "problems": rows}, indent=1))
     print(f"\nmedian {statistics.median(r['ratio'] for r in rows.values()):.2f}x")
 
 
