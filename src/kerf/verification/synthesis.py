@@ -24,6 +24,7 @@ GATES = ["simplemap", "techmap", "opt -fast", "dffunmap", "aigmap", "opt_clean"]
 # before any optimization, which would choose for an unknown value what suits it
 FREE_UNKNOWNS = "setundef -undriven -anyseq"
 ALWAYS_COMB = re.compile(r"\balways_comb\b")
+CASE_EQUALITY = re.compile(r"(?:^  attribute [^\n]*\n)*^  cell \$(eqx|nex) .*?^  end$", re.M | re.S)
 BLACK_BOX = "; give its source, or leave its instance out"
 
 
@@ -42,30 +43,37 @@ def synthesize(
     *,
     free_unknowns: bool = True,
     stepped: bool = False,
+    checks: bool = False,
     timeout_s: float = 60.0,
 ) -> Synthesized:
     """The graph of `design`; `texts` replaces the text of sources by name (same top, same lines). An `x` and a net that nothing drives are free
     inputs of the graph, as a proof wants; without `free_unknowns` they are what makes the graph smallest, as in a chip. `stepped`: every clock an
-    input, even where there is one. YosysError when Yosys refuses, KerfError for what no model can be made of: black boxes, combinational loops,
+    input, even where there is one. `checks`: with the immediate assertions (concurrent ones are for `sva` to replace); without, all assertions are
+    passed over. YosysError when Yosys refuses, KerfError for what no model can be made of: black boxes, combinational loops,
     memories over 2^18 bits."""
     texts = {s.name: s.text for s in design.sources} | dict(texts or {})
     try:
-        return _synthesized(design, texts, free_unknowns, stepped, timeout_s)
+        return _synthesized(design, texts, free_unknowns, stepped, checks, timeout_s)
     except CombinationalLoop:
         latched = {name: ALWAYS_COMB.sub("always @*", text) for name, text in texts.items()}
         if latched == texts:
             raise
-        made = _synthesized(design, latched, free_unknowns, stepped, timeout_s)
+        made = _synthesized(design, latched, free_unknowns, stepped, checks, timeout_s)
         return replace(
             made, notes=(*made.notes, "always_comb that leaves a value unassigned: keeps it, as a latch")
         )
 
 
 def _synthesized(
-    design: Design, texts: Mapping[str, str], free_unknowns: bool, stepped: bool, timeout_s: float
+    design: Design,
+    texts: Mapping[str, str],
+    free_unknowns: bool,
+    stepped: bool,
+    checks: bool,
+    timeout_s: float,
 ) -> Synthesized:
     worker = warm(design.folders)
-    _restart(worker, design, texts, timeout_s)
+    _restart(worker, design, texts, checks, timeout_s)
     words = _module(worker, "words.json", design.top)
     _check_words(words)
     worker.run(_gates(worker, "async2sync", free_unknowns), timeout_s)
@@ -80,7 +88,7 @@ def _synthesized(
     return Synthesized(_renamed(by_steps, design, worker), True, (*notes, note) if clocks else notes)
 
 
-def _restart(worker: Yosys, design: Design, texts: Mapping[str, str], timeout_s: float) -> None:
+def _restart(worker: Yosys, design: Design, texts: Mapping[str, str], checks: bool, timeout_s: float) -> None:
     names = []
     for index, source in enumerate(design.sources):
         text = texts.get(source.name, source.text)
@@ -90,10 +98,28 @@ def _restart(worker: Yosys, design: Design, texts: Mapping[str, str], timeout_s:
     flags += [f"-D {_word(k if v == '' else f'{k}={v}')}" for k, v in design.defines.items()]
     flags += [f"-G {_word(f'{k}={v}')}" for k, v in design.parameters.items()]
     flags += ["--no-synthesis-define", "--ignore-timing", "--error-limit 5"]
+    flags += [] if checks else ["--ignore-assertions"]
     read = f"read_slang {' '.join(flags)} --top {design.top} {' '.join(names)}"
     keep = f"write_rtlil {worker.scratch}/words.il"
     passes = [read, f"prep -top {design.top} -flatten", keep, f"write_json {worker.scratch}/words.json"]
     worker.run(passes, timeout_s)
+    _fold_case_equality(worker.scratch / "words.il")
+
+
+def _fold_case_equality(file: Path) -> None:
+    """`a === 1'bx` is false and `a !== 1'bx` true, as no signal of the graph is ever x; left alone, the x would become a free value."""
+    text = file.read_text(errors="surrogateescape")
+    file.write_text(CASE_EQUALITY.sub(_folded, text), errors="surrogateescape")
+
+
+def _folded(cell: re.Match[str]) -> str:
+    if not re.search(r"^    connect \\[AB] \d+'[01xz]*x[01xz]*$", cell[0], re.M):
+        return cell[0]
+    output = re.search(r"^    connect \\Y (.*)$", cell[0], re.M)
+    width = re.search(r"parameter \\Y_WIDTH (\d+)", cell[0])
+    assert output and width
+    value = "1" if cell[1] == "nex" else "0"
+    return f"  connect {output[1]} {width[1]}'{value.zfill(int(width[1]))}"
 
 
 def _linked(worker: Yosys, index: int, folder: Path) -> Path:
