@@ -1,0 +1,81 @@
+"""Answers to `kerf why`: the run that is meant, and its explanation as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from kerf.archive import Archive
+from kerf.core.types import KerfError
+from kerf.verification.design import load
+from kerf.verification.model import Model, model
+from kerf.verification.tables import read_table
+from kerf.verification.trace import Trace, replay
+from kerf.verification.verify import claims_of, problem_of, request_of
+from kerf.verification.why import explain
+
+
+def of_files(design: Sequence[str], trace: str, top: str) -> tuple[Model, Trace]:
+    """A run that the user brings."""
+    if not design or not trace:
+        raise KerfError("a run of your own takes both --design FILE... and --trace FILE")
+    made = model(load(design, top=top))
+    return made, read_table(Path(trace), made).trace()
+
+
+def of_run(run: str, assertion: str) -> tuple[Model, Trace]:
+    """The counterexample of a run of `kerf verify`."""
+    with Archive() as archive:
+        record = archive.run(run)
+        request = request_of(record)
+        details = [dict(t.evaluation.detail) for t in archive.trials(record.id)]
+    traced = [d for d in details if d.get("trace") and assertion in ("", d["name"])]
+    if not traced:
+        what = f"of {assertion} " if assertion else ""
+        raise KerfError(
+            f"run {record.id} has no counterexample {what}to explain: give --design and --trace, or another --run"
+        )
+    problem = problem_of(request)
+    made, _ = claims_of(problem)
+    start = {int(k): int(v) for k, v in traced[0]["start"].items()}
+    return made, Trace(tuple(traced[0]["trace"]), start)
+
+
+def explained(made: Model, trace: Trace, signal: str, at: int | None) -> dict[str, Any]:
+    """The explanation as JSON: each reason with its lines, and the inputs that matter with their values ("-" for bits that do not)."""
+    time = len(trace) - 1 if at is None else at
+    found = explain(made, trace, signal, time)
+    inputs = {n for n, s in made.graph.signals.items() if s.kind == "input"}
+    reasons = [
+        asdict(r) | {"origin": _origin(r.signal in inputs, r.time)}
+        for r in sorted(found.reasons, key=lambda r: -r.time)
+    ]
+    values = replay(made, trace, [signal])[time][signal]
+    needed = [
+        {
+            name: _masked(int(trace.inputs[t].get(name, 0)), mask, len(made.graph.signals[name].bits))
+            for name, mask in row.items()
+        }
+        for t, row in enumerate(found.needed)
+    ]
+    return {
+        "signal": signal,
+        "at": time,
+        "value": values,
+        "reasons": reasons,
+        "needed": needed,
+        "initial": list(found.initial),
+    }
+
+
+def _origin(is_input: bool, time: int) -> str:
+    return "an input" if is_input else "its initial value" if time == 0 else "a constant"
+
+
+def _masked(value: int, mask: int, width: int) -> str:
+    """In binary where some bits do not matter, else in hexadecimal."""
+    if mask == (1 << width) - 1:
+        return f"{value:x}"
+    return "0b" + "".join(str(value >> i & 1) if mask >> i & 1 else "-" for i in reversed(range(width)))

@@ -1,0 +1,205 @@
+"""Carries out the tasks of a verification run. Each verdict has been checked twice when it gets here (see `prove`, `why`); nothing rests on the
+engine that found it."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from importlib.metadata import version
+from typing import Any
+
+from kerf.core.records import Moment
+from kerf.core.types import Candidate, Evaluation, KerfError, Metric, Status, content_hash
+from kerf.verification.model import Model, model
+from kerf.verification.problem import VerificationProblem
+from kerf.verification.prove import Property, Result, Verdict, prove
+from kerf.verification.space import asked_of
+from kerf.verification.sva import Assertion
+from kerf.verification.tables import Table
+from kerf.verification.trace import Trace
+
+VERSION = 1
+MUTANTS = 400
+SHARES = {"prove": 0.4, "cover": 0.3, "mutate": 0.15, "mine": 0.15}
+"""Of the user's time, for each goal; what one leaves goes to the next ones."""
+STATUS = {Verdict.PROVED: Status.PASSED, Verdict.REFUTED: Status.WRONG, Verdict.UNDECIDED: Status.TIMED_OUT}
+
+
+@dataclass
+class VerificationEvaluator:
+    """`model` and `assertions` are compiled from the problem; `tests`: the runs that exist. `watch` hears lines of progress."""
+
+    problem: VerificationProblem
+    model: Model
+    assertions: Sequence[Assertion]
+    tests: Sequence[Table]
+    watch: Callable[[Any], None]
+    began: float = field(default_factory=time.monotonic)
+    _together: dict[str, Result] | None = None
+    _done: set[str] = field(default_factory=set)
+    _stimuli: tuple[Trace, ...] = ()
+    _known: dict[str, Evaluation] = field(default_factory=dict)
+
+    @property
+    def key(self) -> str:
+        tools = [version(p) for p in ("pyosys", "pyslang", "python-sat")]
+        return content_hash(["verification", VERSION, self.problem.key, self.problem.seconds, tools])
+
+    @property
+    def left(self) -> float:
+        return self.problem.seconds - (time.monotonic() - self.began)
+
+    def evaluate(self, candidate: Candidate) -> Evaluation:
+        """Carry out one task."""
+        asked, begun = asked_of(candidate), time.monotonic()
+        if asked["goal"] != "prove":
+            self._done.add("prove")  # the plan begins with properties
+        try:
+            found = getattr(self, f"_{asked['goal']}")(asked)
+        except KerfError as error:
+            found = Evaluation(Status.BUILD_FAILED, str(error))
+        if asked["goal"] != "prove":
+            self._done.add(asked["goal"])
+        seconds = time.monotonic() - begun
+        known = replace(found, environment=_environment(), seconds=seconds)
+        self._known[candidate.id] = known
+        return known
+
+    def confirm(self, candidate: Candidate) -> Evaluation:
+        """Proved properties are proved again, from nothing; the other goals' results are counts of verdicts that were each checked."""
+        asked = asked_of(candidate)
+        if asked["goal"] != "prove":
+            return self._known[candidate.id]
+        self._together, watch, self.watch = {}, self.watch, lambda moment: None
+        try:
+            return self.evaluate(candidate)
+        finally:
+            self.watch = watch
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+    def share(self, goal: str) -> float:
+        """Seconds for a goal: its part of what is left for those not done."""
+        waiting = [g for g in self.problem.goals if g not in self._done]
+        return max(self.left, 0.5) * SHARES[goal] / sum(SHARES[g] for g in waiting or [goal])
+
+    # Properties
+
+    @property
+    def assumed(self) -> list[int]:
+        return [a.bad ^ 1 for a in self.assertions if a.kind == "assume"]
+
+    def _prove(self, asked: dict[str, str]) -> Evaluation:
+        claims = [a for a in self.assertions if a.kind == "assert"]
+        assertion = next(a for a in claims if a.name == asked["name"])
+        if self._together is None:
+            self._together = self._all(claims)
+        known = self._together.get(assertion.name)
+        waiting = max(1, len(claims) - len(self._together))
+        result = known or self._alone(assertion, self.share("prove") / waiting)
+        self._together.setdefault(assertion.name, result)
+        self.watch(Moment(_said(result), passing=False))
+        return self._verdict(assertion, result)
+
+    def _all(self, claims: Sequence[Assertion]) -> dict[str, Result]:
+        """Those that are proved with all the others, in a quarter of the time."""
+        if len(claims) < 2:
+            return {}
+        self.watch(Moment(f"proving {len(claims)} properties at once"))
+        bad = self.model.graph.any_of(a.bad for a in claims)
+        seconds = self.share("prove") / 4
+        (found,) = prove(self.model, [Property("all", bad)], assumed=self.assumed, timeout_s=seconds)
+        if found.verdict is not Verdict.PROVED:
+            return {}
+        each = found.seconds / len(claims)
+        return {
+            a.name: Result(a.name, Verdict.PROVED, found.engine, clauses=found.clauses, seconds=each)
+            for a in claims
+        }
+
+    def _alone(self, assertion: Assertion, seconds: float) -> Result:
+        self.watch(Moment(f"proving {assertion.name}"))
+        (found,) = prove(
+            self.model,
+            [Property(assertion.name, assertion.bad)],
+            assumed=self.assumed,
+            timeout_s=seconds,
+        )
+        return found
+
+    def _verdict(self, assertion: Assertion, result: Result) -> Evaluation:
+        detail = result.as_json() | {
+            "goal": "prove",
+            "text": assertion.text,
+            "source": assertion.source,
+            "clauses": result.clauses,
+            "seconds": round(result.seconds, 4),
+            "vacuous": self._vacuous(assertion, result),
+            "start": {str(k): v for k, v in result.trace.start.items()} if result.trace else {},
+            "headline": str(result.verdict),
+        }
+        status = STATUS[result.verdict]
+        metrics = {"seconds": Metric(result.seconds, "s")}
+        return Evaluation(status, _said(result), 1.0 if status is Status.PASSED else None, metrics, detail)
+
+    def _vacuous(self, assertion: Assertion, result: Result) -> bool | None:
+        """Whether a proved property's antecedent is never met; None where there is none or it is not known."""
+        if result.verdict is not Verdict.PROVED or assertion.triggered is None:
+            return None
+        seconds = max(self.share("prove") / 4, 0.5)
+        (found,) = prove(self.model, [Property("met", assertion.triggered)], assumed=self.assumed, timeout_s=seconds)  # fmt: skip
+        return None if found.verdict is Verdict.UNDECIDED else found.verdict is Verdict.PROVED
+
+    # Tests
+
+    def _mutate(self, asked: dict[str, str]) -> Evaluation:
+        """The tests that exist, else those that coverage found, else random ones, scored by the mutants that they notice."""
+        from kerf.verification.mutation import random_tests, score
+
+        plain = self.plain(reset_free=bool(self.tests))
+        tests: Sequence[Table | Trace] = (
+            self.tests or self._stimuli or random_tests(plain, 256, 4, self.problem.seed)
+        )
+        whose = "given" if self.tests else "found by coverage" if self._stimuli else "random"
+        found = score(
+            plain,
+            tests,
+            mutants=MUTANTS,
+            seed=self.problem.seed,
+            seconds=self.share("mutate"),
+            watch=self._hear,
+        )
+        headline = f"{found.rate:.0%} of mutants killed by tests {whose}"
+        self.watch(Moment(headline, passing=False))
+        detail = {**found.as_json(), "tests": whose, "goal": "mutate", "headline": headline}
+        return Evaluation(Status.PASSED, "", found.rate, {}, detail)
+
+    def plain(self, *, reset_free: bool) -> Model:
+        """The design without monitors, unknown values chosen as a chip would."""
+        return model(
+            self.problem.design, reset=self.problem.reset, reset_free=reset_free, free_unknowns=False
+        )
+
+    def _hear(self, line: str) -> None:
+        self.watch(Moment(line))
+
+
+def _said(result: Result) -> str:
+    """One line for people."""
+    where = {
+        Verdict.PROVED: f"by {result.engine}, {result.clauses} clauses" if result.clauses else f"by {result.engine}",
+        Verdict.REFUTED: f"in cycle {result.depth}",
+        Verdict.UNDECIDED: f"no violation in {max(result.depth, 0)} cycles; tried {', '.join(result.tried)}",
+    }  # fmt: skip
+    return f"{result.name}: {result.verdict} {where[result.verdict]} ({result.seconds:.2f} s)"
+
+
+def _environment() -> dict[str, Any]:
+    return {
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        **{p: version(p) for p in ("pyosys", "pyslang", "python-sat")},
+    }

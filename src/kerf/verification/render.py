@@ -1,0 +1,83 @@
+"""What the verification verbs print for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from kerf.core.verb import Result
+from kerf.report import table
+
+MOST = 40
+
+
+def verify(result: Result) -> str:
+    parts = [_head(result)]
+    if result["assertions"]:
+        parts.append(table([_assertion(row) for row in result["assertions"]]))
+    if c := result["coverage"]:
+        parts.append(
+            f"coverage: {c['covered']} of {c['total']} bins covered, {c['unreachable']} proved unreachable, {c['undecided']} undecided"
+        )
+    if m := result["mutants"]:
+        parts.append(
+            f"mutants: {m['killed']} of {m['total']} killed, {m['equivalent']} proved equivalent, {m['survived']} survived"
+        )
+    if result["mined"]:
+        parts.append(table([{"kills": m["kills"], "proved": m["text"]} for m in result["mined"][:MOST]]))
+    parts += [f"note: {n}" for n in result["notes"]]
+    parts += [f"report: {result['report']}   ({result['seconds']:.1f} s, run {result['run']})"]
+    return "\n".join(parts)
+
+
+def _head(result: Result) -> str:
+    return f"{result['design']}: clock {result['clock'] or 'none'}, reset {result['reset'] or 'none'}"
+
+
+def _assertion(row: Mapping[str, Any]) -> dict[str, Any]:
+    depth = f"cycle {row['depth']}" if row["verdict"] == "refuted" else ""
+    how = row["engine"] + (", vacuous: its condition is never met" if row.get("vacuous") else "")
+    return {
+        "assertion": row["name"],
+        "verdict": row["verdict"],
+        "how": how,
+        "where": depth,
+        "source": row["source"],
+    }
+
+
+def why(result: Result) -> str:
+    lines = [f"{result['signal']} = {result['value']} in cycle {result['at']}, because:"]
+    rows = [
+        {
+            "cycle": r["time"],
+            "signal": r["signal"],
+            "value": f"{r['value']:x}",
+            "because of": ", ".join(f"{n}@{t}" for n, t in r["because"]) or r["origin"],
+            "assigned at": ", ".join(r["lines"][:3]) or r["source"],
+        }
+        for r in result["reasons"][:MOST]
+    ]
+    lines.append(table(rows))
+    if len(result["reasons"]) > MOST:
+        lines.append(f"... and {len(result['reasons']) - MOST} more (--json has all)")
+    lines.append(f"inputs that matter: {_needed(result['needed'])}")
+    return "\n".join(lines)
+
+
+def _needed(needed: Sequence[Mapping[str, Any]]) -> str:
+    said = [f"{name}@{t}={value}" for t, row in enumerate(needed) for name, value in row.items()]
+    return ", ".join(said[:MOST]) + (", ..." if len(said) > MOST else "") if said else "none"
+
+
+def equiv(result: Result) -> str:
+    bound = f" in the first {result['bound']} cycles" if result["bound"] else ""
+    lines = [
+        f"{result['a']} and {result['b']}: {result['verdict']}{bound} ({result['engine']}, {result['seconds']:.2f} s)"
+    ]
+    if result["trace"]:
+        lines += [
+            f"outputs that differ in the last cycle (A/B): {', '.join(result['outputs'])}",
+            table(result["trace"]),
+        ]
+    return "\n".join([*lines, *(f"note: {n}" for n in result["notes"])])
