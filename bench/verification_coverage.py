@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -90,9 +92,103 @@ def stride(data: Path) -> tuple[Model, list[Bin]]:
     return made, first + [b for i, b in enumerate(pairs) if i // 32 != i % 32]
 
 
+CPU_TOP = """
+module cpu_bench (input logic clk, rst_n, input logic [31:0] instruction, output logic valid, output logic [31:0] insn);
+  logic ireq, ignt, irvalid, dreq, dgnt, drvalid;
+  assign ignt = ireq & ~irvalid;  // memories grant at once and answer in the next cycle
+  assign dgnt = dreq & ~drvalid;
+  always_ff @(posedge clk or negedge rst_n)
+    if (!rst_n) begin irvalid <= 0; drvalid <= 0; end
+    else begin irvalid <= ignt; drvalid <= dgnt; end
+  ibex_top #(.DmHaltAddr(32'h00100000), .DmExceptionAddr(32'h00100000)) dut (
+    .clk_i(clk), .rst_ni(rst_n), .test_en_i(1'b0), .scan_rst_ni(1'b1), .ram_cfg_i('0), .hart_id_i('0), .boot_addr_i(32'h00100000),
+    .instr_req_o(ireq), .instr_gnt_i(ignt), .instr_rvalid_i(irvalid), .instr_rdata_i(instruction), .instr_rdata_intg_i('0), .instr_err_i(1'b0),
+    .data_req_o(dreq), .data_gnt_i(dgnt), .data_rvalid_i(drvalid), .data_rdata_i(32'hC0001073), .data_rdata_intg_i('0), .data_err_i(1'b0),
+    .irq_software_i(1'b0), .irq_timer_i(1'b0), .irq_external_i(1'b0), .irq_fast_i('0), .irq_nm_i(1'b0), .scramble_key_valid_i('0),
+    .scramble_key_i('0), .scramble_nonce_i('0), .debug_req_i(1'b0), .fetch_enable_i(ibex_pkg::IbexMuBiOn), .rvfi_valid(valid), .rvfi_insn(insn));
+endmodule
+"""
+CLOCK_GATE = """
+module prim_generic_clock_gating #(parameter bit NoFpgaGate = 0, FpgaBufGlobal = 1) (input clk_i, en_i, test_en_i, output logic clk_o);
+  assign clk_o = clk_i;  // as on an FPGA: one clock, never stopped
+endmodule
+"""
+R_TYPE = {"add": 0, "sub": 0x40000000, "sll": 0x1000, "slt": 0x2000, "sltu": 0x3000, "xor": 0x4000, "srl": 0x5000, "sra": 0x40005000,
+          "or": 0x6000, "and": 0x7000}  # fmt: skip
+S_TYPE = {"sb": 0, "sh": 0x1000, "sw": 0x2000}
+
+
+def cpu(data: Path, adjacent: bool = False) -> tuple[Model, list[Bin]]:
+    """196 bins: instructions that retire, as instruction_monitor.py and instructions.py sample them; a hazard is between an instruction and the one
+    that retired before it (as the bins are described), or, `adjacent`, in the cycle before it (as the published monitor samples). Stimulus is the word that the instruction
+    memory answers in each cycle (their test bench may change the memory in each cycle)."""
+    folder = data / "ml4dv" / "ibex_cpu"
+    listed = re.findall(r"\$\(PWD\)/(src/\S+\.sv)", (folder / "Makefile").read_text())
+    apart = ("tracer", "tracing", "xilinx", "prim_generic_clock_gating")
+    names = [n for n in dict.fromkeys(listed) if not any(a in n for a in apart)]
+    sources = [Source(n, _synthesizable((folder / n).read_text()), folder / n) for n in names]
+    made = model(
+        read(
+            [*sources, Source("clock_gate.sv", CLOCK_GATE), Source("cpu_bench.sv", CPU_TOP)], top="cpu_bench",
+            defines={"SYNTHESIS": "1", "RVFI": "1"}, includes=sorted({p.parent for p in folder.rglob("*.svh")}),
+        ),
+        timeout_s=300,
+    )  # fmt: skip
+    return made, cpu_bins(made.graph, adjacent)
+
+
+def _synthesizable(text: str) -> str:
+    """A variable whose initial value reads nets is a net."""
+    return text.replace("logic unused_scramble_inputs =", "wire  unused_scramble_inputs =")
+
+
+def cpu_bins(g: Graph, adjacent: bool) -> list[Bin]:
+    valid, insn = word(g, "valid")[0], word(g, "insn")
+
+    def masked(bits: Sequence[int], mask: int, value: int) -> int:
+        return g.all_of(b ^ 1 ^ (value >> i & 1) for i, b in enumerate(bits) if mask >> i & 1)
+
+    def kinds(bits: Sequence[int]) -> dict[str, int]:
+        r = {k: masked(bits, 0xFE00707F, v | 0x33) for k, v in R_TYPE.items()}
+        s = {k: masked(bits, 0x707F, v | 0x23) for k, v in S_TYPE.items()}
+        return r | s | {"jal": masked(bits, 0x7F, 0x6F)}
+
+    # what their monitor remembers: the instruction before, unless it was one of these formats without being one of these instructions
+    formats = g.any_of([masked(insn, 0x7F, 0x33), masked(insn, 0x7F, 0x23)])
+    now = {k: g.conjunction(valid, v) for k, v in kinds(insn).items()}
+    skipped = g.all_of([valid, formats, g.any_of(now.values()) ^ 1])
+    known, last = g.add_latch(0), [g.add_latch(0) for _ in insn]
+    kept = skipped if adjacent else g.disjunction(skipped, valid ^ 1)
+    g.set_next(known, g.choose(kept, known, valid))
+    for latch, bit in zip(last, insn, strict=True):
+        g.set_next(latch, g.choose(kept, latch, bit))
+    before = {k: g.conjunction(known, v) for k, v in kinds(last).items() if k not in S_TYPE}
+
+    rd, rs1, rs2, last_rd = insn[7:12], insn[15:20], insn[20:25], last[7:12]
+    same, backwards = g.equal(rs1, rs2), insn[31]
+    sources = g.disjunction(g.equal(rs1, 0), g.equal(rs2, 0))
+    offset = g.any_of(insn[12:32])
+    hazard = g.disjunction(g.equal(last_rd, rs1), g.equal(last_rd, rs2))
+    bins = []
+    for name, seen in now.items():
+        points = {"seen": seen}
+        if name not in S_TYPE:
+            points["zero_dst"] = g.equal(rd, 0)
+        if name != "jal":
+            points |= {"zero_src": sources, "same_src": same}
+        else:
+            points |= {"br_backwards": backwards, "br_forwards": g.conjunction(backwards ^ 1, offset)}
+        bins += [Bin(f"{name}_{k}", g.conjunction(seen, v)) for k, v in points.items()]
+        if name != "jal":
+            bins += [Bin(f"{b}->{name}_raw_hazard", g.all_of([seen, x, hazard])) for b, x in before.items()]
+    return bins
+
+
 WORKS: dict[str, dict[str, Any]] = {
     "decoder": {"work": "Ibex decoder, 2107 bins", "known": "1239 (GPT-3.5, best); 1157 (uniform, 1 M words)", "aim": "2042 + 65 unreachable, <= 15 CPU-s", "make": decoder},
     "stride": {"work": "stride detector, 1024 bins", "known": "560 (GPT-3.5, best)", "aim": "1024", "make": stride},
+    "cpu": {"work": "Ibex CPU, 196 bins", "known": "196 (Claude 3.5, 168k tokens or more)", "aim": "196", "make": cpu},
+    "adjacent": {"work": "Ibex CPU, 196 bins, hazards in adjacent cycles", "known": "none", "aim": "each bin decided", "make": partial(cpu, adjacent=True)},
 }  # fmt: skip
 
 
@@ -118,7 +214,7 @@ def _measured(closure: Closure, prepared: float) -> dict[str, Any]:
     cycles = sum(map(len, closure.stimuli))
     return {
         "measured": text, **n, "stimuli": len(closure.stimuli), "cycles": cycles, "cpu_seconds": round(prepared + closure.cpu_seconds, 2),
-        "notes": list(closure.notes),
+        "notes": list(closure.notes), "open": sorted(closure.undecided), "closed": sorted(closure.unreachable)[:40],
     }  # fmt: skip
 
 
