@@ -127,3 +127,25 @@ def test_an_unknown_value_is_any_value() -> None:
     differs = g.conjunction(s["s"], g.exclusive_or(s["y"], s["a"]))
     results = prove(made, [Property("x", differs), Property("undriven", s["z"])])
     assert [r.verdict for r in results] == [Verdict.REFUTED] * 2
+
+
+def test_two_unknown_values_are_two() -> None:
+    text = """module m(input a, b, output y, output [3:0] z); wire [1:0] w; wire v;
+      assign y = w[0] ^ v; assign z = {a ? w[1] : b, b & v, w}; endmodule"""
+    made = model(design(text))
+    g, s = made.graph, made.graph.signals
+    bits = [*s["w"].bits, *s["v"].bits]
+    pairs = [g.exclusive_or(a, b) for a in bits for b in bits if a < b]
+    results = prove(made, [Property(str(i), p) for i, p in enumerate([s["y"].bits[0], *pairs])])
+    assert [r.verdict for r in results] == [Verdict.REFUTED] * 4
+
+
+def test_a_register_with_an_asynchronous_load_keeps_what_clears_it() -> None:
+    text = """module m(input clk, input rst_n, v, z, input [3:0] d, output reg [3:0] q); always @(posedge clk or negedge rst_n)
+      if (!rst_n) q <= {3'b0, v}; else q <= z ? 4'd0 : d; endmodule"""
+    made = model(design(text), reset="")
+    g, s = made.graph, {n: w.bits for n, w in made.graph.signals.items()}
+    cleared = g.add_latch()
+    g.set_next(cleared, g.conjunction(s["z"][0], s["rst_n"][0]))
+    bad = g.all_of([cleared, s["rst_n"][0], g.equal(s["q"], 0) ^ 1])
+    assert prove(made, [Property("cleared", bad)])[0].verdict is Verdict.PROVED

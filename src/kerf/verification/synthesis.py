@@ -23,6 +23,9 @@ MEMORY_BITS = 1 << 18
 GATES = ["simplemap", "techmap", "opt -fast", "dffunmap", "aigmap", "opt_clean"]
 # before any optimization, which would choose for an unknown value what suits it
 FREE_UNKNOWNS = "setundef -undriven -anyseq"
+# `opt -full` takes two unknown values for one, because their cells look alike, and what nothing drives then for whatever suits it
+# (and with -nosdff: Yosys 0.70 loses the multiplexers that it takes for a synchronous reset of a register with an asynchronous load)
+APART = "setattr -set keep 1 t:$any*"
 ALWAYS_COMB = re.compile(r"\balways_comb\b")
 CASE_EQUALITY = re.compile(r"(?:^  attribute [^\n]*\n)*^  cell \$(eqx|nex) .*?^  end$", re.M | re.S)
 BLACK_BOX = "; give its source, or leave its instance out"
@@ -138,9 +141,9 @@ def _word(text: str) -> str:
 
 
 def _gates(worker: Yosys, clocking: str, free_unknowns: bool) -> list[str]:
-    unknowns = [FREE_UNKNOWNS] if free_unknowns else []
+    unknowns = [*([FREE_UNKNOWNS] if free_unknowns else []), APART]
     return [
-        f"read_rtlil {worker.scratch}/words.il", "memory_map", *unknowns, "opt -full", clocking, "dffunmap", *GATES,
+        f"read_rtlil {worker.scratch}/words.il", "memory_map", *unknowns, "opt -full -nosdff", clocking, "dffunmap", *GATES,
         f"write_json -noscopeinfo {worker.scratch}/gates.json",
     ]  # fmt: skip
 
