@@ -1,0 +1,152 @@
+"""How good are tests? The share of a design's mutants that they notice; of the rest, which could be noticed at all."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from kerf.core.types import KerfError
+from kerf.verification.graph import FREE
+from kerf.verification.model import Model
+from kerf.verification.mutation.mutant import Mutant
+from kerf.verification.mutation.mutated import Mutated, mutated
+from kerf.verification.mutation.sites import find
+from kerf.verification.mutation.survivors import Difference, Products
+from kerf.verification.prove import Unsound, Verdict
+from kerf.verification.tables import Table
+from kerf.verification.trace import Trace
+
+Test = Trace | Table
+Watch = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Survivor:
+    """A mutant that no test notices. `trace`: a run whose last cycle would show it; None where neither that nor equivalence was found in time."""
+
+    mutant: Mutant
+    diff: str
+    trace: Trace | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "mutant": self.mutant.name, "diff": self.diff, "trace": self.trace.as_json() if self.trace else None
+        }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Score:
+    """`equivalent`: proved to do what the design does at its outputs. `killed_by[k]`: by how many of the mutants test k was the first to notice.
+    `kinds[kind]`: (killed, all but the equivalent ones)."""
+
+    total: int
+    killed: int
+    equivalent: tuple[Mutant, ...]
+    survived: tuple[Survivor, ...]
+    killed_by: tuple[int, ...]
+    kinds: Mapping[str, tuple[int, int]]
+    left_out: int
+    seconds: float
+
+    @property
+    def rate(self) -> float:
+        """Killed, of those that can be."""
+        return self.killed / max(self.total - len(self.equivalent), 1)
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "total": self.total, "killed": self.killed, "equivalent": len(self.equivalent), "survived": len(self.survived),
+            "survivors": [s.as_json() for s in self.survived], "killed_by": list(self.killed_by),
+            "kinds": {k: list(v) for k, v in sorted(self.kinds.items())}, "seconds": round(self.seconds, 3),
+        }  # fmt: skip
+
+
+def sample(model: Model, count: int, seed: int = 0) -> tuple[list[Mutant], dict[int, tuple[str, int]]]:
+    """`count` mutants, drawn evenly from all; single bits that are stuck only when there are too few others. With the headers of `mutated`."""
+    sites = find(model.design)
+    rng = random.Random(seed)
+    whole, bits = ([m for m in sites.mutants if bool(m.bit) == b] for b in (False, True))
+    chosen = rng.sample(whole, min(count, len(whole)))
+    chosen += rng.sample(bits, min(count - len(chosen), len(bits)))
+    order = {id(m): i for i, m in enumerate(sites.mutants)}
+    return sorted(chosen, key=lambda m: order[id(m)]), sites.headers
+
+
+def random_tests(model: Model, cycles: int, count: int = 1, seed: int = 0) -> list[Trace]:
+    """Fair bits on every input, and any start for registers that no reset reaches."""
+    rng = random.Random(seed)
+    widths = {n: len(model.graph.signals[n].bits) for n in model.inputs}
+    unknown = [n for n, v in model.initial.items() if v == FREE]
+    return [
+        Trace(
+            tuple({n: rng.getrandbits(w) for n, w in widths.items()} for _ in range(cycles)),
+            {n: rng.getrandbits(1) for n in unknown},
+        )
+        for _ in range(count)
+    ]
+
+
+def score(model: Model, tests: Sequence[Test], *, mutants: int | Sequence[Mutant] = 400, seed: int = 0, seconds: float = 30.0,
+          watch: Watch = lambda line: None) -> Score:  # fmt: skip
+    """Score `tests` (a Trace notices what makes an output differ from the design's; a Table what its expected values tell) on mutants: a number of them, or
+    these. The time is for all; tests come first, then each survivor has an even share of what is left. KerfError for a table that the design fails."""
+    begun = time.monotonic()
+    if isinstance(mutants, int):
+        chosen, headers = sample(model, mutants, seed)
+    else:
+        chosen, headers = list(mutants), find(model.design).headers
+    if not chosen:
+        raise KerfError(f"nothing in {model.design.top} to put a fault into: no statement that its own files hold")  # fmt: skip
+    made = mutated(model, chosen, headers, timeout_s=max(seconds, 5.0))
+    watch(f"{len(made.mutants)} mutants in one graph of {len(made.graph)} nodes")
+    first = _first_kills(made, tests)
+    watch(f"{int((first >= 0).sum())} killed by {len(tests)} tests")
+    found = _judged(made, [k for k in range(len(made.mutants)) if first[k] < 0], begun + seconds, watch)
+    return _scored(made, first, found, len(tests), time.monotonic() - begun)
+
+
+def _first_kills(made: Mutated, tests: Sequence[Test]) -> np.ndarray:
+    """(mutants,): the first test that notices it, -1 for none."""
+    first = np.full(len(made.mutants), -1)
+    lanes = made.lanes(made.outputs)
+    for index, test in enumerate(tests):
+        first[made.killed(test, lanes) & (first < 0)] = index
+    return first
+
+
+def _judged(made: Mutated, survivors: Sequence[int], deadline: float, watch: Watch) -> dict[int, Difference]:
+    if not survivors or time.monotonic() > deadline:
+        return {}
+    products = Products(made)
+    found: dict[int, Difference] = {}
+    lanes = made.lanes(made.outputs)
+    for done, k in enumerate(survivors):
+        share = (deadline - time.monotonic()) / (len(survivors) - done)
+        if share <= 0:
+            break
+        found[k] = difference = products.compare(k, share)
+        if difference.trace and not made.killed(difference.trace, lanes)[k]:
+            raise Unsound("a run that tells a mutant from its design does not do so in simulation")
+        watch(f"survivor {done + 1} of {len(survivors)}: {difference.verdict}")
+    return found
+
+
+def _scored(made: Mutated, first: np.ndarray, found: Mapping[int, Difference], tests: int, seconds: float) -> Score:  # fmt: skip
+    same = {k for k, d in found.items() if d.verdict is Verdict.PROVED}
+    survived = tuple(
+        Survivor(m, m.diff(made.model.design), found[k].trace if k in found else None)
+        for k, m in enumerate(made.mutants)
+        if first[k] < 0 and k not in same
+    )
+    all_of = Counter(m.kind for k, m in enumerate(made.mutants) if k not in same)
+    dead = Counter(m.kind for k, m in enumerate(made.mutants) if first[k] >= 0)
+    return Score(
+        len(made.mutants), int((first >= 0).sum()), tuple(made.mutants[k] for k in sorted(same)), survived,
+        tuple(int((first == t).sum()) for t in range(tests)), {k: (dead[k], n) for k, n in all_of.items()}, len(made.left_out), seconds,
+    )  # fmt: skip
