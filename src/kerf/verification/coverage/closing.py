@@ -36,7 +36,8 @@ class Hit:
 
 @dataclass(frozen=True)
 class Closure:
-    """`covered`: bin name -> where; `unreachable`: -> what proved it; `undecided`: -> what was tried. `stimuli` cover all that is covered.
+    """`covered`: bin name -> where; `unreachable`: -> what proved it; `undecided`: -> what was tried. `stimuli` cover all that is covered. `lucky`:
+    names of covered bins whose stimulus covers them for some initial values of registers without reset, or of undriven nets, and not for others.
     `seconds` and `cpu_seconds` (children included) were spent."""
 
     bins: tuple[Bin, ...]
@@ -47,6 +48,7 @@ class Closure:
     seconds: float
     cpu_seconds: float
     notes: tuple[str, ...] = ()
+    lucky: frozenset[str] = frozenset()
 
     def as_json(self) -> dict[str, int]:
         return {
@@ -86,7 +88,7 @@ class _Session:
     def run(self, tests: Sequence[Trace]) -> Closure:
         deadline = self.begun + self.limit
         targets = [b.target for b in self.bins] + list(self.watch)
-        board = Board(self.model, targets, len(self.bins), self.assumed)
+        board = Board(self.model, targets, len(self.bins), self.assumed, self.seed)
         prover = Prover(board, self.assumed)
         if tests:
             board.offer([board.drive.stimulus(t) for t in tests])
@@ -122,13 +124,18 @@ class _Session:
 
     def _closed(self, board: Board, prover: Prover) -> Closure:
         hit = sorted(i for i in board.hit if i < len(self.bins))
+        lucky = sorted(i for i in board.lucky if i < len(self.bins))
         chosen, where = select(board, hit)
+        for i in lucky:
+            stimulus = board.stimuli[board.lucky[i]]
+            where[i] = (len(chosen), int(board.cycles_of([stimulus], [i], lucky=True)[0, 0]))
+            chosen.append(stimulus)
         unreachable = {self.bins[i].name: engine for i, engine in sorted(prover.proved.items())}
-        covered = {self.bins[i].name: Hit(*where[i]) for i in hit}
+        covered = {self.bins[i].name: Hit(*where[i]) for i in sorted(hit + lucky)}
         undecided = {b.name: prover.tried for b in self.bins if b.name not in covered | unreachable}
         return Closure(
             tuple(self.bins), covered, unreachable, undecided, tuple(map(board.drive.trace, chosen)), time.monotonic() - self.begun,
-            _cpu() - self.cpu, tuple(self.notes),
+            _cpu() - self.cpu, tuple(self.notes), frozenset(self.bins[i].name for i in lucky),
         )  # fmt: skip
 
 
