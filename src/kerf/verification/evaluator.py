@@ -159,7 +159,7 @@ class VerificationEvaluator:
         """The tests that exist, else those that coverage found, else random ones, scored by the mutants that they notice."""
         from kerf.verification.mutation import random_tests, score
 
-        plain = self.plain(reset_free=bool(self.tests))
+        plain = self.plain()
         tests: Sequence[Table | Trace] = (
             self.tests or self._stimuli or random_tests(plain, 256, 4, self.problem.seed)
         )
@@ -177,11 +177,9 @@ class VerificationEvaluator:
         detail = {**found.as_json(), "tests": whose, "goal": "mutate", "headline": headline}
         return Evaluation(Status.PASSED, "", found.rate, {}, detail)
 
-    def plain(self, *, reset_free: bool) -> Model:
+    def plain(self) -> Model:
         """The design without monitors, unknown values chosen as a chip would."""
-        return model(
-            self.problem.design, reset=self.problem.reset, reset_free=reset_free, free_unknowns=False
-        )
+        return model(self.problem.design, reset=self.problem.reset, free_unknowns=False)
 
     def _hear(self, line: str) -> None:
         self.watch(Moment(line))

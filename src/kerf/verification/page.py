@@ -141,8 +141,7 @@ def _mutants(found: Mapping[str, Any] | None) -> Markup | None:
         return None
     small = f"{found['killed']} killed, {found['equivalent']} proved equivalent, {found['survived']} survived of {found['total']}"
     shown = [
-        join(tag("p", f"{m['source']}: {m['description']}"), tag("pre", _diff(m["diff"])))
-        for m in found.get("survivors", [])[:50]
+        join(tag("p", m["mutant"]), tag("pre", _diff(m["diff"]))) for m in found.get("survivors", [])[:50]
     ]
     return _section("Mutants that no test or assertion sees", *shown, small=small)
 

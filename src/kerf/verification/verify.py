@@ -94,13 +94,19 @@ def _properties(spec: str, design: Any) -> list[str]:
 
 def as_sva(text: str, design: Any) -> str:
     """SVA as it is; English translated."""
-    if any(
-        mark in text for mark in ("|->", "|=>", "assert ", "assume ", "cover ", "&&", "||", "==", "(", "##")
-    ):
+    if is_sva(text):
         return text
     from kerf.verification.english import to_sva
 
     return str(to_sva(text, design).sva)
+
+
+def is_sva(text: str) -> bool:
+    """Whether it parses as a property, or as a whole assertion."""
+    from pyslang.syntax import SyntaxTree
+
+    tried = (f"module m; assert property ({text}); endmodule", f"module m; {text} endmodule")
+    return any(not any(d.isError() for d in SyntaxTree.fromText(t).diagnostics) for t in tried)
 
 
 def verify(
