@@ -1,0 +1,206 @@
+"""The verdict on two designs, and its second opinion.
+
+**What is compared.** From power-up (registers with an initial value have it, others have none), for every input sequence, in every clock cycle, every
+output bit that gold determines. An `x` in gold's source and a register without a value make what depends on them undetermined, as in simulation,
+but never more than that: X is not taken for false. With `reset`, from the state after reset on, reset inactive.
+A run that shows a difference is definite: gold gives another value whatever its unknowns are.
+Output bits that gold never determines (a counter that nothing resets) are compared in another way: there must be a start of gold from which it does
+what gate does.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from functools import cached_property
+from typing import Any
+
+from kerf.verification.design import Design
+from kerf.verification.equivalence.correspondence import check, correspond
+from kerf.verification.equivalence.product import Compared, Product, check_interface, product
+from kerf.verification.equivalence.simulation import determined, hunt
+from kerf.verification.equivalence.witness import check_product, confirm, explainable, shortest, table
+from kerf.verification.graph import FALSE, Node
+from kerf.verification.model import Model, model
+from kerf.verification.prove import Property, Result, Verdict, prove
+from kerf.verification.trace import Trace, replay
+
+
+class Same(StrEnum):
+    EQUAL = "equal"
+    DIFFERENT = "different"
+    UNDECIDED = "undecided"
+
+
+@dataclass(frozen=True)
+class Equivalence:
+    """`table`: for a difference, one row a cycle: inputs by name, and each output as "gold/gate" where they differ; x where gold determines nothing.
+    `outputs`: those that differ in the last cycle. `bound`: cycles compared, 0 for all. `trace` belongs to the product of both."""
+
+    verdict: Same
+    engine: str
+    seconds: float
+    notes: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
+    table: tuple[Mapping[str, int | str], ...] = ()
+    trace: Trace | None = field(default=None, repr=False)
+    bound: int = 0
+
+    def as_json(self) -> dict[str, Any]:
+        trace = [dict(row) for row in self.table] if self.verdict is Same.DIFFERENT else None
+        return {"verdict": str(self.verdict), "trace": trace, "engine": self.engine, "outputs": list(self.outputs),
+                "bound": self.bound, "notes": list(self.notes), "seconds": round(self.seconds, 3)}  # fmt: skip
+
+
+def equivalent(gold: Design, gate: Design, *, bounded: int | None = None, timeout_s: float = 60.0,
+               reset: str | None = None) -> Equivalence:  # fmt: skip
+    """Whether `gate` does what `gold` does (see above). `bounded`: only in the first cycles. `reset`: the name of an input ("!name": active low)
+    that both are reset with first. KerfError where they cannot be compared; undecided when `timeout_s` is over."""
+    begun = time.monotonic()
+    ours, theirs = models(gold, gate, reset, timeout_s)
+    notes = check_interface(ours, theirs)
+    session = _Session(ours, theirs, begun, begun + timeout_s, list(notes))
+    return session.bounded(bounded) if bounded else session.decide()
+
+
+def models(gold: Design, gate: Design, reset: str | None, timeout_s: float) -> tuple[Model, Model]:
+    """Both in the same model of time: cycle by cycle where both have the same one clock edge and use the clock for nothing else; else step by step."""
+    made = [model(d, reset=reset or "", timeout_s=timeout_s) for d in (gold, gate)]
+    edges = {m.edge for m in made if m.edge}
+    if any(m.stepped or _reads_clock(m) for m in made) or len(edges) > 1:
+        made = [model(d, reset=reset or "", stepped=True, timeout_s=timeout_s) for d in (gold, gate)]
+    return made[0], made[1]
+
+
+def _reads_clock(made: Model) -> bool:
+    if not made.clock:
+        return False
+    graph = made.graph
+    roots = [b for n in made.outputs for b in graph.signals[n].bits] + [graph.left[n] for n in graph.latches]
+    return graph.signals[made.clock].bits[0] >> 1 in set(graph.cone(roots))
+
+
+@dataclass
+class _Session:
+    gold: Model
+    gate: Model
+    begun: float
+    deadline: float
+    notes: list[str]
+
+    @property
+    def left(self) -> float:
+        return max(self.deadline - time.monotonic(), 0.05)
+
+    @cached_property
+    def plain(self) -> Product:
+        return product(self.gold, self.gate)
+
+    @cached_property
+    def matched(self) -> Product | None:
+        """With registers of one name starting alike, where that says more."""
+        made = product(self.gold, self.gate, matched=True)
+        return made if made.unknown_starts < self.plain.unknown_starts else None
+
+    def decide(self) -> Equivalence:
+        """From the cheapest way to the dearest."""
+        if self.plain.bad == FALSE and not self.vague:
+            return self._equal(self.plain, "structure")
+        trace = hunt(self.plain.model, self.plain.bad)
+        if trace:
+            return self._different(self.plain, trace, "simulation")
+        for made in filter(None, (self.matched, self.plain if not self.vague else None)):
+            invariant = correspond(made)
+            if invariant:
+                check(made, invariant)
+                return self._equal(made, "register correspondence")
+        return self._prove()
+
+    def _prove(self) -> Equivalence:
+        """With a model checker; first as if unknown registers started alike, which says more and is sooner said."""
+        if self.matched:
+            (alike,) = self._check(self.matched, self.matched.bad, self.left / 3)
+            if alike.verdict is Verdict.PROVED:
+                return self._equal(self.matched, alike.engine)
+        (result,) = self._check(self.plain, self.plain.bad, self.left)
+        if result.trace:
+            return self._different(self.plain, result.trace, result.engine)
+        if result.verdict is Verdict.PROVED:
+            return self._explain(result.engine) if self.vague else self._equal(self.plain, result.engine)
+        self.notes += [
+            f"tried {', '.join(result.tried)}",
+            f"no difference in the first {result.depth + 1} cycles",
+        ]
+        return self._tell(Same.UNDECIDED, "")
+
+    @staticmethod
+    def _check(made: Product, bad: int, seconds: float) -> list[Result]:
+        return prove(made.model, [Property("difference", bad)], assumed=made.assumed, timeout_s=seconds)
+
+    @cached_property
+    def vague(self) -> list[Compared]:
+        """The output bits that gold never determines in random runs, and that are no plain x of its source."""
+        bits = [c for c in self.plain.compared if not self._is_x(c)]
+        seen = determined(self.plain.model, [c.known for c in bits]) if bits else []
+        return [c for c, s in zip(bits, seen, strict=True) if not s]
+
+    def _is_x(self, c: Compared) -> bool:
+        graph = self.gold.graph
+        node = graph.signals[c.output].bits[c.bit] >> 1
+        return graph.kind[node] == Node.INPUT and c.known == FALSE
+
+    def _explain(self, engine: str) -> Equivalence:
+        """All that gold determines is equal. What it never determines must be possible from some start of it."""
+        names = ", ".join(dict.fromkeys(c.output for c in self.vague))
+        self.notes.append(
+            f"never determined by {self.gold.design.top}: {names}; it needs a reset or initial value"
+        )
+        if self.matched:
+            wanted = {(c.output, c.bit) for c in self.vague}
+            bits = [c for c in self.matched.compared if (c.output, c.bit) in wanted]
+            (result,) = self._check(self.matched, self.matched.differs(bits), self.left / 2)
+            if result.verdict is Verdict.PROVED:
+                return self._equal(self.matched, result.engine)
+            if result.trace and not self._possible(self.matched, result.trace, bits):
+                self.notes.append("no start of it gives these values")
+                return self._different(self.matched, result.trace, result.engine)
+        return self._tell(Same.UNDECIDED, engine)
+
+    def _possible(self, made: Product, trace: Trace, bits: Sequence[Compared]) -> bool:
+        rows = replay(made.model, trace, [], [c.gate for c in bits])
+        wanted = [{(c.output, c.bit): row[c.gate] for c in bits} for row in rows]
+        return explainable(self.gold, trace.inputs, wanted)
+
+    def bounded(self, cycles: int) -> Equivalence:
+        """Cycle by cycle, up to `cycles`."""
+        found = shortest(self.plain.model, self.plain.bad, cycles, self.deadline)
+        if found.trace:
+            return self._different(self.plain, found.trace, "bounded model checking")
+        if found.clean < cycles:
+            self.notes.append(f"no difference in the first {found.clean} cycles; then the time was over")
+            return self._tell(Same.UNDECIDED, "bounded model checking")
+        return replace(self._equal(self.plain, "bounded model checking"), bound=cycles)
+
+    def _equal(self, made: Product, engine: str) -> Equivalence:
+        check_product(self.gold, self.gate, made)
+        if self.plain.unknown_starts and made is self.plain:
+            self.notes.append(f"{self.plain.unknown_starts} register bits of {self.gold.design.top} start unknown: compared from where its outputs are determined")  # fmt: skip
+        return self._tell(Same.EQUAL, engine)
+
+    def _different(self, made: Product, trace: Trace, engine: str) -> Equivalence:
+        if made is self.plain:
+            trace = (
+                shortest(made.model, made.bad, len(trace) - 1, min(self.deadline, time.monotonic() + 2)).trace
+                or trace
+            )
+            outputs = confirm(self.gold, self.gate, made, trace)
+        else:
+            outputs = tuple(dict.fromkeys(c.output for c in self.vague))
+        return replace(
+            self._tell(Same.DIFFERENT, engine), outputs=outputs, table=table(made, trace), trace=trace
+        )
+
+    def _tell(self, verdict: Same, engine: str) -> Equivalence:
+        return Equivalence(verdict, engine, time.monotonic() - self.begun, tuple(self.notes))
