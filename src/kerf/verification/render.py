@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from kerf.core.verb import Result
@@ -42,8 +43,14 @@ def _assertion(row: Mapping[str, Any]) -> dict[str, Any]:
         "verdict": row["verdict"],
         "how": how,
         "where": depth,
-        "source": row["source"],
+        "source": _place(row["source"]),
     }
+
+
+def _place(source: str) -> str:
+    """The file's name and the line."""
+    file, _, line = source.rpartition(":")
+    return f"{Path(file).name}:{line.partition('.')[0]}" if file else source
 
 
 def why(result: Result) -> str:
@@ -54,7 +61,7 @@ def why(result: Result) -> str:
             "signal": r["signal"],
             "value": f"{r['value']:x}",
             "because of": ", ".join(f"{n}@{t}" for n, t in r["because"]) or r["origin"],
-            "assigned at": ", ".join(r["lines"][:3]) or r["source"],
+            "assigned at": ", ".join(map(_place, r["lines"][:3])) or _place(r["source"]),
         }
         for r in result["reasons"][:MOST]
     ]

@@ -10,7 +10,13 @@ from kerf.core.types import KerfError
 from kerf.core.verb import Option, Verb
 from kerf.verification import render
 
-Files = Annotated[list[str], Option("Verilog or SystemVerilog sources.", metavar="DESIGN.sv...")]
+Files = Annotated[
+    list[str],
+    Option(
+        "Verilog or SystemVerilog sources; `example` is a small one that comes with kerf, with a bug.",
+        metavar="DESIGN.sv...",
+    ),
+]
 Top = Annotated[
     str, Option("The module to verify; by default the one that no other instantiates.", metavar="MODULE")
 ]
@@ -74,7 +80,7 @@ def verify(
     from kerf.verification.verify import verify as run
 
     request = Request(
-        tuple(map(_absolute, design)), top, _pairs(define), tuple(map(_absolute, include)), _pairs(parameter),
+        tuple(map(_source, design)), top, _pairs(define), tuple(map(_absolute, include)), _pairs(parameter),
         tuple(_absolute(s) if Path(s).is_file() else s for s in spec), tuple(map(_absolute, test)), goal, minutes,
         reset, reset_free, seed,
     )  # fmt: skip
@@ -158,6 +164,14 @@ def _pairs(texts: list[str]) -> dict[str, str]:
 
 def _absolute(path: str) -> str:
     return str(Path(path).absolute())
+
+
+def _source(path: str) -> str:
+    if path != "example" or Path(path).exists():
+        return _absolute(path)
+    from kerf.verification.examples import path as example
+
+    return str(example())
 
 
 def _check_installed() -> None:
