@@ -1,0 +1,386 @@
+"""slang's tree of a concurrent assertion as a property over guards (IEEE 1800-2017, 16.7 to 16.15)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from kerf.verification.sva.guards import NO, YES, Guards
+from kerf.verification.sva.properties import (
+    TRUE,
+    Every,
+    Holds,
+    Later,
+    Property,
+    Release,
+    Some,
+    Stepper,
+    Until,
+    abort,
+    all_of,
+    any_of,
+    repeated,
+    some,
+)  # fmt: skip
+from kerf.verification.sva.sequences import (
+    ANY,
+    First,
+    Sequence,
+    Tick,
+    both,
+    choice,
+    concat,
+    delayed,
+    goto,
+    intersect,
+    nonconsecutive,
+    repeat,
+    ticks,
+    within,
+)  # fmt: skip
+from kerf.verification.sva.wording import (  # fmt: skip
+    Clock,
+    Declarations,
+    Frame,
+    Signal,
+    Spot,
+    Unsupported,
+    Wording,
+    kind,
+    spot,
+)
+
+SIGNALS = ("Variable", "Net", "Field", "FormalArgument", "ModportPort")
+OPERATORS_ON_SEQUENCES = ("Intersect", "Throughout", "Within")
+
+
+def last(name: Any) -> str:
+    return str(name).rpartition(".")[2]
+
+
+@dataclass
+class Translator:
+    """One assertion of one instance. `atoms[n]` is the wire of guard `atom(n)`; `weak`: what a bare sequence means (assert and assume: weak; cover:
+    strong); `covering`: an implication is covered by a match of its antecedent alone."""
+
+    declare: Declarations
+    clock: Clock
+    weak: bool
+    covering: bool = False
+    stepper: Stepper = field(default_factory=lambda: Stepper(Guards()))
+    atoms: dict[str, int] = field(default_factory=dict)
+    frames: tuple[Frame, ...] = ()
+
+    @property
+    def guards(self) -> Guards:
+        return self.stepper.guards
+
+    def guard(self, expression: Any) -> int:
+        """The atom of a Boolean expression."""
+        known = _known(expression)
+        if known is not None:
+            return YES if known else NO
+        return self.named(self.wording(expression).text(expression.syntax, self.frames))
+
+    def named(self, text: str) -> int:
+        name = self.declare.wire(text)
+        return self.guards.atom(self.atoms.setdefault(name, len(self.atoms)))
+
+    def wording(self, *expressions: Any) -> Wording:
+        signals: dict[Spot, Signal] = {}
+        constants: dict[Spot, int] = {}
+        for expression in expressions:
+            _collect(expression, signals, constants)
+        return Wording(self.declare, self.clock, signals, constants)
+
+    # properties
+
+    def property(self, e: Any) -> Property:
+        name = type(e).__name__
+        if self._is_sequence(e) and not self._is_boolean(e):
+            return some(self.sequence(e), TRUE, self.weak)
+        handler = PROPERTIES.get(name)
+        if handler is None:
+            raise Unsupported(f"{name.removesuffix('AssertionExpr')} in a property")
+        return handler(self, e)
+
+    def _simple(self, e: Any) -> Property:
+        if last(e.expr.kind) == "AssertionInstance":
+            with self._inside(e.expr):
+                return self.property(e.expr.body)
+        return Holds(self.guard(e.expr))
+
+    def _strength(self, e: Any) -> Property:
+        return some(self.sequence(e.expr), TRUE, last(e.strength) == "Weak")
+
+    def _clocking(self, e: Any) -> Property:
+        self._check_clock(e.clocking)
+        return self.property(e.expr)
+
+    def _disable(self, e: Any) -> Property:
+        return abort(self.guard(e.condition), not self.covering, self.property(e.expr))
+
+    def _abort(self, e: Any) -> Property:
+        return abort(self.guard(e.condition), last(e.action) == "Accept", self.property(e.expr))
+
+    def _unary(self, e: Any) -> Property:
+        op, body = last(e.op), self.property(e.expr)
+        if op == "Not":
+            return self.stepper.dual(body)
+        low, high = (e.range.min, e.range.max) if e.range is not None else (None, None)
+        if op in ("NextTime", "SNextTime"):
+            for _ in range(1 if low is None else low):
+                body = Later(body)
+            return body
+        return repeated(body, low or 0, high, op in ("Always", "SAlways"))
+
+    def _binary(self, e: Any) -> Property:
+        op = last(e.op)
+        if op in (
+            "OverlappedImplication",
+            "NonOverlappedImplication",
+            "OverlappedFollowedBy",
+            "NonOverlappedFollowedBy",
+        ):
+            return self._after(op, self.sequence(e.left), self.property(e.right))
+        left, right = self.property(e.left), self.property(e.right)
+        no = self.stepper.dual
+        match op:
+            case "And":
+                return all_of((left, right))
+            case "Or":
+                return any_of((left, right))
+            case "Implies":
+                return any_of((no(left), right))
+            case "Iff":
+                return all_of((any_of((no(left), right)), any_of((left, no(right)))))
+            case "Until" | "SUntil":
+                return Until(left, right, op == "Until")
+            case "UntilWith" | "SUntilWith":
+                return Release(right, left, op == "UntilWith")
+        raise Unsupported(f"{op} of properties")
+
+    def _after(self, op: str, sequence: Sequence, then: Property) -> Property:
+        if op.startswith("Non"):
+            sequence = concat(sequence, ANY)
+        if "FollowedBy" in op or self.covering:
+            return Some(sequence, then, False)
+        return Every(sequence, then, True)
+
+    def _conditional(self, e: Any) -> Property:
+        test = Holds(self.guard(e.condition))
+        then = any_of((self.stepper.dual(test), self.property(e.ifExpr)))
+        return then if e.elseExpr is None else all_of((then, any_of((test, self.property(e.elseExpr)))))
+
+    def _case(self, e: Any) -> Property:
+        made = self.property(e.defaultCase) if e.defaultCase is not None else TRUE
+        for group in reversed(list(e.itemGroups)):
+            tests = [self._equal(e.expr, item) for item in group.expressions]
+            test = Holds(self.guards.any_of(tests))
+            made = all_of(
+                (any_of((self.stepper.dual(test), self.property(group.body))), any_of((test, made)))
+            )
+        return made
+
+    def _equal(self, selector: Any, item: Any) -> int:
+        wording = self.wording(selector, item)
+        left, right = (wording.text(x.syntax, self.frames) for x in (selector, item))
+        return self.named(f"( {left} ) === ( {right} )")
+
+    # sequences
+
+    def sequence(self, e: Any) -> Sequence:
+        name = type(e).__name__
+        handler = SEQUENCES.get(name)
+        if handler is None:
+            raise Unsupported(f"{name.removesuffix('AssertionExpr')} in a sequence")
+        return handler(self, e)
+
+    def _simple_sequence(self, e: Any) -> Sequence:
+        if last(e.expr.kind) == "AssertionInstance":
+            with self._inside(e.expr):
+                return self._repeated(self.sequence(e.expr.body), e.repetition)
+        return self._repeated(Tick(self.guard(e.expr)), e.repetition)
+
+    def _repeated(self, body: Sequence, repetition: Any) -> Sequence:
+        if repetition is None:
+            return body
+        low, high = repetition.range.min, repetition.range.max
+        way = last(repetition.kind)
+        if way == "Consecutive":
+            return repeat(body, low, high)
+        if not isinstance(body, Tick):
+            raise Unsupported(f"{way} repetition of what is no Boolean")
+        return (goto if way == "GoTo" else nonconsecutive)(self.guards, body.guard, low, high)
+
+    def _concat(self, e: Any) -> Sequence:
+        made: Sequence | None = None
+        for element in e.elements:
+            low, high = element.delay.min, element.delay.max
+            part = self.sequence(element.sequence)
+            made = concat(ticks(low, high), part) if made is None else delayed(made, low, high, part)
+        assert made is not None
+        return made
+
+    def _first(self, e: Any) -> Sequence:
+        if list(e.matchItems):
+            raise Unsupported("assignments to local variables")
+        return First(frozenset({self.sequence(e.seq)}))
+
+    def _with_match(self, e: Any) -> Sequence:
+        if list(e.matchItems):
+            raise Unsupported("assignments to local variables")
+        return self._repeated(self.sequence(e.expr), e.repetition)
+
+    def _clocked_sequence(self, e: Any) -> Sequence:
+        self._check_clock(e.clocking)
+        return self.sequence(e.expr)
+
+    def _binary_sequence(self, e: Any) -> Sequence:
+        left, right = self.sequence(e.left), self.sequence(e.right)
+        match last(e.op):
+            case "And":
+                return both(left, right)
+            case "Or":
+                return choice((left, right))
+            case "Intersect":
+                return intersect(left, right)
+            case "Throughout":
+                return intersect(repeat(left, 0, None), right)
+            case "Within":
+                return within(left, right)
+        raise Unsupported(f"{last(e.op)} in a sequence")
+
+    # what stands around them
+
+    def _is_boolean(self, e: Any) -> bool:
+        return (
+            type(e).__name__ == "SimpleAssertionExpr"
+            and e.repetition is None
+            and last(e.expr.kind) != "AssertionInstance"
+        )
+
+    def _is_sequence(self, e: Any) -> bool:
+        name = type(e).__name__
+        if name == "SimpleAssertionExpr":
+            return last(e.expr.kind) != "AssertionInstance" or self._is_sequence(e.expr.body)
+        if name == "BinaryAssertionExpr":
+            return last(e.op) in OPERATORS_ON_SEQUENCES
+        return name in ("SequenceConcatExpr", "SequenceWithMatchExpr", "FirstMatchAssertionExpr")
+
+    @contextmanager
+    def _inside(self, instance: Any) -> Iterator[None]:
+        if list(instance.localVars):
+            raise Unsupported("local variables")
+        if instance.isRecursiveProperty:
+            raise Unsupported("a recursive property")
+        before = self.frames
+        if last(instance.symbol.kind) in ("Property", "Sequence"):
+            self.frames = (*before, self._frame(instance))
+        try:
+            yield
+        finally:
+            self.frames = before
+
+    def _frame(self, instance: Any) -> Frame:
+        declared = instance.symbol.syntax
+        ports = (
+            [p for p in declared.portList.ports if kind(p) == "AssertionItemPort"]
+            if declared.portList
+            else []
+        )
+        names = [str(p.name.rawText) for p in ports]
+        inner = Frame(spot(declared.sourceRange.start), {})
+        actual: dict[str, Any] = {}
+        for port, name in zip(ports, names):
+            if port.defaultValue is not None:
+                actual[name] = (port.defaultValue.expr, (*self.frames, inner))
+        call = instance.syntax
+        if kind(call) == "InvocationExpression" and call.arguments is not None:
+            for index, item in enumerate(x for x in call.arguments.parameters if kind(x) != "Comma"):
+                if kind(item) == "EmptyArgument":
+                    continue
+                name = str(item.name.rawText) if kind(item) == "NamedArgument" else names[index]
+                if item.expr is not None:
+                    actual[name] = (item.expr, self.frames)
+        return Frame(inner.declaration, actual)
+
+    def _check_clock(self, clocking: Any) -> None:
+        found = clock_of(clocking, lambda s: self.wording().text(s, self.frames))
+        if found != self.clock:
+            raise Unsupported(
+                f"a second clock, {found.edge} {found.text}, beside {self.clock.edge} {self.clock.text}"
+            )
+
+
+def clock_of(clocking: Any, text: Callable[[Any], str]) -> Clock:
+    """The edge and signal of a clocking event."""
+    if last(clocking.kind) != "SignalEvent":
+        raise Unsupported("a clock of several events")
+    if clocking.iffCondition is not None:
+        raise Unsupported("a clock with iff")
+    symbol = clocking.expr.getSymbolReference()
+    if symbol is not None and last(symbol.kind) == "ClockingBlock":
+        return clock_of(symbol.event, text)
+    edge = {"PosEdge": "posedge", "NegEdge": "negedge"}.get(last(clocking.edge))
+    if edge is None:
+        raise Unsupported("a clock without posedge or negedge")
+    return Clock(edge, text(clocking.expr.syntax).strip("( )"))
+
+
+def _known(expression: Any) -> int | None:
+    """The value of a constant expression."""
+    value = None if expression.constant is None else expression.constant.value
+    try:
+        return None if value is None else int(value)
+    except (TypeError, ValueError):
+        return None
+
+
+def _collect(expression: Any, signals: dict[Spot, Signal], constants: dict[Spot, int]) -> None:
+    """Signals and constant arguments of calls in an expression."""
+
+    def visit(node: Any) -> bool:
+        what = last(getattr(node, "kind", ""))
+        if what in ("NamedValue", "HierarchicalValue") and last(node.symbol.kind) in SIGNALS:
+            width = int(node.type.bitWidth) if node.type.isIntegral else 0
+            where = node.sourceRange
+            signals[spot(where.start)] = Signal(int(where.end.offset), width)
+        elif what in ("NamedValue", "HierarchicalValue") and last(node.symbol.kind) == "LocalAssertionVar":
+            raise Unsupported("local variables")
+        elif what == "Call":
+            for argument in node.arguments:
+                _constant(argument, constants)
+        return True
+
+    expression.visit(visit)
+
+
+def _constant(argument: Any, constants: dict[Spot, int]) -> None:
+    number = _known(argument)
+    if number is not None and argument.syntax is not None:
+        constants[spot(argument.syntax.sourceRange.start)] = number
+        constants[spot(argument.sourceRange.start)] = number
+
+
+PROPERTIES: Mapping[str, Callable[[Translator, Any], Property]] = {
+    "SimpleAssertionExpr": Translator._simple,
+    "StrongWeakAssertionExpr": Translator._strength,
+    "ClockingAssertionExpr": Translator._clocking,
+    "DisableIffAssertionExpr": Translator._disable,
+    "AbortAssertionExpr": Translator._abort,
+    "UnaryAssertionExpr": Translator._unary,
+    "BinaryAssertionExpr": Translator._binary,
+    "ConditionalAssertionExpr": Translator._conditional,
+    "CaseAssertionExpr": Translator._case,
+}
+SEQUENCES: Mapping[str, Callable[[Translator, Any], Sequence]] = {
+    "SimpleAssertionExpr": Translator._simple_sequence,
+    "SequenceConcatExpr": Translator._concat,
+    "FirstMatchAssertionExpr": Translator._first,
+    "SequenceWithMatchExpr": Translator._with_match,
+    "ClockingAssertionExpr": Translator._clocked_sequence,
+    "BinaryAssertionExpr": Translator._binary_sequence,
+}

@@ -1,0 +1,232 @@
+"""Expressions of assertions as text that stands in the assertion's own scope, for synthesis to read.
+
+Arguments of properties and sequences are put in place of their names; `$past` and its kin become registers that hold the signals' earlier values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from kerf.core.types import KerfError
+
+Spot = tuple[int, int]  # where a token stands: slang's number of the buffer, and the offset in it
+DECLARATIONS = ("PropertyDeclaration", "SequenceDeclaration")
+SAMPLED = ("$past", "$rose", "$fell", "$stable", "$changed", "$sampled", "$isunknown")
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A property or sequence while its instance is read: `declaration` is where it is declared; `actual` has an argument's syntax and the frames
+    around it, by name."""
+
+    declaration: Spot
+    actual: Mapping[str, tuple[Any, tuple[Frame, ...]]]
+
+
+@dataclass(frozen=True)
+class Clock:
+    edge: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Signal:
+    """A signal in an expression: where its text ends, and its width in bits (0 where it is no word)."""
+
+    end: int
+    width: int
+
+
+def spot(location: Any) -> Spot:
+    return int(location.buffer.id), int(location.offset)
+
+
+def kind(syntax: Any) -> str:
+    return str(syntax.kind).rpartition(".")[2]
+
+
+def is_token(syntax: Any) -> bool:
+    return type(syntax).__name__ == "Token"
+
+
+def plain(syntax: Any) -> str:
+    """The text of a piece of syntax, on one line and without comments."""
+    if is_token(syntax):
+        return str(syntax.rawText)
+    return " ".join(t for t in (plain(child) for child in syntax) if t)
+
+
+@dataclass
+class Wording:
+    """Writes expressions of one assertion. `declare(kind, ...)` are the registers it needs; `signals` and `constants`
+    are those of the expression at hand."""
+
+    declare: Declarations
+    clock: Clock
+    signals: Mapping[Spot, Signal] = field(default_factory=dict)
+    constants: Mapping[Spot, int] = field(default_factory=dict)
+
+    def text(self, syntax: Any, frames: tuple[Frame, ...], age: int = 0) -> str:
+        """The expression as it was `age` ticks ago."""
+        if is_token(syntax):
+            return str(syntax.rawText)
+        name = kind(syntax)
+        if name in ("IdentifierName", "IdentifierSelectName") and (found := self._actual(syntax, frames)):
+            return self._bound(syntax, found, frames, age)
+        if name == "InvocationExpression" and plain(syntax.left) in SAMPLED:
+            return self._sampled(syntax, frames, age)
+        if name == "ArrayOrRandomizeMethodExpression" or plain(syntax).endswith((".triggered", ".matched")):
+            raise Unsupported("the end point of a sequence (.triggered, .matched)")
+        signal = self.signals.get(spot(syntax.sourceRange.start)) if age else None
+        return self._aged(syntax, signal, frames, age) if signal else self._children(syntax, frames, age)
+
+    def _children(self, syntax: Any, frames: tuple[Frame, ...], age: int) -> str:
+        return " ".join(t for t in (self.text(child, frames, age) for child in syntax) if t)
+
+    def _actual(self, syntax: Any, frames: tuple[Frame, ...]) -> tuple[Any, tuple[Frame, ...]] | None:
+        """What an argument's name stands for, in the innermost instance of the declaration that the text lies in."""
+        place = declaration(syntax)
+        for frame in reversed(frames):
+            if frame.declaration == place:
+                return frame.actual.get(str(syntax.identifier.rawText))
+        return None
+
+    def _bound(
+        self, syntax: Any, found: tuple[Any, tuple[Frame, ...]], frames: tuple[Frame, ...], age: int
+    ) -> str:
+        inner = self.text(found[0], found[1], age)
+        selects = "".join(self.text(s, frames, age) for s in getattr(syntax, "selectors", ()))
+        return inner + selects if selects else f"( {inner} )"
+
+    def _aged(self, syntax: Any, signal: Signal, frames: tuple[Frame, ...], age: int) -> str:
+        """A signal's earlier value, and what follows it in the same piece of syntax (a select, a member)."""
+        if kind(syntax) in ("IdentifierName", "IdentifierSelectName"):
+            rest = "".join(self.text(s, frames, age) for s in getattr(syntax, "selectors", ()))
+            return self.declare.history(str(syntax.identifier.rawText), age, self.clock) + rest
+        end = int(syntax.sourceRange.end.offset)
+        if signal.end >= end:
+            return self.declare.history(plain(syntax), age, self.clock)
+        return self._children(syntax, frames, age)
+
+    def _sampled(self, syntax: Any, frames: tuple[Frame, ...], age: int) -> str:
+        call, row = plain(syntax.left), arguments(syntax)
+        if call == "$past":
+            return self._past(row, frames, age)
+        if not row:
+            raise Unsupported(f"{call} without an argument")
+        if len(row) > 1 and plain(row[1]) != self._clocking():
+            raise Unsupported(f"{call} with a clock of its own")
+        now = self.text(row[0], frames, age)
+        if call == "$sampled":
+            return f"( {now} )"
+        if call == "$isunknown":
+            return "1'b0"
+        before = self.earlier(row[0], frames, age, 1)
+        forms = {
+            "$rose": "( 1'( {now} ) & ~ 1'( {before} ) )",
+            "$fell": "( ~ 1'( {now} ) & 1'( {before} ) )",
+            "$stable": "( ( {now} ) == ( {before} ) )",
+            "$changed": "( ( {now} ) != ( {before} ) )",
+        }
+        return forms[call].format(now=now, before=before)
+
+    def _clocking(self) -> str:
+        return f"@ ( {self.clock.edge} {self.clock.text} )"
+
+    def _past(self, row: Sequence[Any], frames: tuple[Frame, ...], age: int) -> str:
+        ticks, gate = 1, ""
+        if len(row) > 1 and row[1] is not None and plain(row[1]):
+            ticks = self._ticks(row[1])
+        if len(row) > 2 and row[2] is not None and plain(row[2]):
+            gate = self.text(row[2], frames)
+        if len(row) > 3 and plain(row[3]) != self._clocking():
+            raise Unsupported("$past with a clock of its own")
+        if gate and age:
+            raise Unsupported("a gated $past inside another")
+        if gate:
+            return self.declare.history(self.text(row[0], frames), ticks, self.clock, gate)
+        return f"( {self.earlier(row[0], frames, age, ticks)} )"
+
+    def _ticks(self, syntax: Any) -> int:
+        found = self.constants.get(spot(syntax.sourceRange.start))
+        if found is None or found < 0:
+            raise Unsupported(f"a $past by {plain(syntax)} ticks, which is no constant")
+        return found
+
+    def earlier(self, syntax: Any, frames: tuple[Frame, ...], age: int, ticks: int) -> str:
+        """The expression of the signals' earlier values; where those are no words, the earlier value of the expression."""
+        if all(0 < s.width <= 256 for s in self.signals.values()):
+            return self.text(syntax, frames, age + ticks)
+        if age:
+            raise Unsupported("the past of a past of an array")
+        return self.declare.history(self.text(syntax, frames), ticks, self.clock)
+
+
+class Unsupported(KerfError):
+    """A form of SVA that is not compiled; the compiler adds where it stands."""
+
+
+def arguments(syntax: Any) -> list[Any]:
+    """The arguments of a call in order: expressions, and None where one is left out."""
+    if syntax.arguments is None:
+        return []
+    rows = []
+    for item in syntax.arguments.parameters:
+        if is_token(item):
+            continue
+        rows.append(item.expr if kind(item) == "OrderedArgument" else None)
+    return rows
+
+
+def declaration(syntax: Any) -> Spot | None:
+    """Where the property or sequence is declared that a piece of syntax is part of."""
+    node = syntax
+    while node is not None:
+        if kind(node) in DECLARATIONS:
+            return spot(node.sourceRange.start)
+        node = node.parent
+    return None
+
+
+@dataclass
+class Declarations:
+    """The wires and registers that the assertions of one place in the source need. `lines` go into that place."""
+
+    prefix: str
+    lines: list[str] = field(default_factory=list)
+    known: dict[tuple[str, ...], str] = field(default_factory=dict)
+
+    def _name(self) -> str:
+        return f"{self.prefix}_{len(self.known)}"
+
+    def wire(self, text: str) -> str:
+        """A wire that is 1 where the expression is not 0."""
+        key = ("wire", text)
+        if key not in self.known:
+            name = self.known[key] = self._name()
+            self.lines.append(f"(* keep *) wire {name} = ( {text} ) ? 1'b1 : 1'b0;")
+        return self.known[key]
+
+    def net(self, text: str) -> str:
+        """A wire that is the same net as the expression: a clock's."""
+        key = ("net", text)
+        if key not in self.known:
+            name = self.known[key] = self._name()
+            self.lines.append(f"(* keep *) wire {name} ; assign {name} = {text};")
+        return self.known[key]
+
+    def history(self, text: str, age: int, clock: Clock, gate: str = "") -> str:
+        """The value of an expression `age` ticks of the clock ago (with a gate: `age` ticks in which the gate held)."""
+        if age == 0:
+            return text
+        key = ("past", text, str(age), clock.edge, clock.text, gate)
+        if key not in self.known:
+            before = self.history(text, age - 1, clock, gate)
+            name = self.known[key] = self._name()
+            when = f"if ( {gate} ) " if gate else ""
+            self.lines.append(
+                f"var type( {text} ) {name}; always @( {clock.edge} {clock.text} ) {when}{name} <= {before};"
+            )
+        return self.known[key]
