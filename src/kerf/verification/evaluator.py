@@ -34,7 +34,7 @@ class VerificationEvaluator:
     problem: VerificationProblem
     model: Model
     assertions: Sequence[Assertion]
-    tests: Sequence[Table]
+    tests: Sequence[Table | Trace]
     watch: Callable[[Any], None]
     began: float = field(default_factory=time.monotonic)
     _together: dict[str, Result] | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -21,7 +22,9 @@ from kerf.verification.prove import Verdict
 from kerf.verification.space import Plan, asked_of, task
 from kerf.verification.sva import Assertion
 from kerf.verification.sva.compiler import compiled
-from kerf.verification.tables import read_table
+from kerf.verification.tables import Table, read_table
+from kerf.verification.testbenches import record
+from kerf.verification.trace import Trace
 
 Watch = Callable[[Any], None]
 
@@ -117,7 +120,7 @@ def verify(
     problem = problem_of(request)
     watch(Moment(f"reading {problem.name}"))
     model, assertions = claims_of(problem)
-    tests = [read_table(Path(t), model) for t in request.tests]
+    tests = [run_of(Path(t), model, watch) for t in request.tests]
     evaluator = VerificationEvaluator(problem, model, assertions, tests, watch)
     plan = Plan(_tasks(problem, assertions))
     budget = Budget(None, problem.seconds)
@@ -139,6 +142,19 @@ def verify(
         report["report"] = str(folder / "report.html")
         (folder / "report.html").write_text(page(report, evaluator, archive.trials(outcome.run)))
     return report
+
+
+def run_of(path: Path, model: Model, watch: Watch) -> Table | Trace:
+    """A run that the user brings: a table with what it expects, or the stimulus of a dump or of a testbench, which is run for it. What a dump holds
+    before a reset is its simulator's choice, so its outputs are not expected of anybody."""
+    if path.suffix == ".csv":
+        return read_table(path, model)
+    if path.suffix == ".vcd":
+        return read_table(path, model).trace()
+    watch(Moment(f"running {path.name} under Verilator", passing=False))
+    with tempfile.TemporaryDirectory(prefix="kerf-testbench-") as folder:
+        recording = record(model.design, path, Path(folder))
+        return read_table(recording.dump, model, recording.scope).trace()
 
 
 def claims_of(problem: VerificationProblem) -> tuple[Model, list[Assertion]]:
