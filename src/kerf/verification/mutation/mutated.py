@@ -28,13 +28,14 @@ LATCHES = "latches:"  # begins the note that synthesis makes of them
 @dataclass(frozen=True)
 class Mutated:
     """`select[k]`: the inputs of `graph` that switch mutant k on, one an instance of its module. `left_out`: mutants that no synthesis takes
-    together with the rest: they would close a loop of gates, or need a latch."""
+    together with the rest: they would close a loop of gates, or need a latch. `size`: nodes of `graph` before monitors, which begin after reset."""
 
     model: Model
     graph: Graph
     mutants: tuple[Mutant, ...]
     select: tuple[tuple[int, ...], ...]
     left_out: tuple[Mutant, ...] = ()
+    size: int = 0
 
     @cached_property
     def nodes(self) -> dict[int, int]:
@@ -88,7 +89,9 @@ class Mutated:
     def _lanes_of(self, row: np.ndarray) -> np.ndarray:
         bits = np.unpackbits(np.ascontiguousarray(row).view(np.uint8), bitorder="little")
         if bits[0]:
-            raise Unsound("the design with its mutants switched off is not the design")
+            raise Unsound(
+                "the design among its mutants, none of them switched on, does not do what it should"
+            )
         return bits[1 : len(self.mutants) + 1].astype(bool)
 
     def _begin(self, lanes: Lanes | CompiledLanes, test: Trace | Table) -> None:
@@ -104,6 +107,9 @@ class Mutated:
             quiet[:, -1] = ALL if reset.active else 0
             lanes.run([*(n >> 1 for n in inputs), node], quiet, [])
             lanes.set_node(node, 1 - reset.active)
+        for node in self.graph.latches:
+            if node >= self.size:
+                lanes.set_node(node, int(self.graph.right[node] == 1))
         start = test.start if isinstance(test, Trace) else {}
         for node, value in self.model.initial.items():
             place = self.nodes.get(node)
@@ -255,4 +261,4 @@ class _Builder:
         select = tuple(
             tuple(bits[index] >> 1 for bits in vectors.get(vector, ())) for vector, index in chosen
         )
-        return Mutated(self.model, graph, tuple(kept), select, tuple(left_out))
+        return Mutated(self.model, graph, tuple(kept), select, tuple(left_out), len(graph))

@@ -1,0 +1,180 @@
+"""Assertions from a design alone: proposed by simulation, proved together, the redundant ones dropped, ranked by the mutants that each notices."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from kerf.core.types import KerfError
+from kerf.verification.lanes import lanes_of
+from kerf.verification.mining.claims import Claim, view_of
+from kerf.verification.mining.induction import proved
+from kerf.verification.mining.propose import propose, run, stimulus
+from kerf.verification.mining.subsume import independent
+from kerf.verification.model import Model
+from kerf.verification.mutation import Mutated, mutated, sample
+from kerf.verification.prove import Property, Unsound, Verdict, prove
+from kerf.verification.trace import Trace
+
+Watch = Callable[[str], None]
+CHECKED = 4000  # cycles of the runs that what was proved is held against
+TESTS, CYCLES = 4, 250  # runs in which mutants are looked at
+
+
+@dataclass(frozen=True)
+class Mined:
+    """`sva`: a property expression; `statement`: as it stands in a module. `kills`: of how many mutants it breaks in some run; `first`: of how many
+    that no assertion before it noticed. `bad`: a literal of the mining's graph, true in a cycle that would break it."""
+
+    sva: str
+    statement: str
+    kills: int
+    first: int
+    bad: int
+
+    def as_json(self) -> dict[str, Any]:
+        return {"sva": self.sva, "statement": self.statement, "kills": self.kills, "first": self.first}
+
+
+@dataclass(frozen=True)
+class Mining:
+    """`assertions`: all proved, the best first. `model.graph` holds their monitors. `confirmed`: what else showed that they hold, besides the solver
+    that found them. `killed`: of `mutants`, those that some assertion notices."""
+
+    model: Model
+    assertions: tuple[Mined, ...]
+    candidates: int
+    proved: int
+    mutants: int
+    killed: int
+    confirmed: tuple[str, ...]
+    seconds: float
+
+
+def mine(model: Model, *, seconds: float = 30.0, mutants: int = 200, most: int = 40, seed: int = 0,
+         watch: Watch = lambda line: None) -> Mining:  # fmt: skip
+    """Assertions of `model` that hold for ever, at most `most`. KerfError for designs that are modelled step by step: their steps are no cycles."""
+    if model.stepped:
+        raise KerfError("assertions are mined for designs with one clock")
+    begun = time.monotonic()
+    claims = propose(model, seed=seed)
+    watch(f"{len(claims)} claims that no run contradicts")
+    graph = model.graph.copy()
+    view = view_of(graph)
+    bad = [c.violated(view) for c in claims]
+    kept, depth = proved(model, graph, bad, deadline=begun + seconds * 0.5, seed=seed)
+    watch(f"{len(kept)} of them proved, by induction over {depth} cycles")
+    kills = _kills(model, [claims[i] for i in kept], mutants, begun + seconds * 0.9, seed, watch)
+    order = sorted(range(len(kept)), key=lambda k: _rank(claims[kept[k]], int(kills[k].sum())))
+    widths = {n: len(s.bits) for n, s in model.graph.signals.items()}
+    chosen = [order[i] for i in independent([claims[kept[k]] for k in order], widths)]
+    watched = replace(model, graph=graph)
+    shown = _greedy(chosen, kills)[:most]
+    confirmed = _confirmed(watched, [bad[kept[k]] for k in shown], depth, seed, begun + seconds)
+    found = _mined(watched, [(claims[kept[k]], bad[kept[k]], kills[k]) for k in shown])
+    killed = int(kills[shown].any(axis=0).sum()) if shown else 0
+    return Mining(watched, found, len(claims), len(kept), kills.shape[1], killed, confirmed, time.monotonic() - begun)  # fmt: skip
+
+
+def _rank(claim: Claim, kills: int) -> tuple[object, ...]:
+    """Most kills first; then what is said in fewer words."""
+    return -kills, len(claim.given), claim.later, not claim.then.holds, sum(not f.holds for f in claim.given), claim.text  # fmt: skip
+
+
+def _greedy(chosen: Sequence[int], kills: np.ndarray) -> list[int]:
+    """The order in which each notices most of what those before it do not."""
+    left, order = list(chosen), []
+    seen = np.zeros(kills.shape[1], bool)
+    while left:
+        best = max(left, key=lambda k: int((kills[k] & ~seen).sum()))
+        if not (kills[best] & ~seen).any():
+            break
+        order.append(best)
+        left.remove(best)
+        seen |= kills[best]
+    return order + left
+
+
+def _kills(
+    model: Model, claims: Sequence[Claim], mutants: int, deadline: float, seed: int, watch: Watch
+) -> np.ndarray:
+    """(claims, mutants) bool: which mutants break which claims in a few random runs."""
+    if not claims or mutants == 0:
+        return np.zeros((len(claims), 0), bool)
+    chosen, headers = sample(model, mutants, seed)
+    if not chosen:
+        return np.zeros((len(claims), 0), bool)
+    made = mutated(model, chosen, headers, timeout_s=max(deadline - time.monotonic(), 1.0))
+    watch(f"{len(made.mutants)} mutants to notice")
+    graph = made.graph.copy()
+    view = view_of(graph)
+    known = [all(n in view.words for n in _names(c)) for c in claims]
+    bad = [c.violated(view) if k else 0 for c, k in zip(claims, known)]
+    return _broken(replace(made, graph=graph), bad, tests(model, TESTS, CYCLES, seed))
+
+
+def _broken(made: Mutated, bad: Sequence[int], runs: Sequence[Trace]) -> np.ndarray:
+    seen = np.zeros((len(bad), len(made.mutants)), bool)
+    lanes = made.lanes(bad)
+    for test in runs:
+        seen |= made.violated(test, bad, lanes)
+    return seen
+
+
+def _names(claim: Claim) -> set[str]:
+    found = set()
+    for fact in (*claim.given, claim.then):
+        found |= {v for k, v in vars(fact.term).items() if k in ("name", "source", "left", "right")}
+    return found
+
+
+def tests(model: Model, count: int, cycles: int, seed: int) -> list[Trace]:
+    """Runs of the kind that claims were proposed from."""
+    nodes, rows = stimulus(model, cycles, 1, seed + 5)
+    lanes = np.stack([lanes_of(cycle)[:count] for cycle in rows])  # (cycles, count, nodes)
+    place = {n: i for i, n in enumerate(nodes)}
+    words = {n: [place[b >> 1] for b in model.graph.signals[n].bits] for n in model.inputs}
+    return [
+        Trace(tuple({n: sum(int(row[i]) << k for k, i in enumerate(at)) for n, at in words.items()} for row in lanes[:, t]))
+        for t in range(count)
+    ]  # fmt: skip
+
+
+def _confirmed(model: Model, bad: Sequence[int], depth: int, seed: int, deadline: float) -> tuple[str, ...]:
+    """Unsound where another engine or a run contradicts what was proved."""
+    if not bad:
+        return ()
+    told = [f"induction over {depth} cycles by a second solver"]
+    if run(model, bad, CHECKED, seed + 99, keep=False).any():
+        raise Unsound("a mined assertion that was proved is broken in simulation")
+    told.append(f"{CHECKED} random cycles of 512 runs")
+    left = deadline - time.monotonic()
+    if left > 0.2:
+        (found,) = prove(model, [Property("mined", model.graph.any_of(bad))], timeout_s=left)
+        if found.verdict is Verdict.REFUTED:
+            raise Unsound("the model checker refutes mined assertions that induction proved")
+        if found.verdict is Verdict.PROVED:
+            told.append(f"the model checker ({found.engine})")
+    return tuple(told)
+
+
+def _mined(model: Model, rows: Sequence[tuple[Claim, int, np.ndarray]]) -> tuple[Mined, ...]:
+    found, seen = [], np.zeros(rows[0][2].shape if rows else 0, bool)
+    for claim, bad, kills in rows:
+        found.append(Mined(claim.text, _statement(model, claim), int(kills.sum()), int((kills & ~seen).sum()), bad))  # fmt: skip
+        seen = seen | kills
+    return tuple(found)
+
+
+def _statement(model: Model, claim: Claim) -> str:
+    if not model.clock:
+        given = " && ".join(f"({f.text})" for f in claim.given)
+        return f"always_comb assert ({f'!({given}) || ' if given else ''}{claim.then.text});"
+    unless = ""
+    if model.reset:
+        unless = f" disable iff ({'' if model.reset.active else '!'}{model.reset.name})"
+    return f"assert property (@({model.edge or 'posedge'} {model.clock}){unless} {claim.text});"

@@ -1,0 +1,161 @@
+"""Claims that a simulation does not contradict.
+
+As GoldMine's and HARM's miners do (Vasudevan et al., DATE 2010; Germiniani and Pravadelli, IEEE TCAD 41(11), 2022), from runs; here all pairs and
+triples of facts at once: a triple that nothing contradicts is a zero in a product of matrices.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from kerf.verification.compiled import simulator
+from kerf.verification.graph import FREE
+from kerf.verification.lanes import random_planes
+from kerf.verification.mining import atoms as facts
+from kerf.verification.mining.claims import Claim, Fact, Term, view_of
+from kerf.verification.model import Model
+
+LANES_WORDS = 8
+SITUATIONS = 8000  # that are looked at for pairs and triples; longer runs come after
+FEW = 8  # words of situations that are looked at first
+MOST = 4000  # claims, the simplest first
+MOST_THIRD = 1500  # of those with two things given
+
+
+def stimulus(model: Model, cycles: int, words: int, seed: int) -> tuple[list[int], np.ndarray]:
+    """Nodes, and (cycles, nodes, words): each lane with its own likelihood of a one on each bit, fair bits, and words that stay a while."""
+    rng = np.random.default_rng(seed)
+    graph = model.graph
+    nodes = [b >> 1 for n in model.inputs for b in graph.signals[n].bits]
+    free = [n for n in graph.inputs if n not in nodes and n not in model.held]
+    nodes += free
+    rows = np.empty((cycles, len(nodes), words), np.uint64)
+    often, rare = (random_planes(rng, len(nodes), words) for _ in range(2))
+    stays = random_planes(rng, 1, words) & random_planes(rng, 1, words)
+    last = random_planes(rng, len(nodes), words)
+    for t in range(cycles):
+        a, b, c = (random_planes(rng, len(nodes), words) for _ in range(3))
+        fresh = (often & (a | b | c)) | (~often & rare & (a & b & c)) | (~often & ~rare & a)
+        hold = stays & random_planes(rng, 1, words)
+        last = rows[t] = (hold & last) | (~hold & fresh)
+    return nodes, rows
+
+
+def run(model: Model, watch: Sequence[int], cycles: int, seed: int, *, keep: bool) -> np.ndarray:
+    """Watched planes of a random run of many lanes, from the state after reset; registers without one start anyhow."""
+    whole = model.graph
+    start = {n: model.initial.get(n, whole.right[n]) for n in whole.latches}
+    lanes = simulator(whole, LANES_WORDS, {n: 0 if v == FREE else v for n, v in start.items()}, watch)
+    for node, value in model.held.items():
+        lanes.set_node(node, value)
+    rng = np.random.default_rng(seed + 1)
+    for node, value in start.items():
+        if value == FREE:
+            lanes.set_node(node, random_planes(rng, 1, LANES_WORDS)[0])
+    return lanes.run(*stimulus(model, cycles, LANES_WORDS, seed), watch, keep=keep)
+
+
+def propose(model: Model, *, cycles: int = 100, seed: int = 0) -> list[Claim]:
+    """Claims that `cycles` cycles of 512 runs do not contradict: about one word, then of one thing given, then of two."""
+    names = facts.signals(model)
+    widths = [len(model.graph.signals[n].bits) for n in names]
+    bits = [b for n in names for b in model.graph.signals[n].bits]
+    values = dict(zip(names, facts.samples_of(run(model, bits, cycles, seed, keep=True), widths)))
+    terms = facts.atoms(model, names, values)
+    changing: list[Term] = list(facts.changes(model, names)) if model.clock else []
+    single = [Claim((), Fact(t)) for t in facts.always(model, names, values)]
+    before, now, after = _rows(model, terms, changing, cycles, seed)
+    both = [Fact(t, h) for t in terms for h in (True, False)]
+    ends = both + [Fact(t) for t in changing]
+    rows = [*single, *_constants(now, both), *_pairs(now, now, both, both, later=False)]
+    triples = _triples(now, now, both, both, later=False)
+    if model.clock:
+        rows += _pairs(before, after, both, ends, later=True)
+        triples += _triples(before, after, both, ends, later=True)
+    triples.sort(key=lambda row: row[0], reverse=True)
+    return _once([*rows[:MOST], *(claim for _, claim in triples[:MOST_THIRD])])
+
+
+def _rows(model: Model, terms: Sequence[Term], changing: Sequence[Term], cycles: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # fmt: skip
+    """(facts, words) uint64, a bit a different situation: facts a cycle ago, now, and now with how words changed."""
+    graph = model.graph.copy()
+    view = view_of(graph)
+    watch = [t.literal(view) for t in (*terms, *changing)]
+    seen = run(replace(model, graph=graph), watch, cycles, seed, keep=True)
+    raw = np.unpackbits(np.ascontiguousarray(seen).view(np.uint8), axis=2, bitorder="little")  # (cycles, terms, lanes)  # fmt: skip
+    count = len(terms)
+    steps = np.concatenate([raw[:-1, :count], raw[1:]], axis=1).transpose(0, 2, 1).reshape(-1, 2 * count + len(changing))  # fmt: skip
+    packed = np.unique(np.packbits(steps, axis=1), axis=0)
+    packed = np.random.default_rng(seed).permutation(packed)[:SITUATIONS]
+    columns = np.unpackbits(packed, axis=1, count=steps.shape[1]).T
+    before, now, rest = np.split(columns, [count, 2 * count])
+    both = [np.stack([part, 1 - part], axis=1).reshape(-1, columns.shape[1]) for part in (before, now)]
+    return _packed(both[0]), _packed(both[1]), _packed(np.concatenate([both[1], rest]))
+
+
+def _packed(rows: np.ndarray) -> np.ndarray:
+    """Bits to words; past the end a situation that no fact holds in."""
+    bits = np.packbits(np.ascontiguousarray(rows), axis=1, bitorder="little")
+    return np.ascontiguousarray(np.pad(bits, ((0, 0), (0, -bits.shape[1] % 8)))).view(np.uint64)
+
+
+def _missing(rows: np.ndarray) -> np.ndarray:
+    """Where facts do not hold: of every fact or its opposite one holds in each situation, so the ends of rows show in their union."""
+    return np.bitwise_or.reduce(rows, axis=0) & ~rows
+
+
+def _apart(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """(left, right) bool: rows that no situation has in common. Most pairs have one among the first few."""
+    open_ones = ~(left[:, None, :FEW] & right[None, :, :FEW]).any(axis=2)
+    rows, columns = np.nonzero(open_ones)
+    for at in range(0, len(rows), 4096):
+        i, j = rows[at : at + 4096], columns[at : at + 4096]
+        open_ones[i, j] = ~(left[i] & right[j]).any(axis=1)
+    return open_ones
+
+
+def _constants(now: np.ndarray, ends: Sequence[Fact]) -> list[Claim]:
+    return [Claim((), f) for f, never in zip(ends, _missing(now)) if not never.any()]
+
+
+def _pairs(given: np.ndarray, then: np.ndarray, starts: Sequence[Fact], ends: Sequence[Fact], *, later: bool) -> list[Claim]:  # fmt: skip
+    missing = _missing(then)
+    open_ones = _apart(given, missing) & given.any(axis=1)[:, None] & missing.any(axis=1)[None, :]
+    return [
+        Claim((starts[i],), ends[j], later)
+        for i, j in np.argwhere(open_ones)
+        if later or not _about_one_word((starts[i], ends[j]))
+    ]
+
+
+def _triples(given: np.ndarray, then: np.ndarray, starts: Sequence[Fact], ends: Sequence[Fact], *, later: bool) -> list[tuple[int, Claim]]:  # fmt: skip
+    """With how many situations show each. None that one of the two given things is enough for, or that gives one thing twice."""
+    missing = _missing(then)
+    enough, sometimes = _apart(given, missing), missing.any(axis=1)
+    found = []
+    for a in range(len(given)):
+        both = given[a] & given[a + 1 :]
+        wanted = both.any(axis=1)[:, None] & sometimes[None, :] & ~enough[a][None, :] & ~enough[a + 1 :]
+        for b, j in np.argwhere(_apart(both, missing) & wanted):
+            facts_of = (starts[a], starts[a + 1 + b], ends[j])
+            if facts_of[0].term != facts_of[1].term and (later or not _about_one_word(facts_of)):
+                support = int(np.unpackbits(both[b].view(np.uint8)).sum())
+                found.append((support, Claim(facts_of[:2], ends[j], later)))
+    return found
+
+
+def _about_one_word(row: Sequence[Fact]) -> bool:
+    """What its limits say already."""
+    return len({getattr(f.term, "name", f) for f in row}) == 1
+
+
+def _once(claims: Sequence[Claim]) -> list[Claim]:
+    """One of the several ways to say a clause: a -> b is !b -> !a."""
+    kept: dict[object, Claim] = {}
+    for claim in claims:
+        parts = [(f.term, not f.holds) for f in claim.given] + [(claim.then.term, claim.then.holds)]
+        kept.setdefault(claim if claim.later else frozenset(parts), claim)
+    return list(kept.values())

@@ -1,0 +1,47 @@
+"""Claims that the others say already, by logic alone: words are taken to be free, so that a claim that only restates how the design computes a word is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from kerf.verification.graph import Graph
+from kerf.verification.mining.claims import Claim, View
+from kerf.verification.sat import Unrolling
+
+
+def independent(claims: Sequence[Claim], widths: Mapping[str, int]) -> list[int]:
+    """Indices of claims, the best of which come first, such that all the others follow from them and none from the rest."""
+    logic = _Logic(claims, widths)
+    try:
+        kept: list[int] = []
+        for index in range(len(claims)):
+            if not logic.follows(index, kept):
+                kept.append(index)
+        for index in reversed(list(kept)):
+            rest = [k for k in kept if k != index]
+            if logic.follows(index, rest):
+                kept = rest
+        return kept
+    finally:
+        logic.close()
+
+
+class _Logic:
+    """Two cycles of free words."""
+
+    def __init__(self, claims: Sequence[Claim], widths: Mapping[str, int]) -> None:
+        graph = Graph()
+        view = View(graph, {name: [graph.add_input() for _ in range(w)] for name, w in widths.items()})
+        bad = [c.violated(view) for c in claims]
+        self._unrolling = Unrolling(graph, None)
+        self._switch = [self._unrolling.variable() for _ in claims]
+        self._bad = [self._unrolling.at(b, 1) for b in bad]
+        for claim, literal, switch in zip(claims, bad, self._switch):
+            for frame in (1,) if claim.later else (0, 1):
+                self._unrolling.solver.add_clause([-switch, -self._unrolling.at(literal, frame)])
+
+    def follows(self, index: int, others: Sequence[int]) -> bool:
+        return not self._unrolling.solve([self._bad[index], *(self._switch[k] for k in others)])
+
+    def close(self) -> None:
+        self._unrolling.close()
