@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -77,7 +78,7 @@ def clock(design: Design) -> str:
     edges = re.findall(r"@\s*\(?\s*(posedge|negedge)\s+(\w+)", "\n".join(s.text for s in design.sources))
     found = [(edge, name) for edge, name in edges if name in inputs]
     if found:
-        return " ".join(max(dict.fromkeys(found), key=lambda pair: found.count(pair)))
+        return " ".join(Counter(found).most_common(1)[0][0])
     named = [n for n in inputs if CLOCK_NAME.search(n)]
     if not named:
         raise KerfError(

@@ -8,7 +8,7 @@ from typing import Any
 
 from kerf.core.types import KerfError
 from kerf.verification.design import Design
-from kerf.verification.sva.wording import DECLARATIONS, Declarations, kind
+from kerf.verification.sva.wording import DECLARATIONS, Declarations, Unsupported, kind
 
 BLOCKS = ("ModuleDeclaration", "InterfaceDeclaration", "ProgramDeclaration", "GenerateBlock")
 ASSERTIONS = ("ConcurrentAssertionMember",)
@@ -30,6 +30,7 @@ class Places:
     design: Design
     declarations: dict[Range, Declarations] = field(default_factory=dict)
     _wrapped: set[Range] = field(default_factory=set)
+    _removed: set[Range] = field(default_factory=set)
     _buffers: dict[int, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -71,15 +72,28 @@ class Places:
     def at(self, syntax: Any) -> Declarations:
         """`syntax` is a member of a module or of a generate block, or stands alone as the body of a loop or branch."""
         place = self.range(syntax)
+        if kind(syntax.parent) == "CheckerDeclaration":
+            raise Unsupported("an assertion in a checker: make it a module")
         if place not in self.declarations:
             self.declarations[place] = Declarations(f"kerf_{place.source}_{place.start}")
             if syntax.parent is not None and kind(syntax.parent) not in BLOCKS:
                 self._wrapped.add(place)
         return self.declarations[place]
 
+    def beside(self, procedure: Any, statement: Any) -> Declarations:
+        """For an assertion inside a procedure: behind that; the assertion becomes a null statement."""
+        if kind(procedure.parent) not in BLOCKS:
+            raise Unsupported(
+                "a concurrent assertion in a procedure that stands alone in a loop or branch: put begin and end around it"
+            )
+        self._removed.add(self.range(statement))
+        whole = self.range(procedure)
+        place = Range(whole.source, whole.end, whole.end)
+        return self.declarations.setdefault(place, Declarations(f"kerf_{place.source}_{place.start}"))
+
     def texts(self) -> dict[str, str]:
         """The changed sources by name: wires for assertions, nothing for declarations of properties and sequences."""
-        edits: dict[Range, str] = dict.fromkeys(self._erased(), "")
+        edits: dict[Range, str] = dict(self._erased()) | dict.fromkeys(self._removed, ";")
         for place, made in self.declarations.items():
             text = " ".join(made.lines)
             edits[place] = f"begin {text} end" if place in self._wrapped else text
@@ -95,7 +109,7 @@ class Places:
             text = text[: place.start] + b" " + new.encode() + b"\n" * lines + b" " + text[place.end :]
         return text.decode("utf-8", "surrogateescape")
 
-    def _erased(self) -> Iterator[Range]:
+    def _erased(self) -> Iterator[tuple[Range, str]]:
         """Declarations, which synthesis does not read, and assertions in parts that are not elaborated."""
         for tree in self.design.compilation.getSyntaxTrees():
             for node in _members(tree.root):
@@ -104,7 +118,10 @@ class Places:
                 except KerfError:
                     continue
                 if place not in self.declarations:
-                    yield place
+                    yield (
+                        place,
+                        "begin end" if kind(node) in ASSERTIONS and kind(node.parent) not in BLOCKS else "",
+                    )
 
 
 def _members(root: Any) -> list[Any]:
@@ -121,16 +138,22 @@ def _members(root: Any) -> list[Any]:
 
 def instances(design: Design) -> Iterator[tuple[Any, Any]]:
     """Every concurrent assertion with the procedural block that slang puts around it, in every instance, in the order of the source."""
+    from pyslang.ast import VisitAction
+
     found: list[tuple[Any, Any]] = []
 
-    def visit(node: Any) -> bool:
+    def visit(node: Any) -> Any:
+        if type(node).__name__ == "GenerateBlockSymbol" and node.isUninstantiated:
+            return VisitAction.Skip
         if type(node).__name__ == "ProceduralBlockSymbol":
-            node.body.visit(
-                lambda s: (
-                    found.append((node, s)) if type(s).__name__ == "ConcurrentAssertionStatement" else True
-                )
-            )
-        return True
+            node.body.visit(lambda s: take(node, s))
+            return VisitAction.Skip
+        return VisitAction.Advance
+
+    def take(block: Any, node: Any) -> Any:
+        if type(node).__name__ == "ConcurrentAssertionStatement":
+            found.append((block, node))
+        return VisitAction.Advance
 
     design.root.visit(visit)
     yield from found

@@ -50,6 +50,7 @@ from kerf.verification.sva.wording import (  # fmt: skip
     Wording,
     kind,
     spot,
+    unwrapped,
 )
 
 SIGNALS = ("Variable", "Net", "Field", "FormalArgument", "ModportPort")
@@ -77,12 +78,12 @@ class Translator:
     def guards(self) -> Guards:
         return self.stepper.guards
 
-    def guard(self, expression: Any) -> int:
-        """The atom of a Boolean expression."""
+    def guard(self, expression: Any, written: Any = None) -> int:
+        """The atom of a Boolean expression; `written` where its text is not its own (an argument, a let)."""
         known = _known(expression)
         if known is not None:
             return YES if known else NO
-        return self.named(self.wording(expression).text(expression.syntax, self.frames))
+        return self.named(self.wording(expression).text(written or syntax_of(expression), self.frames))
 
     def named(self, text: str) -> int:
         name = self.declare.wire(text)
@@ -110,7 +111,7 @@ class Translator:
         if last(e.expr.kind) == "AssertionInstance":
             with self._inside(e.expr):
                 return self.property(e.expr.body)
-        return Holds(self.guard(e.expr))
+        return Holds(self.guard(e.expr, unwrapped(e.syntax)))
 
     def _strength(self, e: Any) -> Property:
         return some(self.sequence(e.expr), TRUE, last(e.strength) == "Weak")
@@ -176,7 +177,7 @@ class Translator:
 
     def _case(self, e: Any) -> Property:
         made = self.property(e.defaultCase) if e.defaultCase is not None else TRUE
-        for group in reversed(list(e.itemGroups)):
+        for group in reversed(list(e.items)):
             tests = [self._equal(e.expr, item) for item in group.expressions]
             test = Holds(self.guards.any_of(tests))
             made = all_of(
@@ -186,7 +187,7 @@ class Translator:
 
     def _equal(self, selector: Any, item: Any) -> int:
         wording = self.wording(selector, item)
-        left, right = (wording.text(x.syntax, self.frames) for x in (selector, item))
+        left, right = (wording.text(syntax_of(x), self.frames) for x in (selector, item))
         return self.named(f"( {left} ) === ( {right} )")
 
     # sequences
@@ -202,7 +203,7 @@ class Translator:
         if last(e.expr.kind) == "AssertionInstance":
             with self._inside(e.expr):
                 return self._repeated(self.sequence(e.expr.body), e.repetition)
-        return self._repeated(Tick(self.guard(e.expr)), e.repetition)
+        return self._repeated(Tick(self.guard(e.expr, unwrapped(e.syntax))), e.repetition)
 
     def _repeated(self, body: Sequence, repetition: Any) -> Sequence:
         if repetition is None:
@@ -330,6 +331,13 @@ def clock_of(clocking: Any, text: Callable[[Any], str]) -> Clock:
     return Clock(edge, text(clocking.expr.syntax).strip("( )"))
 
 
+def syntax_of(expression: Any) -> Any:
+    """The syntax of an expression, below the conversions that slang puts around it."""
+    while expression.syntax is None:
+        expression = expression.operand
+    return expression.syntax
+
+
 def _known(expression: Any) -> int | None:
     """The value of a constant expression."""
     value = None if expression.constant is None else expression.constant.value
@@ -347,7 +355,7 @@ def _collect(expression: Any, signals: dict[Spot, Signal], constants: dict[Spot,
         if what in ("NamedValue", "HierarchicalValue") and last(node.symbol.kind) in SIGNALS:
             width = int(node.type.bitWidth) if node.type.isIntegral else 0
             where = node.sourceRange
-            signals[spot(where.start)] = Signal(int(where.end.offset), width)
+            signals[spot(where.start)] = Signal(int(where.end.offset), width, _type(node, width))
         elif what in ("NamedValue", "HierarchicalValue") and last(node.symbol.kind) == "LocalAssertionVar":
             raise Unsupported("local variables")
         elif what == "Call":
@@ -356,6 +364,13 @@ def _collect(expression: Any, signals: dict[Spot, Signal], constants: dict[Spot,
         return True
 
     expression.visit(visit)
+
+
+def _type(node: Any, width: int) -> str:
+    """For a hierarchical name, of which the type operator knows nothing."""
+    if last(node.kind) != "HierarchicalValue":
+        return ""
+    return f"logic {'signed ' if node.type.isSigned else ''}[{width - 1}:0]" if width else ""
 
 
 def _constant(argument: Any, constants: dict[Spot, int]) -> None:

@@ -13,6 +13,12 @@ from kerf.core.types import KerfError
 
 Spot = tuple[int, int]  # where a token stands: slang's number of the buffer, and the offset in it
 DECLARATIONS = ("PropertyDeclaration", "SequenceDeclaration")
+WRAPPERS = (
+    "SimplePropertyExpr",
+    "SimpleSequenceExpr",
+    "ParenthesizedPropertyExpr",
+    "ParenthesizedSequenceExpr",
+)
 SAMPLED = ("$past", "$rose", "$fell", "$stable", "$changed", "$sampled", "$isunknown")
 
 
@@ -33,10 +39,11 @@ class Clock:
 
 @dataclass(frozen=True)
 class Signal:
-    """A signal in an expression: where its text ends, and its width in bits (0 where it is no word)."""
+    """A signal in an expression: where its text ends, its width in bits (0 where it is no word), and its type where that has to be told."""
 
     end: int
     width: int
+    type: str = ""
 
 
 def spot(location: Any) -> Spot:
@@ -77,7 +84,7 @@ class Wording:
             return self._bound(syntax, found, frames, age)
         if name == "InvocationExpression" and plain(syntax.left) in SAMPLED:
             return self._sampled(syntax, frames, age)
-        if name == "ArrayOrRandomizeMethodExpression" or plain(syntax).endswith((".triggered", ".matched")):
+        if plain(syntax).endswith((". triggered", ". matched")):
             raise Unsupported("the end point of a sequence (.triggered, .matched)")
         signal = self.signals.get(spot(syntax.sourceRange.start)) if age else None
         return self._aged(syntax, signal, frames, age) if signal else self._children(syntax, frames, age)
@@ -96,18 +103,21 @@ class Wording:
     def _bound(
         self, syntax: Any, found: tuple[Any, tuple[Frame, ...]], frames: tuple[Frame, ...], age: int
     ) -> str:
-        inner = self.text(found[0], found[1], age)
+        """An argument. Where it is a signal's name, slang has that at the place of the argument's name."""
+        named = self.signals.get(spot(syntax.sourceRange.start)) if age else None
+        inner = self.text(found[0], found[1], 0 if named else age)
+        if named:
+            inner = self.declare.history(inner, age, self.clock, named.type)
         selects = "".join(self.text(s, frames, age) for s in getattr(syntax, "selectors", ()))
-        return inner + selects if selects else f"( {inner} )"
+        return inner + selects if selects or inner.isidentifier() else f"( {inner} )"
 
     def _aged(self, syntax: Any, signal: Signal, frames: tuple[Frame, ...], age: int) -> str:
         """A signal's earlier value, and what follows it in the same piece of syntax (a select, a member)."""
         if kind(syntax) in ("IdentifierName", "IdentifierSelectName"):
             rest = "".join(self.text(s, frames, age) for s in getattr(syntax, "selectors", ()))
-            return self.declare.history(str(syntax.identifier.rawText), age, self.clock) + rest
-        end = int(syntax.sourceRange.end.offset)
-        if signal.end >= end:
-            return self.declare.history(plain(syntax), age, self.clock)
+            return self.declare.history(str(syntax.identifier.rawText), age, self.clock, signal.type) + rest
+        if kind(syntax) == "ScopedName" and signal.end >= int(syntax.sourceRange.end.offset):
+            return self.declare.history(plain(syntax), age, self.clock, signal.type)
         return self._children(syntax, frames, age)
 
     def _sampled(self, syntax: Any, frames: tuple[Frame, ...], age: int) -> str:
@@ -146,8 +156,9 @@ class Wording:
         if gate and age:
             raise Unsupported("a gated $past inside another")
         if gate:
-            return self.declare.history(self.text(row[0], frames), ticks, self.clock, gate)
-        return f"( {self.earlier(row[0], frames, age, ticks)} )"
+            return self.declare.history(self.text(row[0], frames), ticks, self.clock, gate=gate)
+        found = self.earlier(row[0], frames, age, ticks)
+        return found if found.isidentifier() else f"( {found} )"
 
     def _ticks(self, syntax: Any) -> int:
         found = self.constants.get(spot(syntax.sourceRange.start))
@@ -176,8 +187,15 @@ def arguments(syntax: Any) -> list[Any]:
     for item in syntax.arguments.parameters:
         if is_token(item):
             continue
-        rows.append(item.expr if kind(item) == "OrderedArgument" else None)
+        rows.append(unwrapped(item.expr) if kind(item) == "OrderedArgument" else None)
     return rows
+
+
+def unwrapped(syntax: Any) -> Any:
+    """The expression in what may be a sequence or a property."""
+    while kind(syntax) in WRAPPERS:
+        syntax = syntax.expr
+    return syntax
 
 
 def declaration(syntax: Any) -> Spot | None:
@@ -217,16 +235,15 @@ class Declarations:
             self.lines.append(f"(* keep *) wire {name} ; assign {name} = {text};")
         return self.known[key]
 
-    def history(self, text: str, age: int, clock: Clock, gate: str = "") -> str:
+    def history(self, text: str, age: int, clock: Clock, type_: str = "", gate: str = "") -> str:
         """The value of an expression `age` ticks of the clock ago (with a gate: `age` ticks in which the gate held)."""
         if age == 0:
             return text
         key = ("past", text, str(age), clock.edge, clock.text, gate)
         if key not in self.known:
-            before = self.history(text, age - 1, clock, gate)
+            before = self.history(text, age - 1, clock, type_, gate)
             name = self.known[key] = self._name()
+            declared = f"{type_ or f'var type( {text} )'} {name};"
             when = f"if ( {gate} ) " if gate else ""
-            self.lines.append(
-                f"var type( {text} ) {name}; always @( {clock.edge} {clock.text} ) {when}{name} <= {before};"
-            )
+            self.lines.append(f"{declared} always @( {clock.edge} {clock.text} ) {when}{name} <= {before};")
         return self.known[key]
