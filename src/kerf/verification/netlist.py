@@ -72,6 +72,10 @@ class _Reader:
                     constant = "const" in kind
                     self.literal[bit] = self.graph.add_latch(FREE) if constant else self.graph.add_input()
                     self.undriven.append(bit)
+            elif kind == "$initstate":
+                begun = self.graph.add_latch(0)
+                self.graph.set_next(begun, TRUE)
+                self.literal[pins["Y"][0]] = begun ^ 1
             elif kind != "$scopeinfo":
                 raise KerfError(f"cell {name} of type {kind} is no gate: a black box or an unsupported cell")
         for latch, data in flops:
