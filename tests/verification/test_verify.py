@@ -136,3 +136,20 @@ def test_a_design_cannot_write_into_the_page(tmp_path: Path) -> None:
     _, said = command("verify", str(path), "--goal", "prove", "--spec", 'a || "<script>" == 3')
     if "report" in said:
         assert "<script>" not in Path(said["report"]).read_text()
+
+
+def test_every_bin_of_the_example_is_decided_under_its_assumptions(fifo: str) -> None:
+    _, free = command("verify", fifo, "--goal", "cover")
+    assert free["coverage"]["undecided"] == 0 and free["coverage"]["unreachable"] == 0
+    _, said = command("verify", fifo, "--goal", "cover", "--spec", "assume property (@(posedge clk) !push)")
+    assert said["coverage"]["undecided"] == 0 and said["coverage"]["unreachable"] > 0
+
+
+def test_mined_assertions_hold(fifo: str) -> None:
+    """Each is proved once more, as anybody's assertion."""
+    _, said = command("verify", fifo, "--goal", "mine")
+    properties = [m["sva"] for m in said["mined"]]
+    assert properties
+    words = [w for p in properties for w in ("--spec", p)]
+    _, again = command("verify", fifo, "--goal", "prove", *words)
+    assert {r["verdict"] for r in again["assertions"] if r["name"].startswith("spec")} == {"proved"}

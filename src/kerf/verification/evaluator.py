@@ -5,18 +5,21 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from typing import Any
 
 from kerf.core.records import Moment
 from kerf.core.types import Candidate, Evaluation, KerfError, Metric, Status, content_hash
+from kerf.verification.coverage.bins import Bin
+from kerf.verification.coverage.closing import Closure
+from kerf.verification.design import Design
 from kerf.verification.model import Model, model
 from kerf.verification.problem import VerificationProblem
 from kerf.verification.prove import Property, Result, Verdict, prove
 from kerf.verification.space import asked_of
-from kerf.verification.sva import Assertion
+from kerf.verification.sva import Assertion, compile
 from kerf.verification.tables import Table
 from kerf.verification.trace import Trace
 
@@ -153,6 +156,43 @@ class VerificationEvaluator:
         (found,) = prove(self.model, [Property("met", assertion.triggered)], assumed=self.assumed, timeout_s=seconds)  # fmt: skip
         return None if found.verdict is Verdict.UNDECIDED else found.verdict is Verdict.PROVED
 
+    # Coverage
+
+    def _cover(self, asked: dict[str, str]) -> Evaluation:
+        """Code, toggles and the source's cover properties, under its assumptions, from the tests that exist on."""
+        from kerf.verification.coverage import close
+
+        made, bins, assumed, notes = covered_model(self.problem)
+        tests = [t if isinstance(t, Trace) else t.trace() for t in self.tests]
+        found = close(
+            made,
+            bins,
+            seconds=self.share("cover"),
+            seed=self.problem.seed,
+            assumed=assumed,
+            tests=tests,
+            heard=self._hear,
+        )
+        self._stimuli = found.stimuli
+        headline = (
+            f"{len(found.covered)} of {len(bins)} bins covered, {len(found.unreachable)} proved unreachable"
+        )
+        self.watch(Moment(headline, passing=False))
+        detail = {
+            **found.as_json(),
+            "kinds": _kinds(found),
+            "bins": [
+                {"name": b.name, "kind": b.kind, "source": b.source, "status": _status(b.name, found)}
+                for b in bins
+            ],
+            "stimuli": [t.as_json() for t in found.stimuli],
+            "notes": [*notes, *found.notes],
+            "goal": "cover",
+            "headline": headline,
+        }
+        decided = (len(bins) - len(found.undecided)) / max(len(bins), 1)
+        return Evaluation(Status.PASSED, "", decided, {}, detail)
+
     # Tests
 
     def _mutate(self, asked: dict[str, str]) -> Evaluation:
@@ -177,12 +217,67 @@ class VerificationEvaluator:
         detail = {**found.as_json(), "tests": whose, "goal": "mutate", "headline": headline}
         return Evaluation(Status.PASSED, "", found.rate, {}, detail)
 
+    # Assertions that hold
+
+    def _mine(self, asked: dict[str, str]) -> Evaluation:
+        from kerf.verification.mining import mine
+
+        free = model(self.problem.design, reset=self.problem.reset, reset_free=self.problem.reset_free)
+        found = mine(free, seconds=self.share("mine"), seed=self.problem.seed, watch=self._hear)
+        headline = f"{len(found.assertions)} assertions mined and proved"
+        self.watch(Moment(headline, passing=False))
+        detail = {
+            "mined": [a.as_json() for a in found.assertions],
+            "candidates": found.candidates,
+            "proved": found.proved,
+            "mutants": found.mutants,
+            "killed": found.killed,
+            "confirmed": list(found.confirmed),
+            "goal": "mine",
+            "headline": headline,
+        }
+        return Evaluation(Status.PASSED, "", found.killed / max(found.mutants, 1), {}, detail)
+
     def plain(self) -> Model:
         """The design without monitors, unknown values chosen as a chip would."""
         return model(self.problem.design, reset=self.problem.reset, free_unknowns=False)
 
     def _hear(self, line: str) -> None:
         self.watch(Moment(line))
+
+
+def covered_model(problem: VerificationProblem) -> tuple[Model, list[Bin], list[int], tuple[str, ...]]:
+    """A model with bins for its code and its cover properties, the literals that its assumptions make true, and notes."""
+    from kerf.verification.coverage.code import instrumented
+
+    claims: list[Assertion] = []
+
+    def build(design: Design, texts: Mapping[str, str], **options: Any) -> Model:
+        made, found = compile(design.with_texts(texts), problem.properties, **options)
+        claims.extend(found)
+        return made
+
+    made, bins, notes = instrumented(
+        problem.design, build=build, reset=problem.reset, reset_free=problem.reset_free
+    )
+    covers = [Bin(a.name, a.bad, "property", a.source) for a in claims if a.kind == "cover"]
+    return made, [*bins, *covers], [a.bad ^ 1 for a in claims if a.kind == "assume"], notes
+
+
+def _status(name: str, found: Closure) -> str:
+    return "covered" if name in found.covered else "unreachable" if name in found.unreachable else "undecided"
+
+
+def _kinds(found: Closure) -> list[dict[str, Any]]:
+    """A row for each kind of bin."""
+    rows: dict[str, dict[str, Any]] = {}
+    for b in found.bins:
+        row = rows.setdefault(
+            b.kind, {"kind": b.kind, "total": 0, "covered": 0, "unreachable": 0, "undecided": 0}
+        )
+        row["total"] += 1
+        row[_status(b.name, found)] += 1
+    return list(rows.values())
 
 
 def _said(result: Result) -> str:

@@ -154,7 +154,7 @@ def _diff(text: str) -> Markup:
 def _mined(found: Sequence[Mapping[str, Any]]) -> Markup | None:
     if not found:
         return None
-    rows = [(m["kills"], tag("code", m["text"])) for m in found]
+    rows = [(m["kills"], tag("code", m["sva"])) for m in found]
     return _section(
         "Mined assertions",
         grid(("mutants killed", "assertion"), rows, numeric=("mutants killed",)),

@@ -25,7 +25,7 @@ def verify(result: Result) -> str:
             f"mutants: {m['killed']} of {m['total']} killed, {m['equivalent']} proved equivalent, {m['survived']} survived"
         )
     if result["mined"]:
-        parts.append(table([{"kills": m["kills"], "proved": m["text"]} for m in result["mined"][:MOST]]))
+        parts.append(table([{"kills": m["kills"], "proved": m["sva"]} for m in result["mined"][:MOST]]))
     parts += [f"note: {n}" for n in result["notes"]]
     parts += [f"report: {result['report']}   ({result['seconds']:.1f} s, run {result['run']})"]
     return "\n".join(parts)

@@ -108,8 +108,11 @@ def is_sva(text: str) -> bool:
     """Whether it parses as a property, or as a whole assertion."""
     from pyslang.syntax import SyntaxTree
 
-    tried = (f"module m; assert property ({text}); endmodule", f"module m; {text} endmodule")
-    return any(not any(d.isError() for d in SyntaxTree.fromText(t).diagnostics) for t in tried)
+    tried = (f"assert property ({text});", text, f"{text};")
+    return any(
+        not any(d.isError() for d in SyntaxTree.fromText(f"module m; {t} endmodule").diagnostics)
+        for t in tried
+    )
 
 
 def verify(

@@ -19,11 +19,14 @@ PREFIX = "kerf_"
 UNKNOWN = 2
 
 
-def instrumented(design: Design, **options: Any) -> tuple[Model, list[Bin], tuple[str, ...]]:
-    """A model of `design` with bins for its lines, branches and conditions, and notes on what has none. Options as for `model`. What reset itself
+def instrumented(
+    design: Design, *, build: Callable[..., Model] = model, **options: Any
+) -> tuple[Model, list[Bin], tuple[str, ...]]:
+    """A model of `design` with bins for its lines, branches and conditions, and notes on what has none. Options as for `model`, or for what
+    `build`s one of the design and texts for some of its sources instead. What reset itself
     exercises is no bin while reset is held inactive."""
     made = instrument(design)
-    found = model(design, made.texts, **options)
+    found = build(design, made.texts, **options)
     bins = _distinct(_bins(found, made))
     by_reset = {b.target for b in bins if _exercised_by_reset(found, b.target)}
     kept = [b for b in bins if b.target not in by_reset]
