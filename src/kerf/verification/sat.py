@@ -5,6 +5,7 @@ A frame is a clock cycle. Frames are encoded as they are asked for, and only the
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 
 from kerf.verification.graph import FREE, Graph, Node
@@ -102,6 +103,15 @@ class Unrolling:
     def solve(self, assumptions: Sequence[int] = ()) -> bool:
         """Whether the clauses can be met with these solver literals true."""
         return bool(self.solver.solve(assumptions=list(assumptions)))
+
+    def solve_until(self, assumptions: Sequence[int], deadline: float) -> bool | None:
+        """As `solve`; None when `deadline` (of `time.monotonic`) passes first."""
+        while time.monotonic() < deadline:
+            self.solver.conf_budget(5000)
+            found = self.solver.solve_limited(assumptions=list(assumptions))
+            if found is not None:
+                return bool(found)
+        return None
 
     def values(self) -> set[int]:
         """The model's true variables, after `solve` said yes."""

@@ -10,6 +10,7 @@ the rails are "k and value" and "k and not value", which is a substitution too. 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -46,18 +47,21 @@ class Invariant:
             yield zero, value ^ 1
 
 
-def correspond(made: Product, *, conflicts: int = CONFLICTS) -> Invariant | None:
-    """An invariant that leaves no difference of the product's outputs; None where these are too weak. Checked by `check`."""
+def correspond(made: Product, deadline: float, *, conflicts: int = CONFLICTS) -> Invariant | None:
+    """An invariant that leaves no difference of the product's outputs, for `check` to check; None where it would be too weak, and when
+    `deadline` (of `time.monotonic`) passes first."""
     guess = _guess(made)
-    while True:
+    while time.monotonic() < deadline:
         reduced = Reduced(made.model, guess.groups, guess.followers)
         try:
-            weaker = _weaker(reduced, guess, conflicts)
+            weaker = _weaker(reduced, guess, conflicts, deadline)
             if weaker is None:
-                return guess if reduced.possible(reduced.of(made.bad), 10 * conflicts) is False else None
+                proved = reduced.possible(reduced.of(made.bad), 10 * conflicts, deadline) is False
+                return guess if proved else None
         finally:
             reduced.close()
         guess = weaker
+    return None
 
 
 def _guess(made: Product) -> Invariant:
@@ -101,7 +105,7 @@ def _followers(
         plain = ~((is_one & ~values) | (is_zero & values)).any(axis=1)
         inverted = ~((is_one & values) | (is_zero & ~values)).any(axis=1)
         fits = [2 * others[i] for i in np.flatnonzero(plain).tolist()] + [
-            2 * others[i] + 1 for i in np.flatnonzero(inverted)
+            2 * others[i] + 1 for i in np.flatnonzero(inverted).tolist()
         ]
         fits.sort(key=lambda literal: literal != d.named)
         begins = {initial[d.one >> 1] * 2 + initial[d.zero >> 1]} - {0}
@@ -113,13 +117,13 @@ def _followers(
         yield from ((d.one, d.zero, value) for value in sure[:FOLLOWED])
 
 
-def _weaker(reduced: Reduced, guess: Invariant, conflicts: int) -> Invariant | None:
+def _weaker(reduced: Reduced, guess: Invariant, conflicts: int, deadline: float) -> Invariant | None:
     """The guess without what it does not preserve; None when it preserves all."""
     examples: list[dict[int, int]] = []
     unsure: set[int] = set()
     for a, b in guess.implied():
         broken = reduced.graph.conjunction(reduced.next(a), reduced.next(b) ^ 1)
-        found = reduced.possible(broken, conflicts)
+        found = reduced.possible(broken, conflicts, deadline)
         if found:
             examples.append(reduced.example())
         elif found is None:
@@ -148,28 +152,27 @@ def _split(groups: Sequence[Sequence[int]], seen: Callable[[int], int], unsure: 
         yield from (tuple(group) for group in now.values() if len(group) > 1)
 
 
-def check(made: Product, invariant: Invariant) -> None:
+def check(made: Product, invariant: Invariant, deadline: float) -> bool:
     """Prove an invariant again with another solver on the product as it is, nothing made one: that it holds at first, that it is inductive, and that it
-    leaves no difference. Unsound when one of the three fails."""
+    leaves no difference. Unsound when one of the three fails; False when `deadline` (of `time.monotonic`) passes first."""
     model, pairs = made.model, list(invariant.implied())
     begin = Unrolling(model.graph, model.initial, model.held)
     step = Unrolling(model.graph, None, model.held)
     try:
         for literal in made.assumed:
             begin.require(literal, 0)
-        if any(_broken(begin, a, b, 0) for a, b in pairs):
-            raise Unsound("corresponding registers do not start equal")
         for a, b in pairs:
             step.solver.add_clause([-step.at(a, 0), step.at(b, 0)])
-        if step.solve([step.at(made.bad, 0)]):
-            raise Unsound("designs differ although their registers correspond")
-        if any(_broken(step, a, b, 1) for a, b in pairs):
-            raise Unsound("corresponding registers do not stay equal")
+        claims = [(begin, [begin.at(a, 0), -begin.at(b, 0)]) for a, b in pairs]
+        claims += [(step, [step.at(made.bad, 0)])]
+        claims += [(step, [step.at(a, 1), -step.at(b, 1)]) for a, b in pairs]
+        for solver, wrong in claims:
+            found = solver.solve_until(wrong, deadline)
+            if found:
+                raise Unsound("registers of two designs do not correspond, though induction said so")
+            if found is None:
+                return False
     finally:
         begin.close()
         step.close()
-
-
-def _broken(unrolling: Unrolling, a: int, b: int, frame: int) -> bool:
-    x, y = unrolling.at(a, frame), unrolling.at(b, frame)
-    return x != y and unrolling.solve([x, -y])
+    return True

@@ -11,7 +11,7 @@ what gate does.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
@@ -20,7 +20,7 @@ from typing import Any
 from kerf.verification.design import Design
 from kerf.verification.equivalence.correspondence import check, correspond
 from kerf.verification.equivalence.product import Compared, Product, check_interface, product
-from kerf.verification.equivalence.simulation import determined, hunt
+from kerf.verification.equivalence.simulation import determined, hunt, samples
 from kerf.verification.equivalence.witness import check_product, confirm, explainable, shortest, table
 from kerf.verification.graph import FALSE, Node
 from kerf.verification.model import Model, model
@@ -112,9 +112,8 @@ class _Session:
         if trace:
             return self._different(self.plain, trace, "simulation")
         for made in filter(None, (self.matched, self.plain if not self.vague else None)):
-            invariant = correspond(made)
-            if invariant:
-                check(made, invariant)
+            invariant = correspond(made, self.deadline)
+            if invariant and check(made, invariant, self.deadline):
                 return self._equal(made, "register correspondence")
         return self._prove()
 
@@ -158,17 +157,30 @@ class _Session:
             f"never determined by {self.gold.design.top}: {names}; it needs a reset or initial value"
         )
         if self.matched:
-            wanted = {(c.output, c.bit) for c in self.vague}
-            bits = [c for c in self.matched.compared if (c.output, c.bit) in wanted]
+            bits = self._vague_bits(self.matched)
             (result,) = self._check(self.matched, self.matched.differs(bits), self.left / 2)
             if result.verdict is Verdict.PROVED:
                 return self._equal(self.matched, result.engine)
-            if result.trace and not self._possible(self.matched, result.trace, bits):
-                self.notes.append("no start of it gives these values")
-                return self._different(self.matched, result.trace, result.engine)
+            if result.trace and not self._possible(self.matched, result.trace):
+                return self._impossible(self.matched, result.trace)
+        for trace in samples(self.plain.model, 12):
+            if not self._possible(self.plain, trace):
+                return self._impossible(self.plain, trace)
         return self._tell(Same.UNDECIDED, engine)
 
-    def _possible(self, made: Product, trace: Trace, bits: Sequence[Compared]) -> bool:
+    def _vague_bits(self, made: Product) -> list[Compared]:
+        wanted = {(c.output, c.bit) for c in self.vague}
+        return [c for c in made.compared if (c.output, c.bit) in wanted]
+
+    def _impossible(self, made: Product, trace: Trace) -> Equivalence:
+        """Nothing that gold may start with and nothing that its x may be gives what gate does."""
+        self.notes.append(f"whatever the unknowns of {self.gold.design.top} are, it does not do this")
+        names = tuple(dict.fromkeys(c.output for c in self.vague))
+        told = self._tell(Same.DIFFERENT, "satisfiability")
+        return replace(told, outputs=names, table=table(made, trace), trace=trace)
+
+    def _possible(self, made: Product, trace: Trace) -> bool:
+        bits = self._vague_bits(made)
         rows = replay(made.model, trace, [], [c.gate for c in bits])
         wanted = [{(c.output, c.bit): row[c.gate] for c in bits} for row in rows]
         return explainable(self.gold, trace.inputs, wanted)
@@ -190,17 +202,11 @@ class _Session:
         return self._tell(Same.EQUAL, engine)
 
     def _different(self, made: Product, trace: Trace, engine: str) -> Equivalence:
-        if made is self.plain:
-            trace = (
-                shortest(made.model, made.bad, len(trace) - 1, min(self.deadline, time.monotonic() + 2)).trace
-                or trace
-            )
-            outputs = confirm(self.gold, self.gate, made, trace)
-        else:
-            outputs = tuple(dict.fromkeys(c.output for c in self.vague))
-        return replace(
-            self._tell(Same.DIFFERENT, engine), outputs=outputs, table=table(made, trace), trace=trace
-        )
+        soon = min(self.deadline, time.monotonic() + 2)
+        trace = shortest(made.model, made.bad, len(trace) - 1, soon).trace or trace
+        outputs = confirm(self.gold, self.gate, made, trace)
+        told = self._tell(Same.DIFFERENT, engine)
+        return replace(told, outputs=outputs, table=table(made, trace), trace=trace)
 
     def _tell(self, verdict: Same, engine: str) -> Equivalence:
         return Equivalence(verdict, engine, time.monotonic() - self.begun, tuple(self.notes))

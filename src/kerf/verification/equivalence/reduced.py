@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 
 from kerf.verification.graph import FALSE, Graph, Node
 from kerf.verification.model import Model
 from kerf.verification.sat import Unrolling
+
+CHUNK = 1000  # conflicts between two looks at the clock
 
 
 class Reduced:
@@ -62,13 +65,17 @@ class Reduced:
         node = literal >> 1
         return self.of(self.source.left[node]) ^ (literal & 1) if node else literal
 
-    def possible(self, literal: int, conflicts: int) -> bool | None:
-        """Whether a literal of `graph` can be true; None when the solver gives up."""
+    def possible(self, literal: int, conflicts: int, deadline: float) -> bool | None:
+        """Whether a literal of `graph` can be true; None when the solver gives up, after so many conflicts or at `deadline` (of `time.monotonic`)."""
         if literal <= 1:
             return bool(literal)
-        self.solver.solver.conf_budget(conflicts)
-        found = self.solver.solver.solve_limited(assumptions=[self.solver.at(literal, 0)])
-        return None if found is None else bool(found)
+        solver, assumption = self.solver.solver, self.solver.at(literal, 0)
+        for _ in range(0, conflicts, CHUNK):
+            solver.conf_budget(CHUNK)
+            found = solver.solve_limited(assumptions=[assumption])
+            if found is not None or time.monotonic() > deadline:
+                return found if found is None else bool(found)
+        return None
 
     def example(self) -> dict[int, int]:
         """The inputs of `graph` for which the last answer was yes."""

@@ -42,12 +42,13 @@ class Stimulus:
 
 @dataclass(frozen=True)
 class Cycle:
-    """`lanes` hold the values of one cycle."""
+    """`lanes` hold the values of one cycle; `start` is how latches without an initial value began."""
 
     time: int
     lanes: Lanes
     inputs: dict[str, Planes]
     free: dict[int, np.ndarray]
+    start: dict[int, np.ndarray]
 
 
 def run(model: Model, pairs: Sequence[tuple[int, int]] = (), *, cycles: int = 32, words: int = 4, seed: int = 1) -> Iterator[Cycle]:  # fmt: skip
@@ -59,6 +60,7 @@ def run(model: Model, pairs: Sequence[tuple[int, int]] = (), *, cycles: int = 32
             lanes.set_node(node, random_planes(rng, 1, words)[0])
     for mine, other in pairs:
         lanes.set_node(mine >> 1, lanes.literal(other ^ (mine & 1)))
+    start = {n: lanes.values[n].copy() for n in model.graph.latches if model.initial[n] == FREE}
     stimulus = Stimulus(model, words, rng)
     named = {b >> 1 for n in model.inputs for b in model.graph.signals[n].bits}
     others = [n for n in model.graph.inputs if n not in named and n not in model.held]
@@ -69,7 +71,7 @@ def run(model: Model, pairs: Sequence[tuple[int, int]] = (), *, cycles: int = 32
         for node, value in (free | model.held).items():
             lanes.set_node(node, value)
         lanes.evaluate()
-        yield Cycle(time, lanes, inputs, free)
+        yield Cycle(time, lanes, inputs, free, start)
         lanes.clock()
 
 
@@ -84,22 +86,25 @@ def signatures(
 def hunt(model: Model, target: int) -> Trace | None:
     """A random run whose last cycle has the literal `target` true."""
     history: list[Cycle] = []
-    start: dict[int, np.ndarray] = {}
     for cycle in run(model):
-        if not cycle.time:
-            free = [n for n in model.graph.latches if model.initial[n] == FREE]
-            start = {n: cycle.lanes.values[n].copy() for n in free}
         history.append(cycle)
         hit = np.flatnonzero(lanes_of(cycle.lanes.literal(target)[None])[:, 0])
         if len(hit):
-            return _trace(history, start, int(hit[0]))
+            return _trace(model, history, int(hit[0]))
     return None
 
 
-def _trace(history: Sequence[Cycle], start: dict[int, np.ndarray], lane: int) -> Trace:
+def samples(model: Model, cycles: int, count: int = 4) -> list[Trace]:
+    """Some random runs."""
+    history = list(run(model, cycles=cycles, words=count))
+    return [_trace(model, history, 64 * k) for k in range(count)]
+
+
+def _trace(model: Model, history: Sequence[Cycle], lane: int) -> Trace:
     inputs = tuple({n: _number(p, lane) for n, p in c.inputs.items()} for c in history)
     free = tuple({n: _number(p[None], lane) for n, p in c.free.items()} for c in history)
-    return Trace(inputs, {n: _number(p[None], lane) for n, p in start.items()}, free)
+    start = {n: _number(history[0].start[n][None], lane) for n in history[0].start}
+    return Trace(inputs, start, free)
 
 
 def _number(planes: Planes, lane: int) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -10,7 +9,7 @@ import numpy as np
 
 from kerf.verification.equivalence.product import Compared, Product
 from kerf.verification.equivalence.simulation import Cycle, run
-from kerf.verification.graph import FREE
+from kerf.verification.graph import FALSE, FREE
 from kerf.verification.lanes import ALL, Lanes, random_planes
 from kerf.verification.model import Model
 from kerf.verification.prove import Unsound, read_trace
@@ -76,12 +75,9 @@ def _outputs(side: Model, inputs: Sequence[Mapping[str, int]], chosen: Mapping[i
 
 def check_product(gold: Model, gate: Model, made: Product, cycles: int = 12) -> None:
     """In random runs the product's outputs are those of the designs: gate's always, gold's where it says that they are determined. Unsound otherwise."""
-    sides = [
-        _Follower(gold, made.gold_nodes, np.random.default_rng(2)),
-        _Follower(gate, made.gate_nodes, None),
-    ]
-    if made.pairs:
-        sides[0].rng = None
+    unknown = {FALSE, *(d.one for d in made.doubled)}
+    mine = {n: literal for n, literal in made.gold_nodes.items() if literal not in unknown}
+    sides = [_Follower(gold, mine), _Follower(gate, made.gate_nodes)]
     for cycle in run(made.model, made.pairs, cycles=cycles, words=1, seed=3):
         ours, theirs = (side.step(cycle) for side in sides)
         for c in made.compared:
@@ -92,10 +88,11 @@ def check_product(gold: Model, gate: Model, made: Product, cycles: int = 12) -> 
 
 
 class _Follower:
-    """A design simulated beside the product, with the same inputs; unknowns as in the product, or by `rng`."""
+    """A design simulated beside the product, with the same inputs; unknowns as in the product where `nodes` says which literal of it they are,
+    and random elsewhere."""
 
-    def __init__(self, side: Model, nodes: Mapping[int, int], rng: np.random.Generator | None) -> None:
-        self.side, self.nodes, self.rng = side, nodes, rng
+    def __init__(self, side: Model, nodes: Mapping[int, int]) -> None:
+        self.side, self.nodes, self.rng = side, nodes, np.random.default_rng(2)
         self.lanes = Lanes(side.graph, 1, side.initial)
         named = {b >> 1 for s in side.graph.signals.values() if s.kind == "input" for b in s.bits}
         self.free = [n for n in side.graph.inputs if n not in named]
@@ -109,7 +106,7 @@ class _Follower:
                 if side.initial[node] == FREE:
                     lanes.set_node(node, self._value(cycle, node))
         for name in side.inputs:
-            lanes.set_word(name, cycle.inputs[name])
+            lanes.set_word(name, cycle.inputs.get(name, 0))  # a clock that the other alone uses
         for node in self.free:
             lanes.set_node(node, self._value(cycle, node))
         for node, value in side.held.items():
@@ -118,7 +115,8 @@ class _Follower:
         return {n: lanes.planes(side.graph.signals[n].bits) for n in side.outputs}
 
     def _value(self, cycle: Cycle, node: int) -> np.ndarray:
-        return random_planes(self.rng, 1, 1)[0] if self.rng else cycle.lanes.literal(self.nodes[node])
+        literal = self.nodes.get(node)
+        return random_planes(self.rng, 1, 1)[0] if literal is None else cycle.lanes.literal(literal)
 
 
 def explainable(gold: Model, inputs: Sequence[Mapping[str, int]], wanted: Sequence[Mapping[tuple[str, int], int]]) -> bool:  # fmt: skip
@@ -165,10 +163,10 @@ class Search:
 
 def shortest(model: Model, target: int, cycles: int, deadline: float) -> Search:
     """Cycle by cycle, with one incremental solver that stops at `deadline` (of `time.monotonic`)."""
-    unrolling = Unrolling(model.graph, model.initial, model.held, solver="glucose4")
+    unrolling = Unrolling(model.graph, model.initial, model.held)
     try:
         for t in range(cycles):
-            found = _solve(unrolling, unrolling.at(target, t), deadline)
+            found = unrolling.solve_until([unrolling.at(target, t)], deadline)
             if found:
                 return Search(read_trace(model, unrolling, t), t)
             if found is None:
@@ -176,12 +174,3 @@ def shortest(model: Model, target: int, cycles: int, deadline: float) -> Search:
     finally:
         unrolling.close()
     return Search(None, cycles)
-
-
-def _solve(unrolling: Unrolling, literal: int, deadline: float) -> bool | None:
-    while time.monotonic() < deadline:
-        unrolling.solver.conf_budget(5000)
-        found = unrolling.solver.solve_limited(assumptions=[literal])
-        if found is not None:
-            return bool(found)
-    return None
