@@ -124,7 +124,7 @@ def verify(
     watch(Moment(f"reading {problem.name}"))
     model, assertions = claims_of(problem)
     tests = [run_of(Path(t), model, watch) for t in request.tests]
-    evaluator = VerificationEvaluator(problem, model, assertions, tests, watch)
+    evaluator = VerificationEvaluator(problem, model, assertions, tests, watch, begun)
     plan = Plan(_tasks(problem, assertions))
     budget = Budget(None, problem.seconds)
     with Archive() as archive:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from kerf.verification.coverage.covergroups import Groups, read_groups
 from kerf.verification.coverage.syntax import Text, conditionals, name_of, only, processes
 from kerf.verification.design import Design
 
@@ -58,6 +59,7 @@ class Instrumented:
     texts: dict[str, str] = field(default_factory=dict)
     marks: list[Mark] = field(default_factory=list)
     decisions: list[Decision] = field(default_factory=list)
+    groups: Groups = field(default_factory=Groups)
     left_out: int = 0
     wires: int = 0
 
@@ -70,11 +72,14 @@ class Instrumented:
 def instrument(design: Design) -> Instrumented:
     """Rewrite each source of `design`."""
     made = Instrumented()
-    for source, tree in zip(design.sources, design.compilation.getSyntaxTrees(), strict=True):
-        writer = _Writer(Text(source, tree), made)
+    trees = design.compilation.getSyntaxTrees()
+    texts = [Text(source, tree) for source, tree in zip(design.sources, trees, strict=True)]
+    made.groups = read_groups(design, texts, made.wire)
+    for text, tree in zip(texts, trees, strict=True):
+        writer = _Writer(text, made)
         for node in processes(tree.root):
             writer.process(node)
-        made.texts[source.name] = writer.finish()
+        made.texts[text.name] = writer.finish()
     return made
 
 
@@ -181,6 +186,8 @@ class _Writer:
                 false = self._point()
                 self._mark(node, "if false", false)
                 self._guarded(node.elseClause.clause, false)
+            elif self._text.span(node.statement) is None:
+                self._made.left_out += 1
             elif not (node.uniqueOrPriority and node.uniqueOrPriority.rawText):
                 # an else would take away what `unique` promises
                 false = self._point()
@@ -255,7 +262,7 @@ class _Writer:
             return ""
         when = self._point()
         atoms = tuple((text, self._point()) for text in texts)
-        where = f"{self._text.name}:{self._text.line(node)}"
+        where = self._text.where(node)
         self._made.decisions.append(Decision(where, when, atoms, tree))
         return " ".join([_set(when), *(_set(p, f"|({text})") for text, p in atoms)])
 
@@ -274,7 +281,7 @@ class _Writer:
         return Point(self._wire, self._bits - 1, self._clocked)
 
     def _mark(self, node: Any, what: str, point: Point) -> None:
-        where = f"{self._text.name}:{self._text.line(node)}"
+        where = self._text.where(node)
         self._made.marks.append(Mark(f"{where} {what}", "branch", where, (point,)))
 
 
