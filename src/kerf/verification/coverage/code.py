@@ -10,7 +10,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from kerf.verification.coverage.bins import Bin
+from kerf.verification.coverage.covergroups import group_bins
+from kerf.verification.coverage.fsm import machines, state_bins
 from kerf.verification.coverage.instrument import Decision, Guard, Instrumented, Point, instrument
+from kerf.verification.coverage.toggle import toggles
 from kerf.verification.design import Design
 from kerf.verification.graph import FALSE, TRUE, Graph, Node
 from kerf.verification.model import Model, model
@@ -22,28 +25,38 @@ UNKNOWN = 2
 def instrumented(
     design: Design, *, build: Callable[..., Model] = model, **options: Any
 ) -> tuple[Model, list[Bin], tuple[str, ...]]:
-    """A model of `design` with bins for its lines, branches and conditions, and notes on what has none. Options as for `model`, or for what
+    """A model of `design` with bins for its lines, branches and conditions, its state machines, toggles and covergroups, and notes on what has none. Options as for `model`, or for what
     `build`s one of the design and texts for some of its sources instead. What reset itself
     exercises is no bin while reset is held inactive."""
     made = instrument(design)
     found = build(design, made.texts, **options)
-    bins = _distinct(_bins(found, made))
-    by_reset = {b.target for b in bins if _exercised_by_reset(found, b.target)}
-    kept = [b for b in bins if b.target not in by_reset]
-    notes = [f"{len(bins) - len(kept)} bins of code are exercised by the reset itself"] * (
-        len(kept) < len(bins)
-    )
+    wires = _wires(found)
+    plain = [b for b in _bins(found, made, wires) if not _exercised_by_reset(found, b.target)]
+    functional = group_bins(found.graph, made.groups, wires)
+    for name in [n for n in found.graph.signals if n.rpartition(".")[2].startswith(PREFIX)]:
+        del found.graph.signals[name]
+    states = [b for m in machines(design, found.graph) for b in state_bins(found, m)]
+    bins = _distinct([*functional, *plain, *states, *toggles(found)])
+    notes = made.groups.notes
     if made.left_out:
         notes.append(
             f"{made.left_out} processes or statements are not instrumented (macros, latches, patterns)"
         )
-    for name in [n for n in found.graph.signals if n.rpartition(".")[2].startswith(PREFIX)]:
-        del found.graph.signals[name]
-    return found, kept, tuple(notes)
+    return found, bins, tuple(notes)
 
 
-def _bins(found: Model, made: Instrumented) -> Iterator[Bin]:
-    graph, read = found.graph, _reader(found)
+def _wires(found: Model) -> dict[str, list[tuple[int, ...]]]:
+    """The literals of our own wires, an entry an instance."""
+    wires: dict[str, list[tuple[int, ...]]] = {}
+    for name, signal in found.graph.signals.items():
+        last = name.rpartition(".")[2]
+        if last.startswith(PREFIX):
+            wires.setdefault(last, []).append(signal.bits)
+    return wires
+
+
+def _bins(found: Model, made: Instrumented, wires: Mapping[str, list[tuple[int, ...]]]) -> Iterator[Bin]:
+    graph, read = found.graph, _reader(found, wires)
     for mark in made.marks:
         seen = [read(p) for p in mark.points]
         if any(s is not None for s in seen):  # elaborated somewhere
@@ -52,13 +65,8 @@ def _bins(found: Model, made: Instrumented) -> Iterator[Bin]:
         yield from _conditions(graph, decision, read)
 
 
-def _reader(found: Model) -> Callable[[Guard], list[int] | None]:
+def _reader(found: Model, wires: Mapping[str, list[tuple[int, ...]]]) -> Callable[[Guard], list[int] | None]:
     """The literals of a point, one an instance; None when there is no instance."""
-    wires: dict[str, list[tuple[int, ...]]] = {}
-    for name, signal in found.graph.signals.items():
-        last = name.rpartition(".")[2]
-        if last.startswith(PREFIX):
-            wires.setdefault(last, []).append(signal.bits)
     back = Before(found)
 
     def read(point: Guard) -> list[int] | None:
@@ -133,7 +141,7 @@ def _outcome(graph: Graph, tree: Any, parts: Sequence[int]) -> int:
     return graph.conjunction(left, right) if tree[0] == "&&" else graph.disjunction(left, right)
 
 
-def _distinct(bins: Iterator[Bin]) -> list[Bin]:
+def _distinct(bins: Sequence[Bin]) -> list[Bin]:
     """Names made distinct: the second of a name on a line is called #2."""
     seen: dict[str, int] = {}
     made = []

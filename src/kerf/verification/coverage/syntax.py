@@ -82,6 +82,10 @@ class Text:
         said = " ".join(text.decode("utf-8", "surrogateescape").split())
         return "" if re.search(r"`(if|else|end|include|define)", said) else said
 
+    def where(self, node: Any) -> str:
+        """file:line"""
+        return f"{self.name}:{self.line(node)}"
+
     def line(self, node: Any) -> int:
         found = self.span(node)
         return self._data.count(b"\n", 0, found[0]) + 1 if found else 0
