@@ -1,0 +1,137 @@
+"""Repair, on the bugs of RTL-Repair's artifact (Laeufer et al., ASPLOS 2024): CirFix's 32, and 13 found in open FPGA designs.
+
+`python bench/verification_repair.py --data FOLDER`, with a checkout of github.com/ekiwi/rtl-repair in FOLDER (or in FOLDER/rtl-repair). A bug counts as
+repaired when the design passes the whole table; as correct when it is, besides, equal to the original by proof, or for as many cycles as could be compared.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import time
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from kerf.core.types import KerfError
+from kerf.verification.design import Design, load
+from kerf.verification.repair.search import Outcome, repair_table
+from kerf.verification.repair.table import load_table
+
+CIRFIX = {
+    "decoder_3_to_8": ("wadden_buggy1", "wadden_buggy2"),
+    "first_counter_overflow": ("wadden_buggy1", "kgoliya_buggy1", "wadden_buggy2"),
+    "flip_flop": ("wadden_buggy1", "wadden_buggy2"),
+    "fsm_full": ("wadden_buggy1", "ssscrazy_buggy2", "wadden_buggy2", "ssscrazy_buggy1"),
+    "lshift_reg": ("wadden_buggy1", "wadden_buggy2", "kgoliya_buggy1"),
+    "mux_4_1": ("kgoliya_buggy1", "wadden_buggy2", "wadden_buggy1"),
+    "opencores/i2c/slave.toml": ("wadden_buggy1", "wadden_buggy2"),
+    "opencores/i2c/master_sync_reset.toml": ("kgoliya_buggy1",),
+    "opencores/sha3/low_throughput_core/keccak.toml": (
+        "wadden_buggy1",
+        "round_ssscrazy_buggy1",
+        "wadden_buggy2",
+    ),
+    "opencores/sha3/low_throughput_core/padder.toml": ("ssscrazy_buggy1",),
+    "opencores/pairing": ("wadden_buggy1", "kgoliya_buggy1", "wadden_buggy2"),
+    "opencores/reed_solomon_decoder": ("BM_lamda_ssscrazy_buggy1", "out_stage_ssscrazy_buggy1"),
+    "sdram_controller/no_tri_state.toml": ("wadden_buggy2", "kgoliya_buggy2", "wadden_buggy1"),
+}
+FPGA = {
+    "axi-lite-s1": ("s1b", "s1r"),
+    "axi-stream-s2": ("s2",),
+    "axis-adapter-s3": ("s3",),
+    "axis-async-fifo-c4": ("c4",),
+    "axis-fifo-d4": ("d4",),
+    "axis-fifo-d12": ("d12",),
+    "axis-frame-fifo-d11": ("d11",),
+    "axis-frame-len-d13": ("d13",),
+    "axis-switch-d8": ("d8",),
+    "zipcpu-spi-c1-c3-d9": ("c1", "c3", "d9"),
+}
+ORACLES = ("orig_tb", "csv", "fixed_x_prop_tb")
+
+
+def bugs(data: Path) -> Iterator[dict[str, Any]]:
+    """Each bug: set, name, files, original files, top and table (None when it is not in the data)."""
+    root = data / "rtl-repair" if (data / "rtl-repair" / "benchmarks").exists() else data
+    for kind, folder, chosen in (("CirFix", "cirfix", CIRFIX), ("FPGA", "fpga-debugging", FPGA)):
+        for place, names in chosen.items():
+            file = root / "benchmarks" / folder / place
+            file = file if file.suffix == ".toml" else file / "project.toml"
+            if not file.exists():
+                yield from ({"set": kind, "name": f"{place}/{n}", "missing": True} for n in names)
+                continue
+            project = tomllib.loads(file.read_text())
+            for name in names:
+                yield _bug(kind, file, project, name)
+
+
+def _bug(kind: str, file: Path, project: dict[str, Any], name: str) -> dict[str, Any]:
+    home = (file.parent / project["project"].get("directory", ".")).resolve()
+    bug = next(b for b in project["bugs"] if b["name"] == name)
+    sources = project["project"]["sources"]
+    tables = [t for t in project["testbenches"] if "table" in t and name in t.get("bugs", [name])]
+    tables.sort(key=lambda t: ORACLES.index(t["name"]) if t["name"] in ORACLES else -1 if "bugs" in t else 9)
+    found = [home / t["table"] for t in tables if (home / t["table"]).exists()]
+    title = project["project"].get("name", file.parent.name)
+    return {
+        "set": kind, "name": f"{title}/{name}", "top": project["project"].get("toplevel", ""),
+        "files": [home / (bug["buggy"] if s == bug["original"] else s) for s in sources],
+        "originals": [home / s for s in sources], "table": found[0] if found else None, "includes": [home],
+    }  # fmt: skip
+
+
+def attempt(bug: dict[str, Any], seconds: float) -> dict[str, Any]:
+    """One bug: the row of a table."""
+    row: dict[str, Any] = {"set": bug["set"], "name": bug["name"]}
+    if bug.get("missing") or bug["table"] is None:
+        return row | {"result": "no table in the data"}
+    if not bug["top"]:
+        return row | {"result": "no design to synthesize (a model for simulation)"}
+    begun = time.monotonic()
+    try:
+        design = load(bug["files"], top=bug["top"], includes=bug["includes"])
+        outcome = repair_table(design, load_table(bug["table"]), seconds=seconds, zero=bug["set"] == "FPGA")
+    except KerfError as error:
+        return row | {"result": f"refused: {str(error).splitlines()[-1][:100]}", "seconds": round(time.monotonic() - begun, 2)}  # fmt: skip
+    return row | _told(bug, design, outcome, time.monotonic() - begun)
+
+
+def _told(bug: dict[str, Any], design: Design, outcome: Outcome, seconds: float) -> dict[str, Any]:
+    row: dict[str, Any] = {"seconds": round(seconds, 2), "passed_before": outcome.passes}
+    if not outcome.repairs:
+        why = "passes as it is" if outcome.passes else "none found" if outcome.exhausted else "time"
+        return row | {"result": why, "notes": outcome.notes}
+    first = outcome.repairs[0]
+    return row | {"result": "repaired", "changes": list(first.changes), "diff": first.diff, "repairs": len(outcome.repairs), "notes": outcome.notes,
+                  "all": [r.diff for r in outcome.repairs]}  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--seconds", type=float, default=60.0, help="for each bug")
+    parser.add_argument("--only", default="", help="part of a name")
+    parser.add_argument("--diffs", action="store_true")
+    parser.add_argument("--json", type=Path)
+    args = parser.parse_args()
+    rows = []
+    for bug in bugs(args.data):
+        if args.only not in bug["name"]:
+            continue
+        row = attempt(bug, args.seconds)
+        rows.append(row)
+        print(f"{row['set']:7}{row['name']:45}{row.get('seconds', 0):7.2f} s  {row['result']}  {'; '.join(row.get('changes', []))}", flush=True)  # fmt: skip
+        if args.diffs:
+            print(row.get("diff", ""), *row.get("notes", ()), sep="\n")
+    done = [r for r in rows if r["result"] == "repaired"]
+    print(f"{len(done)} of {len(rows)} repaired, median {statistics.median(r['seconds'] for r in done) if done else 0:.2f} s")  # fmt: skip
+    if args.json:
+        args.json.write_text(json.dumps(rows, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

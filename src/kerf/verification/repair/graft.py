@@ -1,0 +1,103 @@
+"""Choices among words, put into the graph after synthesis: a wire that nothing drives becomes one of a list of words, as an index says.
+
+In the source such a choice would be a multiplexer at every place, and synthesis would take ten times as long.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from kerf.core.types import KerfError
+from kerf.verification.graph import FALSE, Graph, Node, Signal
+from kerf.verification.repair.change import Change, Pick
+from kerf.verification.repair.source import Module
+
+
+def grafted(graph: Graph, changes: Sequence[Change], modules: Mapping[str, Module]) -> Graph:
+    """`graph` with the picks of `changes` in place of their wires, in every instance of their modules; indices are inputs, one for all instances, and
+    signals of their own names. Only what outputs and registers need is kept."""
+    work = _Graft(graph)
+    for change in changes:
+        for pick in change.picks:
+            work.declare(pick)
+            for path in modules[change.module].paths:
+                work.place(pick, path)
+    return work.build()
+
+
+@dataclass
+class _Graft:
+    old: Graph
+    new: Graph = field(default_factory=Graph)
+    index: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    picked: dict[int, tuple[Pick, list[int]]] = field(default_factory=dict)  # input node -> its words' bits
+    literal: dict[int, int] = field(default_factory=lambda: {0: FALSE})
+
+    def declare(self, pick: Pick) -> None:
+        for name, width in ((pick.index, pick.bits), (pick.inverted, 1)):
+            if name and name not in self.index:
+                bits = tuple(self.new.add_input() for _ in range(width))
+                self.index[name] = bits
+                self.new.signals[name] = Signal(name, bits, "input")
+
+    def place(self, pick: Pick, path: str) -> None:
+        wire, words = self.old.signals.get(path + pick.wire), self.old.signals.get(path + pick.words)
+        if wire is None or words is None:
+            return
+        for position, bit in enumerate(wire.bits):
+            if self.old.kind[bit >> 1] == Node.INPUT and bit & 1 == 0:
+                options = [words.bits[k * pick.width + position] for k in range(pick.count)]
+                self.picked[bit >> 1] = (pick, options)
+
+    def build(self) -> Graph:
+        old, new = self.old, self.new
+        for node in old.inputs:
+            if node not in self.picked:
+                self.literal[node] = new.add_input()
+        for node in old.latches:
+            self.literal[node] = new.add_latch(old.right[node])
+        for node in old.latches:
+            new.set_next(self.literal[node], self._value(old.left[node]))
+        for name, signal in old.signals.items():
+            if signal.kind == "output":
+                bits = tuple(self._value(b) for b in signal.bits)
+                new.signals[name] = Signal(name, bits, signal.kind, signal.source, signal.signed)
+            elif all(b >> 1 in self.literal and old.kind[b >> 1] == Node.INPUT for b in signal.bits):
+                bits = tuple(self.literal[b >> 1] ^ (b & 1) for b in signal.bits)
+                new.signals[name] = Signal(name, bits, signal.kind, signal.source, signal.signed)
+        return new
+
+    def _value(self, literal: int) -> int:
+        """The new literal of an old one, its cone built first."""
+        old, todo, entered = self.old, [literal >> 1], set()
+        while todo:
+            node = todo[-1]
+            if node in self.literal:
+                todo.pop()
+                continue
+            sources = self._sources(node)
+            missing = [s >> 1 for s in sources if s >> 1 not in self.literal]
+            if not missing:
+                values = [self.literal[s >> 1] ^ (s & 1) for s in sources]
+                self.literal[node] = self.new.conjunction(*values) if old.kind[node] == Node.AND else self._choose(node, values)  # fmt: skip
+                todo.pop()
+                continue
+            if node in entered:
+                raise KerfError("a loop through gates: a change would read what it assigns")
+            entered.add(node)
+            todo += missing
+        return self.literal[literal >> 1] ^ (literal & 1)
+
+    def _sources(self, node: int) -> list[int]:
+        if node in self.picked:
+            return self.picked[node][1]
+        return [self.old.left[node], self.old.right[node]]
+
+    def _choose(self, node: int, values: list[int]) -> int:
+        """The value at the index; the first for an index past the end."""
+        pick, new = self.picked[node][0], self.new
+        row = values + values[:1] * ((1 << pick.bits) - len(values))
+        for bit in self.index[pick.index]:
+            row = [new.choose(bit, row[i + 1], row[i]) for i in range(0, len(row), 2)]
+        return new.exclusive_or(row[0], self.index[pick.inverted][0]) if pick.inverted else row[0]
