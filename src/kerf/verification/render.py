@@ -88,3 +88,15 @@ def equiv(result: Result) -> str:
             table(result["trace"]),
         ]
     return "\n".join([*lines, *(f"note: {n}" for n in result["notes"])])
+
+
+def graded(row: Mapping[str, Any]) -> str:
+    """One answer's line."""
+    what = f"{row['problem']}: {row['answer']}" if "problem" in row else row["task"]
+    return f"{what}: {row.get('grade') or row['verdict']} ({row['seconds']:.2f} s) {row['why']}".rstrip()
+
+
+def judge(result: Result) -> str:
+    return f"{result['total']} answers: " + ", ".join(
+        f"{n} {grade}" for grade, n in sorted(result["counts"].items())
+    )

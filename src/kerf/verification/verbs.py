@@ -105,6 +105,41 @@ def go_on(
     return again(request_of(record), resume=record.id, watch=watch)
 
 
+def judge(
+    references: Annotated[
+        str,
+        Option(
+            "A folder of NAME_ref.sv, with NAME_test.sv beside them (VerilogEval's layout), or a table of reference assertions (.csv, FVEval's).",
+            metavar="REFERENCES",
+        ),
+    ],
+    answers: Annotated[
+        str, Option("A folder of answers, NAME*.sv; or a table of them (.csv).", metavar="ANSWERS")
+    ],
+    *,
+    seconds: Annotated[float, Option("For the proof of one answer.", metavar="S")] = 20.0,
+    testbenches: Annotated[bool, Option("Ask the testbench where no proof is found.")] = True,
+    watch: Any = _ignore,
+) -> dict[str, Any]:
+    """Grade Verilog against references by proof, then by testbench; assertions against assertions by proof."""
+    _check_installed()
+    from collections import Counter
+
+    from kerf.core.records import Moment
+    from kerf.verification import judge as judging
+
+    rows: list[dict[str, Any]] = []
+    if references.endswith(".csv"):
+        graded: Any = judging.judge_assertions(Path(references), Path(answers), timeout_s=seconds)
+    else:
+        graded = judging.judge(Path(references), Path(answers), timeout_s=seconds, testbenches=testbenches)
+    for answer in graded:
+        rows.append(answer.as_json())
+        watch(Moment(render.graded(rows[-1]), passing=False))
+    counts = Counter(r.get("grade") or r["verdict"] for r in rows)
+    return {"answers": rows, "counts": dict(counts), "total": len(rows)}
+
+
 def why(
     signal: Annotated[str, Option("The signal to explain, as the design names it.", metavar="SIGNAL")],
     *,
@@ -184,4 +219,5 @@ VERBS = (
     Verb("verify", verify, render.verify, resume=go_on),
     Verb("equiv", equiv, render.equiv),
     Verb("why", why, render.why),
+    Verb("judge", judge, render.judge),
 )
