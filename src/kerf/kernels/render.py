@@ -121,15 +121,6 @@ def roofline(result: Result) -> str:
     return f"{result['chip']}, {result['threads']} thread(s): peak {result['peak_gflops']:.0f} GFLOP/s (float32)\n\n{_columns(rows)}"
 
 
-def doctor(result: Result) -> str:
-    lines = [
-        f"{'ok  ' if c['ok'] else 'MISS'}  {c['what']}: {c['found']}"
-        + (f"\n        {c['fix']}" if not c["ok"] else "")
-        for c in result["checks"]
-    ]
-    return "\n".join([*lines, "", result["summary"]])
-
-
 def demo(result: Result) -> str:
     rows = [["example", "reference", "ours", "over eager", "over torch.compile", "over oneDNN", "roofline"]]
     for r in result["examples"]:

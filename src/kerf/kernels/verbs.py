@@ -160,13 +160,6 @@ def roofline(
     return measured(_threads(threads), again=again).as_json()
 
 
-def doctor() -> dict[str, Any]:
-    """What this machine has, what is missing, and the one command that adds it."""
-    from kerf.kernels.doctor import examine
-
-    return examine()
-
-
 def demo(
     *,
     minutes: Annotated[float, Option("Search time for each of the three examples.", metavar="M")] = 0.2,
@@ -228,5 +221,4 @@ VERBS = (
     Verb("audit", audit, render.audit),
     Verb("redteam", redteam, render.redteam),
     Verb("roofline", roofline, render.roofline),
-    Verb("doctor", doctor, render.doctor),
 )
