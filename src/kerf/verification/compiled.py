@@ -64,7 +64,7 @@ class CompiledLanes:
     def operations(self) -> int:
         return len(self._operation)
 
-    def _codes(self, literals: Sequence[int]) -> np.ndarray:
+    def _codes(self, literals: Sequence[int] | np.ndarray) -> np.ndarray:
         """Where literals are: 2 * slot + inverted."""
         row = np.array(literals, np.int64)
         if not self._readable[row >> 1].all():
@@ -107,7 +107,7 @@ class CompiledLanes:
         """(words,) uint64: the lanes' values of a literal."""
         return np.asarray(self.planes([literal])[0])
 
-    def planes(self, bits: Sequence[int]) -> Planes:
+    def planes(self, bits: Sequence[int] | np.ndarray) -> Planes:
         """(bits, words): the lanes' values of a word given by its literals."""
         codes = self._codes(bits)
         rows = self.values[:, codes >> 1].transpose(1, 0, 2).reshape(len(codes), -1)[:, : self.words]
@@ -118,7 +118,7 @@ class CompiledLanes:
         rows = self.planes(self.graph.signals[name].bits)[:, lane >> 6] >> np.uint64(lane & 63)
         return sum(int(b & np.uint64(1)) << i for i, b in enumerate(rows))
 
-    def run(self, inputs: Sequence[int], stimulus: np.ndarray, watch: Sequence[int], *, keep: bool = False,
+    def run(self, inputs: Sequence[int], stimulus: np.ndarray, watch: Sequence[int] | np.ndarray, *, keep: bool = False,
             expected: np.ndarray | None = None) -> np.ndarray:  # fmt: skip
         """As `Lanes.run`."""
         drive = self._slot[list(inputs)].astype(np.uint32)

@@ -64,12 +64,12 @@ class Lanes:
         row = self.values[literal >> 1]
         return row ^ ALL if literal & 1 else row
 
-    def planes(self, bits: Sequence[int]) -> Planes:
+    def planes(self, bits: Sequence[int] | np.ndarray) -> Planes:
         """(bits, words): the lanes' values of a word given by its literals."""
         literals = np.array(bits, np.int64)
         return self.values[literals >> 1] ^ _masks(literals)
 
-    def run(self, inputs: Sequence[int], stimulus: np.ndarray, watch: Sequence[int], *, keep: bool = False,
+    def run(self, inputs: Sequence[int], stimulus: np.ndarray, watch: Sequence[int] | np.ndarray, *, keep: bool = False,
             expected: np.ndarray | None = None) -> np.ndarray:  # fmt: skip
         """Run from the present state for as many cycles as `stimulus` has: (cycles, inputs, words) uint64, or (cycles, inputs) words that serve
         all lanes; `inputs` are nodes, `watch` literals. The watched planes of every cycle, (cycles, watch, words), with `keep`; else (watch, words),

@@ -96,7 +96,7 @@ def always(model: Model, names: Sequence[str], values: dict[str, np.ndarray]) ->
             rows.append(Compare(name, ">=", low, shown.get(low, "")))
         ones = samples.sum(axis=1)
         if width <= 16 and ones.max() == 1 and len(np.unique(numbers)) > 2:
-            rows.append(OneHot(name, bool(ones.min() == 0)))
+            rows.append(OneHot((name,), bool(ones.min() == 0)))
     return rows
 
 

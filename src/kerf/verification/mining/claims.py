@@ -75,23 +75,24 @@ class Same:
 
 @dataclass(frozen=True)
 class OneHot:
-    """Exactly one bit of a word is set; with `none`, at most one."""
+    """Exactly one bit of some words is set; with `none`, at most one."""
 
-    name: str
+    names: tuple[str, ...]
     none: bool
 
     @property
     def text(self) -> str:
-        return f"$onehot{'0' if self.none else ''}({self.name})"
+        row = self.names[0] if len(self.names) == 1 else "{" + ", ".join(self.names) + "}"
+        return f"$onehot{'0' if self.none else ''}({row})"
 
     @property
     def opposite(self) -> str:
         return f"!{self.text}"
 
     def literal(self, view: View) -> int:
-        bits, graph = view.word(self.name), view.graph
+        graph = view.graph
         some, more = FALSE, FALSE
-        for bit in bits:
+        for bit in (b for name in self.names for b in view.word(name)):
             more = graph.disjunction(more, graph.conjunction(some, bit))
             some = graph.disjunction(some, bit)
         return more ^ 1 if self.none else graph.conjunction(some, more ^ 1)
@@ -125,6 +126,14 @@ class Since:
 Term = Bit | Compare | Same | OneHot | Since
 
 
+def names_of(term: Term) -> tuple[str, ...]:
+    if isinstance(term, Same):
+        return term.left, term.right
+    if isinstance(term, Since):
+        return term.name, term.source
+    return term.names if isinstance(term, OneHot) else (term.name,)
+
+
 @dataclass(frozen=True)
 class Fact:
     """A term, or its opposite."""
@@ -154,6 +163,12 @@ class Claim:
         if not self.given:
             return f"##1 {self.then.text}" if self.later else self.then.text
         return f"{' && '.join(f.text for f in self.given)} {'|=>' if self.later else '|->'} {self.then.text}"
+
+    @property
+    def names(self) -> set[str]:
+        """Of the words that it is about."""
+        terms = [f.term for f in (*self.given, self.then)]
+        return {n for t in terms for n in names_of(t)}
 
     def violated(self, view: View) -> int:
         given = view.graph.all_of(f.literal(view) for f in self.given)
@@ -202,3 +217,25 @@ class View:
 def view_of(graph: Graph) -> View:
     """Of a graph's named signals; monitors are added to it."""
     return View(graph, {name: signal.bits for name, signal in graph.signals.items()})
+
+
+def exclusive(claims: Sequence[Claim]) -> list[Claim]:
+    """Sets of bits of which, by these claims, no two are one together, as one claim each: greedy cliques of the pairs."""
+    never: dict[str, set[str]] = {}
+    for claim in claims:
+        if len(claim.given) == 1 and not claim.later and claim.given[0].holds and not claim.then.holds:
+            terms = claim.given[0].term, claim.then.term
+            if all(isinstance(t, Bit) and t.index < 0 for t in terms):
+                for a, b in (terms, terms[::-1]):
+                    never.setdefault(a.text, set()).add(b.text)
+    found: list[Claim] = []
+    taken: set[str] = set()
+    for name in sorted(never, key=lambda n: (-len(never[n]), n)):
+        group = [name]
+        for other in sorted(never[name], key=lambda n: (-len(never[n]), n)):
+            if all(other in never[member] for member in group):
+                group.append(other)
+        if len(group) > 2 and not set(group) <= taken:
+            taken |= set(group)
+            found.append(Claim((), Fact(OneHot(tuple(sorted(group)), True))))
+    return found

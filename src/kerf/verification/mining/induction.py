@@ -6,20 +6,24 @@ one call drops many.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from kerf.verification.compiled import simulator
-from kerf.verification.graph import FREE, Graph
+from kerf.verification.graph import Graph
 from kerf.verification.lanes import ALL, random_planes
 from kerf.verification.mining.propose import LANES_WORDS, run, stimulus
 from kerf.verification.model import Model
 from kerf.verification.prove import Unsound
 from kerf.verification.sat import Unrolling
 
+DEPTH = 2  # k of the induction
 LONG = 1500  # cycles of the runs that come before a proof
+SMALL = 8000  # nodes of a graph up to which all claims are taken up at once
+TURN = 800  # claims taken up at a time in larger ones
+TOLD = 40  # claims told to the solver at a time
 CHECKS = "glucose4"  # the solver that confirms
 
 
@@ -31,73 +35,102 @@ def unbroken(model: Model, bad: Sequence[int], seed: int, cycles: int = LONG) ->
 
 @dataclass
 class Houdini:
-    """`model.graph` holds the monitors; `bad[i]` is true in a cycle that breaks claim i. `depth`: the k of induction."""
+    """`model.graph` holds the monitors; `bad[i]` is true in a cycle that breaks claim i. `depth`: the k of induction. Claims are taken up in turns, each
+    on top of what the ones before it proved, so that there is something to show when the time is up."""
 
     model: Model
     bad: Sequence[int]
     depth: int
     deadline: float
+    proved: list[int] = field(default_factory=list)
 
-    def inductive(self, alive: Sequence[int]) -> list[int] | None:
-        """The largest part of `alive` that is inductive; None when the time was up first."""
-        kept = self._fixed(self._base(), list(alive), self.depth - 1, 0)
-        if kept is None:
-            return None
-        return self._fixed(Unrolling(self.model.graph, None, self.model.held), kept, self.depth, self.depth)
-
-    def _base(self) -> Unrolling:
-        return Unrolling(self.model.graph, self.model.initial, self.model.held)
-
-    def _fixed(self, unrolling: Unrolling, alive: list[int], frame: int, assumed: int) -> list[int] | None:
-        """Drop until no claim can be broken in any frame up to `frame` (from the start), or in `frame` with all holding in those before."""
+    def run(self, alive: Sequence[int], turn: int) -> list[int]:
+        """The claims of `alive` that are inductive together, or those of the turns of `turn` that could be looked at in time."""
+        base = Unrolling(self.model.graph, self.model.initial, self.model.held)
+        step = Unrolling(self.model.graph, None, self.model.held)
         try:
-            switch = {i: unrolling.variable() for i in alive} if assumed else {}
-            for i, s in switch.items():
-                for t in range(assumed):
-                    unrolling.solver.add_clause([-s, -unrolling.at(self.bad[i], t)])
-            while alive:
+            for at in range(0, len(alive), turn):
+                started = self._fixed(base, list(alive[at : at + turn]), range(self.depth), 0)
+                kept = self._fixed(step, started, range(self.depth, self.depth + 1), self.depth)
                 if time.monotonic() > self.deadline:
-                    return None
-                gone = self._broken(unrolling, alive, switch, range(frame + 1) if not assumed else [frame])
-                if not gone:
                     break
-                alive = [i for i in alive if i not in gone]
-            return alive
+                self.proved += kept
+                for i in kept:
+                    for t in range(self.depth + 1):
+                        step.require(self.bad[i] ^ 1, t)
         finally:
-            unrolling.close()
+            base.close()
+            step.close()
+        return self.proved
 
-    def _broken(self, unrolling: Unrolling, alive: list[int], switch: dict[int, int], frames: Sequence[int]) -> set[int]:  # fmt: skip
-        some = unrolling.variable()
-        at = {(i, t): unrolling.at(self.bad[i], t) for i in alive for t in frames}
-        unrolling.solver.add_clause([-some, *at.values()])
-        if not unrolling.solve([some, *(switch[i] for i in alive if i in switch)]):
-            return set()
+    def _fixed(self, unrolling: Unrolling, alive: list[int], frames: range, assumed: int) -> list[int]:
+        """Drop claims until none can be broken in `frames` while all hold in the first `assumed`."""
+        before = {i: [unrolling.at(self.bad[i], t) for t in range(assumed)] for i in alive}
+        at = {i: [unrolling.at(self.bad[i], t) for t in frames] for i in alive}
+        near = (
+            _Near(self.model, [self.bad[i] for i in (*alive, *self.proved)], self.depth) if assumed else None
+        )
+        row = {i: k for k, i in enumerate(alive)}
+        told: dict[int, int] = {}
+        while alive and time.monotonic() < self.deadline:
+            some = unrolling.variable()
+            unrolling.solver.add_clause([-some, *(v for i in alive for v in at[i])])
+            true = _counterexample(unrolling, some, alive, before, told)
+            if true is None:
+                break
+            gone = {i for i in alive if any(_holds(v, true) for v in at[i])}
+            if not gone:
+                raise Unsound("a solver's model breaks no claim, though it was asked for one")
+            if near:
+                state = [unrolling.read(n, 0, true) for n in self.model.graph.latches]
+                others = [row[i] for i in alive] + [len(row) + k for k in range(len(self.proved))]
+                gone |= {alive[k] for k in near.broken(state, others, len(alive))}
+            unrolling.solver.add_clause([-some])
+            alive = [i for i in alive if i not in gone]
+        return alive
+
+
+def _counterexample(unrolling: Unrolling, some: int, alive: Sequence[int], before: Mapping[int, Sequence[int]], told: dict[int, int]) -> set[int] | None:  # fmt: skip
+    """A model in which a claim is broken though all hold before. What they say is told to the solver as its models need it."""
+    while unrolling.solve([some, *(told[i] for i in alive if i in told)]):
         true = unrolling.values()
-        gone = {i for (i, _), v in at.items() if v in true or (v < 0 and -v not in true)}
-        if not gone:
-            raise Unsound("a solver's model breaks no claim, though it was asked for one")
-        if switch:
-            gone |= self._varied(unrolling, true, alive)
-        unrolling.solver.add_clause([-some])
-        return gone
+        ignored = [i for i in alive if i not in told and any(_holds(v, true) for v in before[i])]
+        if not ignored:
+            return true
+        for i in ignored[:TOLD]:
+            told[i] = unrolling.variable()
+            for v in before[i]:
+                unrolling.solver.add_clause([-told[i], -v])
+    return None
 
-    def _varied(self, unrolling: Unrolling, true: set[int], alive: list[int]) -> set[int]:
-        """Other claims that states near the solver's break, all holding in the cycles before."""
-        graph, words = self.model.graph, LANES_WORDS
-        rng = np.random.default_rng(len(alive))
-        watch = [self.bad[i] for i in alive]
-        lanes = simulator(graph, words, None, watch)
-        for node in graph.latches:
-            flips = random_planes(rng, 3, words) if self.model.initial.get(node, FREE) == FREE else random_planes(rng, 5, words)  # fmt: skip
-            near = np.bitwise_and.reduce(flips, axis=0)
-            lanes.set_node(node, near ^ (ALL if unrolling.read(node, 0, true) else np.uint64(0)))
-        for node, value in self.model.held.items():
-            lanes.set_node(node, value)
-        nodes, rows = stimulus(self.model, self.depth + 1, words, len(alive))
-        seen = lanes.run(nodes, rows, watch, keep=True)
+
+class _Near:
+    """Looks for other claims that states near one break, in 512 lanes; word w of them has a register bit in 2^(w + 2) changed."""
+
+    def __init__(self, model: Model, bad: Sequence[int], depth: int) -> None:
+        self._model, self._bad, self._depth = model, np.array(bad, np.int64), depth
+        self._lanes = simulator(model.graph, LANES_WORDS, None, bad)
+        self._rng = np.random.default_rng(len(bad))
+        for node, value in model.held.items():
+            self._lanes.set_node(node, value)
+
+    def broken(self, state: Sequence[int], rows: Sequence[int], claims: int) -> list[int]:
+        """Which of the first `claims` of `rows` a cycle breaks before which all of `rows` held."""
+        latches = self._model.graph.latches
+        changed = [np.bitwise_and.reduce(random_planes(self._rng, w + 2, len(latches)), axis=0) for w in range(LANES_WORDS)]  # fmt: skip
+        start = np.stack(changed, axis=1) ^ np.where(np.array(state, bool), ALL, np.uint64(0))[:, None]
+        nodes, inputs = stimulus(self._model, self._depth + 1, LANES_WORDS, int(self._rng.integers(1 << 30)))
+        watch = self._bad[list(rows)]
+        first = self._lanes.run(
+            [*latches, *nodes], np.concatenate([start, inputs[0]])[None], watch, keep=True
+        )
+        seen = np.concatenate([first, self._lanes.run(nodes, inputs[1:], watch, keep=True)])
         holding = ~np.bitwise_or.reduce(seen[:-1], axis=(0, 1))
-        hit = (seen[-1] & holding).any(axis=1)
-        return {i for i, h in zip(alive, hit) if h}
+        return [int(k) for k in np.flatnonzero((seen[-1, :claims] & holding).any(axis=1))]
+
+
+def _holds(variable: int, true: set[int]) -> bool:
+    return variable in true or (variable < 0 and -variable not in true)
 
 
 def confirm(model: Model, bad: Sequence[int], depth: int) -> None:
@@ -117,15 +150,11 @@ def confirm(model: Model, bad: Sequence[int], depth: int) -> None:
             unrolling.close()
 
 
-def proved(
-    model: Model, graph: Graph, bad: Sequence[int], *, deadline: float, seed: int = 0
-) -> tuple[list[int], int]:
-    """Indices of the claims that hold, and the depth of their induction. `graph` is the model's with monitors on it."""
+def proved(model: Model, graph: Graph, bad: Sequence[int], *, deadline: float, seed: int = 0) -> list[int]:
+    """Indices of the claims that hold, by induction over DEPTH cycles. `graph` is the model's with monitors on it."""
     watched = replace(model, graph=graph)
     alive = unbroken(watched, bad, seed + 17)
-    for depth in (2, 1):
-        kept = Houdini(watched, bad, depth, deadline if depth == 1 else time.monotonic() + (deadline - time.monotonic()) / 2).inductive(alive)  # fmt: skip
-        if kept is not None:
-            confirm(watched, [bad[i] for i in kept], depth)
-            return kept, depth
-    return [], 0
+    turn = max(len(alive), 1) if len(graph) < SMALL else TURN
+    kept = Houdini(watched, bad, DEPTH, deadline).run(alive, turn)
+    confirm(watched, [bad[i] for i in kept], DEPTH)
+    return kept

@@ -11,8 +11,8 @@ import numpy as np
 
 from kerf.core.types import KerfError
 from kerf.verification.lanes import lanes_of
-from kerf.verification.mining.claims import Claim, view_of
-from kerf.verification.mining.induction import proved
+from kerf.verification.mining.claims import Claim, exclusive, view_of
+from kerf.verification.mining.induction import DEPTH, proved
 from kerf.verification.mining.propose import propose, run, stimulus
 from kerf.verification.mining.subsume import independent
 from kerf.verification.model import Model
@@ -22,7 +22,7 @@ from kerf.verification.trace import Trace
 
 Watch = Callable[[str], None]
 CHECKED = 4000  # cycles of the runs that what was proved is held against
-TESTS, CYCLES = 4, 250  # runs in which mutants are looked at
+TESTS, CYCLES = 40, 60  # runs in which mutants are looked at
 
 
 @dataclass(frozen=True)
@@ -66,15 +66,18 @@ def mine(model: Model, *, seconds: float = 30.0, mutants: int = 200, most: int =
     graph = model.graph.copy()
     view = view_of(graph)
     bad = [c.violated(view) for c in claims]
-    kept, depth = proved(model, graph, bad, deadline=begun + seconds * 0.5, seed=seed)
-    watch(f"{len(kept)} of them proved, by induction over {depth} cycles")
+    kept = proved(model, graph, bad, deadline=begun + seconds * 0.5, seed=seed)
+    watch(f"{len(kept)} of them proved, by induction over {DEPTH} cycles")
+    groups = exclusive([claims[i] for i in kept])  # each follows from claims that are proved
+    kept += range(len(claims), len(claims) + len(groups))
+    claims, bad = claims + groups, bad + [c.violated(view) for c in groups]
     kills = _kills(model, [claims[i] for i in kept], mutants, begun + seconds * 0.9, seed, watch)
     order = sorted(range(len(kept)), key=lambda k: _rank(claims[kept[k]], int(kills[k].sum())))
     widths = {n: len(s.bits) for n, s in model.graph.signals.items()}
     chosen = [order[i] for i in independent([claims[kept[k]] for k in order], widths)]
     watched = replace(model, graph=graph)
     shown = _greedy(chosen, kills)[:most]
-    confirmed = _confirmed(watched, [bad[kept[k]] for k in shown], depth, seed, begun + seconds)
+    confirmed = _confirmed(watched, [bad[kept[k]] for k in shown], seed, begun + seconds)
     found = _mined(watched, [(claims[kept[k]], bad[kept[k]], kills[k]) for k in shown])
     killed = int(kills[shown].any(axis=0).sum()) if shown else 0
     return Mining(watched, found, len(claims), len(kept), kills.shape[1], killed, confirmed, time.monotonic() - begun)  # fmt: skip
@@ -112,7 +115,7 @@ def _kills(
     watch(f"{len(made.mutants)} mutants to notice")
     graph = made.graph.copy()
     view = view_of(graph)
-    known = [all(n in view.words for n in _names(c)) for c in claims]
+    known = [c.names <= set(view.words) for c in claims]
     bad = [c.violated(view) if k else 0 for c, k in zip(claims, known)]
     return _broken(replace(made, graph=graph), bad, tests(model, TESTS, CYCLES, seed))
 
@@ -123,13 +126,6 @@ def _broken(made: Mutated, bad: Sequence[int], runs: Sequence[Trace]) -> np.ndar
     for test in runs:
         seen |= made.violated(test, bad, lanes)
     return seen
-
-
-def _names(claim: Claim) -> set[str]:
-    found = set()
-    for fact in (*claim.given, claim.then):
-        found |= {v for k, v in vars(fact.term).items() if k in ("name", "source", "left", "right")}
-    return found
 
 
 def tests(model: Model, count: int, cycles: int, seed: int) -> list[Trace]:
@@ -144,11 +140,11 @@ def tests(model: Model, count: int, cycles: int, seed: int) -> list[Trace]:
     ]  # fmt: skip
 
 
-def _confirmed(model: Model, bad: Sequence[int], depth: int, seed: int, deadline: float) -> tuple[str, ...]:
+def _confirmed(model: Model, bad: Sequence[int], seed: int, deadline: float) -> tuple[str, ...]:
     """Unsound where another engine or a run contradicts what was proved."""
     if not bad:
         return ()
-    told = [f"induction over {depth} cycles by a second solver"]
+    told = [f"induction over {DEPTH} cycles by a second solver"]
     if run(model, bad, CHECKED, seed + 99, keep=False).any():
         raise Unsound("a mined assertion that was proved is broken in simulation")
     told.append(f"{CHECKED} random cycles of 512 runs")

@@ -12,50 +12,84 @@ from dataclasses import replace
 import numpy as np
 
 from kerf.verification.compiled import simulator
+from kerf.verification.coverage.constants import mined
 from kerf.verification.graph import FREE
 from kerf.verification.lanes import random_planes
 from kerf.verification.mining import atoms as facts
-from kerf.verification.mining.claims import Claim, Fact, Term, view_of
+from kerf.verification.mining.claims import Claim, Fact, Since, Term, names_of, view_of
 from kerf.verification.model import Model
 
 LANES_WORDS = 8
+PIECE = 250  # cycles of a run: what a design cannot leave again, it is put out of
+NAMED = 5  # bits of a word that may hold a number that the source names
+WIDEST = 32
 SITUATIONS = 8000  # that are looked at for pairs and triples; longer runs come after
 FEW = 8  # words of situations that are looked at first
 MOST = 4000  # claims, the simplest first
-MOST_THIRD = 1500  # of those with two things given
+MOST_THIRD = 1000  # of those with two things given: of how words change, and of others
 
 
 def stimulus(model: Model, cycles: int, words: int, seed: int) -> tuple[list[int], np.ndarray]:
-    """Nodes, and (cycles, nodes, words): each lane with its own likelihood of a one on each bit, fair bits, and words that stay a while."""
+    """Nodes, and (cycles, nodes, words): each lane with its own likelihood of a one on each bit; fair bits; words that stay a while; and in
+    every fourth lane, in the low bits of wide words, numbers that the source names."""
     rng = np.random.default_rng(seed)
     graph = model.graph
     nodes = [b >> 1 for n in model.inputs for b in graph.signals[n].bits]
-    free = [n for n in graph.inputs if n not in nodes and n not in model.held]
-    nodes += free
+    nodes += [n for n in graph.inputs if n not in set(nodes) and n not in model.held]
     rows = np.empty((cycles, len(nodes), words), np.uint64)
     often, rare = (random_planes(rng, len(nodes), words) for _ in range(2))
     stays = random_planes(rng, 1, words) & random_planes(rng, 1, words)
-    last = random_planes(rng, len(nodes), words)
     for t in range(cycles):
         a, b, c = (random_planes(rng, len(nodes), words) for _ in range(3))
-        fresh = (often & (a | b | c)) | (~often & rare & (a & b & c)) | (~often & ~rare & a)
+        rows[t] = (often & (a | b | c)) | (~often & rare & (a & b & c)) | (~often & ~rare & a)
+    _put_constants(model, rows, rng)
+    for t in range(1, cycles):
         hold = stays & random_planes(rng, 1, words)
-        last = rows[t] = (hold & last) | (~hold & fresh)
+        rows[t] = (hold & rows[t - 1]) | (~hold & rows[t])
     return nodes, rows
 
 
+def _put_constants(model: Model, rows: np.ndarray, rng: np.random.Generator) -> None:
+    cycles, _, words = rows.shape
+    known = np.array([c for c in mined(model.design) if 0 < c < 1 << WIDEST], np.uint64)
+    at, lanes = 0, 64 * words
+    for name in model.inputs:
+        width = len(model.graph.signals[name].bits)
+        if width >= NAMED and len(known):
+            chosen = known[rng.integers(0, len(known), (cycles, lanes))]
+            special = np.broadcast_to(random_planes(rng, 1, words) & random_planes(rng, 1, words), (cycles, words))  # fmt: skip
+            for bit in range(min(width, WIDEST)):
+                one = np.uint64(1)
+                below = _bits_as_planes(chosen >> np.uint64(bit) != 0) & special
+                value = _bits_as_planes(chosen >> np.uint64(bit) & one)
+                rows[:, at + bit] = (rows[:, at + bit] & ~below) | (value & below)
+        at += width
+
+
+def _bits_as_planes(bits: np.ndarray) -> np.ndarray:
+    """(cycles, lanes) to (cycles, words)."""
+    return np.packbits(bits.astype(bool), axis=1, bitorder="little").view(np.uint64)
+
+
 def run(model: Model, watch: Sequence[int], cycles: int, seed: int, *, keep: bool) -> np.ndarray:
-    """Watched planes of a random run of many lanes, from the state after reset; registers without one start anyhow."""
+    """Watched planes of random runs of many lanes, of at most PIECE cycles each, from the state after reset; registers without one start anyhow.
+    With `keep` of every cycle of the first piece alone, (cycles, watch, words); else or-ed over all, (watch, words)."""
     whole = model.graph
     start = {n: model.initial.get(n, whole.right[n]) for n in whole.latches}
-    lanes = simulator(whole, LANES_WORDS, {n: 0 if v == FREE else v for n, v in start.items()}, watch)
-    for node, value in model.held.items():
-        lanes.set_node(node, value)
-    rng = np.random.default_rng(seed + 1)
-    for node, value in start.items():
-        if value == FREE:
-            lanes.set_node(node, random_planes(rng, 1, LANES_WORDS)[0])
-    return lanes.run(*stimulus(model, cycles, LANES_WORDS, seed), watch, keep=keep)
+    known = {n: 0 if v == FREE else v for n, v in start.items()}
+    lanes = simulator(whole, LANES_WORDS, known, watch)
+    seen: list[np.ndarray] = []
+    for piece in range(0, cycles if not keep else 1, PIECE):
+        lanes.restart(known)
+        for node, value in model.held.items():
+            lanes.set_node(node, value)
+        rng = np.random.default_rng(seed + 1 + piece)
+        for node, value in start.items():
+            if value == FREE:
+                lanes.set_node(node, random_planes(rng, 1, LANES_WORDS)[0])
+        driven = stimulus(model, min(PIECE, cycles - piece), LANES_WORDS, seed + piece)
+        seen.append(lanes.run(*driven, watch, keep=keep))
+    return seen[0] if keep else np.bitwise_or.reduce(seen)
 
 
 def propose(model: Model, *, cycles: int = 100, seed: int = 0) -> list[Claim]:
@@ -76,7 +110,9 @@ def propose(model: Model, *, cycles: int = 100, seed: int = 0) -> list[Claim]:
         rows += _pairs(before, after, both, ends, later=True)
         triples += _triples(before, after, both, ends, later=True)
     triples.sort(key=lambda row: row[0], reverse=True)
-    return _once([*rows[:MOST], *(claim for _, claim in triples[:MOST_THIRD])])
+    moves = [c for _, c in triples if isinstance(c.then.term, Since)]
+    others = [c for _, c in triples if not isinstance(c.then.term, Since)]
+    return _once([*rows[:MOST], *moves[:MOST_THIRD], *others[:MOST_THIRD]])
 
 
 def _rows(model: Model, terms: Sequence[Term], changing: Sequence[Term], cycles: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # fmt: skip
@@ -109,7 +145,7 @@ def _missing(rows: np.ndarray) -> np.ndarray:
 
 def _apart(left: np.ndarray, right: np.ndarray) -> np.ndarray:
     """(left, right) bool: rows that no situation has in common. Most pairs have one among the first few."""
-    open_ones = ~(left[:, None, :FEW] & right[None, :, :FEW]).any(axis=2)
+    open_ones: np.ndarray = np.logical_not((left[:, None, :FEW] & right[None, :, :FEW]).any(axis=2))
     rows, columns = np.nonzero(open_ones)
     for at in range(0, len(rows), 4096):
         i, j = rows[at : at + 4096], columns[at : at + 4096]
@@ -123,7 +159,8 @@ def _constants(now: np.ndarray, ends: Sequence[Fact]) -> list[Claim]:
 
 def _pairs(given: np.ndarray, then: np.ndarray, starts: Sequence[Fact], ends: Sequence[Fact], *, later: bool) -> list[Claim]:  # fmt: skip
     missing = _missing(then)
-    open_ones = _apart(given, missing) & given.any(axis=1)[:, None] & missing.any(axis=1)[None, :]
+    seen, never = np.asarray(given.any(axis=1)), np.asarray(missing.any(axis=1))
+    open_ones = _apart(given, missing) & seen[:, None] & never[None, :]
     return [
         Claim((starts[i],), ends[j], later)
         for i, j in np.argwhere(open_ones)
@@ -134,22 +171,25 @@ def _pairs(given: np.ndarray, then: np.ndarray, starts: Sequence[Fact], ends: Se
 def _triples(given: np.ndarray, then: np.ndarray, starts: Sequence[Fact], ends: Sequence[Fact], *, later: bool) -> list[tuple[int, Claim]]:  # fmt: skip
     """With how many situations show each. None that one of the two given things is enough for, or that gives one thing twice."""
     missing = _missing(then)
-    enough, sometimes = _apart(given, missing), missing.any(axis=1)
+    enough = _apart(given, missing)
+    sometimes = np.asarray(missing.any(axis=1))
     found = []
     for a in range(len(given)):
         both = given[a] & given[a + 1 :]
-        wanted = both.any(axis=1)[:, None] & sometimes[None, :] & ~enough[a][None, :] & ~enough[a + 1 :]
+        seen = np.asarray(both.any(axis=1))
+        wanted = seen[:, None] & sometimes[None, :] & ~enough[a][None, :] & ~enough[a + 1 :]
         for b, j in np.argwhere(_apart(both, missing) & wanted):
             facts_of = (starts[a], starts[a + 1 + b], ends[j])
             if facts_of[0].term != facts_of[1].term and (later or not _about_one_word(facts_of)):
                 support = int(np.unpackbits(both[b].view(np.uint8)).sum())
-                found.append((support, Claim(facts_of[:2], ends[j], later)))
+                first = tuple(sorted(facts_of[:2], key=lambda f: not f.holds))
+                found.append((support, Claim(first, ends[j], later)))
     return found
 
 
 def _about_one_word(row: Sequence[Fact]) -> bool:
     """What its limits say already."""
-    return len({getattr(f.term, "name", f) for f in row}) == 1
+    return len({n for f in row for n in names_of(f.term)}) == 1
 
 
 def _once(claims: Sequence[Claim]) -> list[Claim]:
