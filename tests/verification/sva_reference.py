@@ -7,6 +7,7 @@ A word may be cut: from `cut` on its letters are TOP (all Booleans hold) or BOTT
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 HORIZON = 48
@@ -146,7 +147,7 @@ class Meaning:
         return set(self.ends(goto if op == "->" else ("delay", goto, 1, 1, gap), w, i))
 
     def strong(self, r: Term, w: Word, i: int) -> bool:
-        return bool(self.ends(r, w, i))
+        return any(j > i for j in self.ends(r, w, i))
 
     def weak(self, r: Term, w: Word, i: int) -> bool:
         return all(self.strong(r, w.until(k, True), i) for k in range(i, HORIZON // 2 + i))
@@ -218,6 +219,7 @@ class Meaning:
         return not op.startswith("s_")
 
 
+@cache
 def fails(p: Term, w: Word) -> int | None:
     """The first cycle after which `always p` fails whatever follows, by the standard's weak satisfaction of prefixes; None: not in this word."""
     meaning = Meaning()
@@ -227,6 +229,7 @@ def fails(p: Term, w: Word) -> int | None:
     return None
 
 
+@cache
 def broken(p: Term, w: Word) -> bool:
     """Whether `always p` is false on the word."""
     meaning = Meaning()

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from kerf.verification.sva.guards import NO, YES, Guards
-from kerf.verification.sva.sequences import EMPTY, Reader, Sequence, Tick, nullable
+from kerf.verification.sva.sequences import EMPTY, Reader, Sequence, Tick, included, nullable
 
 
 @dataclass(frozen=True)
@@ -134,6 +134,7 @@ class Stepper:
         self.reader = Reader(guards)
         self._clauses: dict[Property, tuple[Clause, ...]] = {}
         self._dual: dict[Property, Property] = {}
+        self._implied: dict[tuple[Property, Property], bool] = {}
 
     def dual(self, p: Property) -> Property:
         """What holds exactly where `p` does not."""
@@ -221,8 +222,25 @@ class Stepper:
         made: tuple[Clause, ...] = ((YES, DONE),)
         for row in rows:
             kept = tuple(row)
-            made = self._simplified((self.guards.conjunction(g, h), a | b) for g, a in made for h, b in kept)
+            pairs = ((self.guards.conjunction(g, h), a | b) for g, a in made for h, b in kept)
+            made = self._simplified((g, self.reduced(rest)) for g, rest in pairs if g != NO)
         return made
+
+    def reduced(self, parts: frozenset[Property]) -> frozenset[Property]:
+        """A conjunction without what another part of it implies."""
+        if len(parts) < 2:
+            return parts
+        kept: list[Property] = []
+        for p in sorted(parts, key=hash):
+            if not any(self._implies(q, p) for q in kept):
+                kept = [q for q in kept if not self._implies(p, q)] + [p]
+        return frozenset(kept)
+
+    def _implies(self, p: Property, q: Property) -> bool:
+        key = (p, q)
+        if key not in self._implied:
+            self._implied[key] = implies(p, q)
+        return self._implied[key]
 
     def _simplified(self, clauses: Iterable[Clause]) -> tuple[Clause, ...]:
         """Merged by what follows; without those that ask for more than another does, under a guard that implies the other's."""
@@ -237,6 +255,18 @@ class Stepper:
             if left != NO:
                 kept.append((left, rest))
         return tuple(kept)
+
+
+def implies(p: Property, q: Property) -> bool:
+    """Whether `p` cannot hold without `q`, as far as their form shows it."""
+    match p, q:
+        case Every(sequence, then, forever), Every(other, rest, last) if (then, forever) == (rest, last):
+            return included(other, sequence)
+        case Some(sequence, then, forever), Some(other, rest, last) if (then, forever) == (rest, last):
+            return included(sequence, other)
+        case Abort(guard, accept, body), Abort(other_guard, other_accept, other_body):
+            return (guard, accept) == (other_guard, other_accept) and implies(body, other_body)
+    return p == q
 
 
 def loops_forever(p: Property) -> bool:

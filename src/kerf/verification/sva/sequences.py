@@ -145,6 +145,24 @@ def nullable(s: Sequence) -> bool:
             return False
 
 
+def included(a: Sequence, b: Sequence) -> bool:
+    """Whether every match of `a` is one of `b`, as far as their form shows it."""
+    if a == b:
+        return True
+    match a, b:
+        case Choice(parts), _:
+            return all(included(p, b) for p in parts)
+        case Concat(left, right), Concat(other, rest) if included(left, other) and included(right, rest):
+            return True
+        case Repeat(body, low, high), Repeat(other, least, most) if body == other:
+            return least <= low and (most is None or (high is not None and high <= most))
+        case _, Repeat(body, least, most) if a == body:
+            return least <= 1 and (most is None or most >= 1)
+    if isinstance(b, Choice):
+        return any(included(a, p) for p in b.parts)
+    return isinstance(b, Concat) and nullable(b.left) and included(a, b.right)
+
+
 class Reader:
     """What sequences do in one tick."""
 
