@@ -11,7 +11,7 @@ import numpy as np
 
 from kerf.core.types import KerfError
 from kerf.verification.lanes import lanes_of
-from kerf.verification.mining.claims import Claim, exclusive, view_of
+from kerf.verification.mining.claims import Claim, OneHot, exclusive, view_of
 from kerf.verification.mining.induction import DEPTH, proved
 from kerf.verification.mining.propose import propose, run, stimulus
 from kerf.verification.mining.subsume import independent
@@ -72,7 +72,7 @@ def mine(model: Model, *, seconds: float = 30.0, mutants: int = 200, most: int =
     kept += range(len(claims), len(claims) + len(groups))
     claims, bad = claims + groups, bad + [c.violated(view) for c in groups]
     kills = _kills(model, [claims[i] for i in kept], mutants, begun + seconds * 0.9, seed, watch)
-    order = sorted(range(len(kept)), key=lambda k: _rank(claims[kept[k]], int(kills[k].sum())))
+    order = sorted(range(len(kept)), key=lambda k: _length(claims[kept[k]]))
     widths = {n: len(s.bits) for n, s in model.graph.signals.items()}
     chosen = [order[i] for i in independent([claims[kept[k]] for k in order], widths)]
     watched = replace(model, graph=graph)
@@ -83,13 +83,14 @@ def mine(model: Model, *, seconds: float = 30.0, mutants: int = 200, most: int =
     return Mining(watched, found, len(claims), len(kept), kills.shape[1], killed, confirmed, time.monotonic() - begun)  # fmt: skip
 
 
-def _rank(claim: Claim, kills: int) -> tuple[object, ...]:
-    """Most kills first; then what is said in fewer words."""
-    return -kills, len(claim.given), claim.later, not claim.then.holds, sum(not f.holds for f in claim.given), claim.text  # fmt: skip
+def _length(claim: Claim) -> tuple[object, ...]:
+    """How much there is to read: what is said in fewer words is kept, and what follows from it dropped."""
+    about = isinstance(claim.then.term, OneHot) and not claim.given
+    return len(claim.given), not about, claim.later, sum(not f.holds for f in (*claim.given, claim.then)), len(claim.text), claim.text  # fmt: skip
 
 
 def _greedy(chosen: Sequence[int], kills: np.ndarray) -> list[int]:
-    """The order in which each notices most of what those before it do not."""
+    """Each notices most of what those before it do not; then those that notice most."""
     left, order = list(chosen), []
     seen = np.zeros(kills.shape[1], bool)
     while left:
@@ -99,7 +100,7 @@ def _greedy(chosen: Sequence[int], kills: np.ndarray) -> list[int]:
         order.append(best)
         left.remove(best)
         seen |= kills[best]
-    return order + left
+    return order + sorted(left, key=lambda k: -int(kills[k].sum()))
 
 
 def _kills(
