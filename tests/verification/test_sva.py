@@ -1,24 +1,176 @@
-"""SVA compiled to monitors."""
+"""SVA compiled to monitors: from the source of a design to verdicts."""
 
 from __future__ import annotations
 
-from designs import FIFO, design
+import pytest
+from designs import COUNTER, FIFO, design
 
+from kerf.core.types import KerfError
 from kerf.verification.prove import Property, Verdict, prove
-from kerf.verification.sva import compile
+from kerf.verification.sva import compile, equivalent
+from kerf.verification.trace import replay
 
-ASSERTIONS = [
-    "a_count: assert property (@(posedge clk) disable iff (rst) count <= D)",
-    "a_full: assert property (@(posedge clk) disable iff (rst) full |-> !empty)",
-    "taking && !giving |=> count == $past(count) + 1'b1",
-    "giving && !taking |=> count == $past(count) - 1'b1",
-    "c_full: cover property (@(posedge clk) full)",
-]
+HEAD = """module m #(parameter N = 2) (input clk, rst, a, b, c, input [3:0] d, output logic [3:0] q, output logic r);
+  always @(posedge clk) if (rst) begin q <= 0; r <= 0; end else begin q <= d; r <= a; end
+"""
+
+
+def verdicts(text: str, extra: list[str] | None = None, **how: object) -> dict[str, str]:
+    made, found = compile(design(text, **how), extra or [])
+    assumed = [a.bad ^ 1 for a in found if a.kind == "assume"]
+    checked = [Property(a.name, a.bad) for a in found if a.kind != "assume"]
+    return {r.name: str(r.verdict) for r in prove(made, checked, assumed=assumed)}
 
 
 def test_fifo_invariants_are_proved_and_full_is_reached() -> None:
-    made, found = compile(design(FIFO), ASSERTIONS)
+    made, found = compile(design(FIFO), [
+        "a_count: assert property (@(posedge clk) disable iff (rst) count <= D)",
+        "a_full: assert property (@(posedge clk) disable iff (rst) full |-> !empty)",
+        "taking && !giving |=> count == $past(count) + 1'b1",
+        "giving && !taking |=> count == $past(count) - 1'b1",
+        "c_full: cover property (@(posedge clk) full)",
+    ])  # fmt: skip
     assert [a.name for a in found] == ["a_count", "a_full", "kerf_extra2", "kerf_extra3", "c_full"]
     results = prove(made, [Property(a.name, a.bad) for a in found])
     assert [r.verdict for r in results] == [Verdict.PROVED] * 4 + [Verdict.REFUTED]
     assert results[4].depth == 4
+
+
+PROVED = {
+    "arguments by place, by name and by default": """sequence s(x, y); x ##[1:N] y; endsequence
+      property p(x, n = 1); @(posedge clk) disable iff (rst) x |-> ##n $past(x, n); endproperty
+      one: assert property (p(a, 3)); two: assert property (p(.x(b | c))); property w(s, t); s |-> t; endproperty
+      three: assert property (@(posedge clk) w(s(a && b, c), c));""",
+    "default clocking and default disable": """default clocking cb @(posedge clk); endclocking default disable iff (rst);
+      one: assert property (a |=> r); two: assert property (##1 q == $past(d));""",
+    "a clocking block as clock": """clocking cb @(posedge clk); endclocking
+      one: assert property (@cb disable iff (rst) a |=> r);""",
+    "generate loops and branches": """for (genvar i = 0; i < 4; i++) one: assert property (@(posedge clk) disable iff (rst) d[i] |=> q[i]);
+      if (N == 2) two: assert property (@(posedge clk) disable iff (rst) a |=> r); else three: assert property (@(posedge clk) 0);""",
+    "macros": """`define ALWAYS(n, p) n: assert property (@(posedge clk) disable iff (rst) p);
+      `ALWAYS(one, a |=> r)
+      `ALWAYS(two,
+        d == 3 |=> q == 3)""",
+    "let and functions": """let both(x, y) = x && y; function automatic logic odd(input [3:0] x); return ^x; endfunction
+      one: assert property (@(posedge clk) disable iff (rst) both(a, b) |=> r);
+      two: assert property (@(posedge clk) disable iff (rst) ##1 odd(q) == $past(odd(d)));""",
+    "structures and enumerations": """typedef enum logic [1:0] {I, S, T} st; st s;
+      always @(posedge clk) if (rst) s <= I; else case (s) I: if (a) s <= S; S: s <= T; default: s <= I; endcase
+      typedef struct packed {logic v; logic [2:0] x;} t; t w; always @(posedge clk) w <= {a, d[2:0]};
+      one: assert property (@(posedge clk) disable iff (rst) s == S |=> s == T && $past(s) == S && $changed(s));
+      two: assert property (@(posedge clk) ##2 $past(w.v) == $past(a, 2) && w.x == $past(d[2:0]));""",
+    "the past of a memory, and a gated one": """logic [3:0] mem [0:3]; logic [1:0] p; reg [3:0] h;
+      always @(posedge clk) begin if (rst) p <= 0; else begin mem[p] <= d; p <= p + 1; end if (b) h <= d; end
+      one: assert property (@(posedge clk) disable iff (rst) 1 |=> $past(d) == mem[$past(p)]);
+      two: assert property (@(posedge clk) b ##1 1 |-> $past(d, 1, b) == h);""",
+    "edges and counts": """one: assert property (@(posedge clk) ##1 $fell(d[2]) |-> !d[2] && $past(d[2]));
+      two: assert property (@(posedge clk) ##1 $stable(d) == !$changed(d) && $rose(a) == (a && !$past(a)));
+      three: assert property (@(posedge clk) $onehot(d) |-> $onehot0(d) && $countones(d) == 1 && !$isunknown(d));""",
+    "procedures": """always @(posedge clk) if (!rst) begin one: assert property (##1 r == $past(a) || $past(rst));
+        if (a) two: assert property (##1 r || $past(rst)); else three: assert property (1 |=> !r); end
+      initial four: assert property (@(posedge clk) ##1 q == $past(d) || $past(rst));""",
+    "immediate ones": """always @(posedge clk) one: assert (q <= 15) else $error("x"); always_comb two: assert #0 (d <= 15);""",
+    "a case": """one: assert property (@(posedge clk) disable iff (rst)
+        case (d) 4'd1, 4'd2: nexttime (q == 1 || q == 2); 4'd3: nexttime q == 3; default: nexttime q != 3; endcase);""",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", PROVED)
+def test_what_a_source_may_hold(what: str) -> None:
+    found = verdicts(f"{HEAD}{PROVED[what]}\nendmodule")
+    assert found and set(found.values()) == {"proved"}
+
+
+def test_each_instance_has_its_own_assertion_with_its_own_parameters() -> None:
+    text = """module m #(parameter N = 2) (input clk, rst, a, output r);
+      logic [N-1:0] s; always @(posedge clk) if (rst) s <= 0; else s <= {s, a};
+      assign r = s[N-1];
+      one: assert property (@(posedge clk) disable iff (rst) ##N $past(a, N) == r);
+      two: assert property (@(posedge clk) disable iff (rst) a |-> ##3 r);
+    endmodule
+    module probe(input clk, a, r); three: cover property (@(posedge clk) a ##1 r); endmodule
+    bind m probe p(.*);
+    module top(input ck, rst, a, output [1:0] r);
+      m #(.N(3)) u(.clk(ck), .r(r[0]), .*); m #(.N(5)) v(.clk(ck), .r(r[1]), .*);
+    endmodule"""
+    found = verdicts(text, top="top")
+    assert found.pop("v.two") == "refuted"
+    assert found.pop("u.p.three") == found.pop("v.p.three") == "refuted"  # covered
+    assert found == {"u.one": "proved", "u.two": "proved", "v.one": "proved"}
+
+
+def test_an_infinite_run_refutes_and_fairness_saves() -> None:
+    text = COUNTER.replace(
+        "endmodule", "live: assert property (@(posedge clk) s_eventually n == 0);\nendmodule"
+    )
+    made, found = compile(design(text))
+    (result,) = prove(made, [Property("live", found[0].bad)])
+    assert found[0].live and result.trace is not None and found[0].looping is not None
+    rows = replay(made, result.trace, ["n", "go"], [found[0].looping])
+    start = next(t for t, row in enumerate(rows) if row[found[0].looping]) - 1
+    assert rows[start]["n"] == rows[-1]["n"] != 0  # the loop, in which go stays away
+    assert verdicts(text, ["assume property (@(posedge clk) s_eventually go)"]) == {"live": "proved"}
+    assert verdicts(text, ["assume property (@(posedge clk) s_eventually !go)"]) == {"live": "refuted"}
+
+
+def test_an_antecedent_that_is_never_met_is_told() -> None:
+    made, found = compile(
+        design(FIFO), ["full && empty |-> push", "full ##1 empty |-> push", "full |=> full |-> push"]
+    )
+    triggered = [Property(a.name, a.triggered) for a in found if a.triggered is not None]
+    results = prove(made, triggered)
+    assert [str(r.verdict) for r in results] == ["proved", "proved", "refuted"]
+
+
+def test_a_violation_is_seen_in_the_first_cycle_in_which_it_is_certain() -> None:
+    empty = design("module m(input clk, a, b, c); endmodule")
+    for text, depth in [
+        ("a |-> ##[1:3] b", 3),
+        ("not (a ##[1:$] b)", 0),
+        ("a |-> b[*3]", 0),
+        ("a |-> (b ##1 c) or ##2 c", 2),
+    ]:
+        made, found = compile(empty, [text])
+        (result,) = prove(made, [Property("p", found[0].bad)])
+        assert result.depth == depth, text
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("one: assert property (@(posedge clk) a |-> ##1 @(negedge clk) b);", "design.sv:4: .*second clock"),
+        ("one: assert property (@(negedge clk) a |=> r);", "design.sv:4: .*negedge clk"),
+        (
+            "property p; logic v; @(posedge clk) (a, v = b) |=> v; endproperty one: assert property (p);",
+            "local var",
+        ),
+        (
+            "property p(x); x and (1 |=> p(x)); endproperty one: assert property (@(posedge clk) p(a));",
+            "recursive",
+        ),
+        ("one: assert property (@(posedge clk iff b) a |=> r);", "iff"),
+        ("one: cover property (@(posedge clk) always a);", "design.sv:4: .*no finite run"),
+        ("one: assert property (@(posedge clk) a |-> );", "design.sv:4:"),
+    ],
+)
+def test_what_is_not_supported_is_told_with_its_place(text: str, words: str) -> None:
+    with pytest.raises(KerfError, match=words):
+        compile(design(f"{HEAD}\n{text}\nendmodule"))
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "verdict"),
+    [
+        ("a |-> b", "!a || b", "equivalent"),
+        ("a |-> ##2 b", "a |=> ##1 b", "equivalent"),
+        ("a |-> s_eventually b", "a |-> strong(##[0:$] b)", "equivalent"),
+        ("a |-> $past(b && c, 3)", "a |-> $past(b, 3) && $past(c, 3)", "equivalent"),
+        ("a |-> ##[0:4] b", "a |-> s_eventually b", "left implies right"),
+        ("a |-> ##[0:40] b", "a |-> ##[0:39] b", "right implies left"),
+        ("a |-> b", "b |-> a", "different"),
+        ("a |-> always b", "s_eventually a |-> b", "left implies right"),
+        ("asrt: assert property (@(posedge clk) disable iff (c) a |-> b);", "@(posedge clk) disable iff (c) !b |-> !a", "equivalent"),
+    ],
+)  # fmt: skip
+def test_one_assertion_may_imply_another(left: str, right: str, verdict: str) -> None:
+    assert equivalent(design("module m(input clk, a, b, c); endmodule"), left, right).verdict == verdict

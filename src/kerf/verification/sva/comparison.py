@@ -96,24 +96,20 @@ class _Question:
     def answer(self) -> Result:
         """Where no finite run violates the conclusion before a premise, and no infinite one may, it is implied. Else a loop must show that the
         premises can be satisfied to the end."""
-        statement = self.conclusion[0]
+        statement, depth = self.conclusion[0], 0
         wrong = statement.translator.stepper.dual(statement.wanted)
         if not may_last(statement.translator.stepper, wrong):
-            finite = prove(
-                self.model,
-                [Property("finite", self._violated())],
-                assumed=self._kept(),
-                timeout_s=self.timeout_s / 3,
-            )[0]
+            asked = [Property("finite", self._violated())]
+            finite = prove(self.model, asked, assumed=self._kept(), timeout_s=self.timeout_s / 3)[0]
             if finite.verdict is Verdict.PROVED:
                 return finite
+            depth = max(finite.depth, 0)
         closed = self._lasso()
-        found = self._look_ahead(closed)
+        found = self._look_ahead(closed, depth)
         if found is not None:
             return Result("lasso", Verdict.REFUTED, "sat", len(found) - 1, found)
-        return prove(
-            self.model, [Property("lasso", closed)], assumed=self._kept(), timeout_s=self.timeout_s / 2
-        )[0]
+        asked = [Property("lasso", closed)]
+        return prove(self.model, asked, assumed=self._kept(), timeout_s=self.timeout_s / 2)[0]
 
     def _violated(self) -> int:
         """The finite violation alone, without the loops that `bad` of a live assertion has too."""
@@ -132,14 +128,15 @@ class _Question:
             pursuits.append(pursue(builder.gates(premise), premise.translator.stepper, premise.wanted, TRUE))
         return lasso(graph, pursuits, self._kept()).closed
 
-    def _look_ahead(self, closed: int) -> Trace | None:
+    def _look_ahead(self, closed: int, depth: int) -> Trace | None:
+        """A run whose loop closes soon after cycle `depth`, before which nothing is violated."""
         until = time.monotonic() + self.timeout_s / 3
         kept, unrolling = self._kept(), Unrolling(self.model.graph, self.model.initial, self.model.held)
         try:
-            for frame in range(LOOK_AHEAD):
+            for frame in range(depth + LOOK_AHEAD):
                 for literal in kept:
                     unrolling.require(literal, frame)
-                if unrolling.solve([unrolling.at(closed, frame)]):
+                if frame >= depth and unrolling.solve([unrolling.at(closed, frame)]):
                     return self._checked(read_trace(self.model, unrolling, frame), closed, kept)
                 if time.monotonic() > until:
                     break

@@ -48,6 +48,7 @@ from kerf.verification.sva.wording import (  # fmt: skip
     Spot,
     Unsupported,
     Wording,
+    actual,
     kind,
     spot,
     unwrapped,
@@ -294,19 +295,30 @@ class Translator:
         )
         names = [str(p.name.rawText) for p in ports]
         inner = Frame(spot(declared.sourceRange.start), {})
-        actual: dict[str, Any] = {}
+        bound: dict[str, Any] = {}
         for port, name in zip(ports, names):
             if port.defaultValue is not None:
-                actual[name] = (port.defaultValue.expr, (*self.frames, inner))
-        call = instance.syntax
+                bound[name] = (port.defaultValue.expr, (*self.frames, inner))
+        call, around = self._call(instance.syntax)
         if kind(call) == "InvocationExpression" and call.arguments is not None:
             for index, item in enumerate(x for x in call.arguments.parameters if kind(x) != "Comma"):
                 if kind(item) == "EmptyArgument":
                     continue
                 name = str(item.name.rawText) if kind(item) == "NamedArgument" else names[index]
                 if item.expr is not None:
-                    actual[name] = (item.expr, self.frames)
-        return Frame(inner.declaration, actual)
+                    bound[name] = (item.expr, around)
+        return Frame(inner.declaration, bound)
+
+    def _call(self, syntax: Any) -> tuple[Any, tuple[Frame, ...]]:
+        """The instance itself where an argument's name stands for it, and the frames around it."""
+        found: Any = (unwrapped(syntax), self.frames)
+        while found is not None and kind(found[0]) == "IdentifierName":
+            call, around = found
+            found = actual(call, around)
+            if found is None:
+                return call, around
+            found = (unwrapped(found[0]), found[1])
+        return found[0], found[1]
 
     def _check_clock(self, clocking: Any) -> None:
         found = clock_of(clocking, lambda s: self.wording().text(s, self.frames))

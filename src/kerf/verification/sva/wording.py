@@ -80,7 +80,7 @@ class Wording:
         if is_token(syntax):
             return str(syntax.rawText)
         name = kind(syntax)
-        if name in ("IdentifierName", "IdentifierSelectName") and (found := self._actual(syntax, frames)):
+        if name in ("IdentifierName", "IdentifierSelectName") and (found := actual(syntax, frames)):
             return self._bound(syntax, found, frames, age)
         if name == "InvocationExpression" and plain(syntax.left) in SAMPLED:
             return self._sampled(syntax, frames, age)
@@ -91,14 +91,6 @@ class Wording:
 
     def _children(self, syntax: Any, frames: tuple[Frame, ...], age: int) -> str:
         return " ".join(t for t in (self.text(child, frames, age) for child in syntax) if t)
-
-    def _actual(self, syntax: Any, frames: tuple[Frame, ...]) -> tuple[Any, tuple[Frame, ...]] | None:
-        """What an argument's name stands for, in the innermost instance of the declaration that the text lies in."""
-        place = declaration(syntax)
-        for frame in reversed(frames):
-            if frame.declaration == place:
-                return frame.actual.get(str(syntax.identifier.rawText))
-        return None
 
     def _bound(
         self, syntax: Any, found: tuple[Any, tuple[Frame, ...]], frames: tuple[Frame, ...], age: int
@@ -196,6 +188,15 @@ def unwrapped(syntax: Any) -> Any:
     while kind(syntax) in WRAPPERS:
         syntax = syntax.expr
     return syntax
+
+
+def actual(syntax: Any, frames: tuple[Frame, ...]) -> tuple[Any, tuple[Frame, ...]] | None:
+    """What an argument's name stands for, in the innermost instance of the declaration that the text lies in."""
+    place = declaration(syntax)
+    for frame in reversed(frames):
+        if frame.declaration == place:
+            return frame.actual.get(str(syntax.identifier.rawText))
+    return None
 
 
 def declaration(syntax: Any) -> Spot | None:
