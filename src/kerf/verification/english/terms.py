@@ -1,0 +1,172 @@
+"""Terms: names, numbers, and what is computed from them ("the XOR of a and b", "the number of ones in c", "whether d equals e")."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from kerf.verification.english import words as w
+from kerf.verification.english.chart import Chart, Reading
+from kerf.verification.english.expression import Expression, Subject, binary, bracketed, combined, negation
+from kerf.verification.english.names import Found, Names
+from kerf.verification.english.words import Token, number
+
+COUNTS = w.phrases({
+    "exactly one of|exactly one among|only one of|just one of": "one", "at most one of|no more than one of|not more than one of": "at most one",
+    "none of|no": "none", "at least one of|any of|one or more of|some of": "some", "neither": "none",
+})  # fmt: skip
+BITS = w.phrases({
+    "all bits|every bit|each bit|all of the bits|all the bits|each of the bits": "all", "any bit|at least one bit|some bit|one or more bits|any bits|any of the bits": "any",
+    "no bit|no bits|none of the bits|not any bit": "none", "not all bits|not every bit|not all of the bits": "some low",
+})  # fmt: skip
+READ_BITS = {
+    "all": ("(&{})", "(~|{})"),
+    "any": ("(|{})", "(~&{})"),
+    "none": ("(~|{})", "(&{})"),
+    "some low": ("(~&{})", "(|{})"),
+}
+COUNTED = w.phrases({"number of ones in|number of 1 bits in|number of set bits in|number of high bits in|number of bits set in|count of ones in|population count of|number of ones of": "$countones"})  # fmt: skip
+OLD = w.phrases({"previous value of|last value of|old value of|past value of": "$past"})
+
+
+class Terms(Chart):
+    def __init__(self, tokens: list[Token], names: Names) -> None:
+        super().__init__(tokens)
+        self.names = names
+        self.used: dict[str, Found] = {}
+
+    def unit(self, i: int) -> Iterator[Reading]:
+        yield from self._named(i)
+        for j in self.maybe(i, w.IGNORED):
+            yield from self._built(j)
+        for j, _ in self.match(i, w.NOT):
+            for end, cost, e in self.read("unit", j):
+                yield end, cost, negation(e)
+        if self.at(i, "(", ","):
+            yield from self._enclosed(i)
+
+    def _named(self, i: int) -> Iterator[Reading]:
+        for found in self.names.at(self.tokens, i):
+            self.used[" ".join(t.text for t in self.tokens[i : found.end])] = found
+            yield found.end, found.cost, Expression(found.text, found.width, bare=True)
+
+    def _enclosed(self, i: int) -> Iterator[Reading]:
+        if self.at(i, "("):
+            for end, cost, e in self.read("condition", i + 1):
+                if self.at(end, ")"):
+                    yield end + 1, cost, Expression(bracketed(e.text), e.width)
+
+    def _built(self, i: int) -> Iterator[Reading]:
+        literal = number(self.words[i]) if i < len(self.words) else None
+        if literal is not None:
+            yield i + 1, 0.0, Expression(literal, 32)
+        for j, _ in self.match(i, w.NEGATION):
+            for end, cost, e in self.read("unit", j):
+                yield end, cost, negation(e) if e.width == 1 else Expression(f"(~{e.text})", e.width)
+        for table in (COUNTED, OLD):
+            for j, function in self.match(i, table):
+                for end, cost, e in self.read("unit", j):
+                    yield end, cost, Expression(f"{function}({e.text})", 32 if table is COUNTED else e.width)
+        yield from self._valued(i)
+        yield from self._operation(i)
+        yield from self._parity(i)
+        if self.at(i, "bit") and self.at(i + 2, "of", "in") and number(self.words[i + 1]):
+            for found in self.names.at(self.tokens, i + 3):
+                yield found.end, found.cost, Expression(f"{found.text}[{number(self.words[i + 1])}]")
+
+    def _valued(self, i: int) -> Iterator[Reading]:
+        """ "the value of ...", "whether ..." """
+        for j, _ in self.match(i, w.VALUE):
+            kind = "some" if self.words[j - 1] in ("whether", "that", "where", "when") else "operand"
+            for end, cost, e in self.read(kind, j):
+                yield end, cost + 0.05, e
+
+    def _parity(self, i: int) -> Iterator[Reading]:
+        if self.at(i, "parity") and self.at(i + 1, "of"):
+            for end, cost, e in self.read("unit", i + 2):
+                yield end, cost, combined("^", [e])
+
+    def _operation(self, i: int) -> Iterator[Reading]:
+        """ "the bitwise XOR of a and b", "the OR reduction of a" """
+        for start in self._kinds(i):
+            for j, op in self.match(start, w.OPERATIONS):
+                for k in (j, j + 1) if self.at(j, "reduction", "operation", "result") else (j,):
+                    for args, _ in self.match(k, w.OF):
+                        yield from self._arguments(args, op)
+
+    def _kinds(self, i: int) -> Iterator[int]:
+        yield i
+        for j, _ in self.match(i, w.OPERATION_KIND):
+            yield from self._kinds(j)
+
+    def _arguments(self, i: int, op: str) -> Iterator[Reading]:
+        for end, cost, subject in self.read("several", i):
+            if not subject.count and (len(subject.parts) > 1 or op in ("&", "|", "^", "~&", "~|", "~^")):
+                yield end, cost, combined(op, subject.parts)
+        start = next(self._after_bits(i), None)
+        if start is not None:
+            for end, cost, e in self.read("unit", start):
+                yield end, cost, combined(op, [e])
+
+    def _after_bits(self, i: int) -> Iterator[int]:
+        for start in (i, i + 1, i + 2):
+            if (
+                self.at(start, "bits")
+                and self.at(start + 1, "of", "in")
+                and all(v in ("all", "the") for v in self.words[i:start])
+            ):
+                yield start + 2
+
+    def bits(self, i: int) -> Iterator[Reading]:
+        """ "all bits of a" """
+        for j, which in self.match(i, BITS):
+            if self.at(j, "of", "in"):
+                for end, cost, e in self.read("unit", j + 1):
+                    high, low = (t.format(bracketed(e.text)) for t in READ_BITS[which])
+                    yield end, cost, Expression(high, low=low)
+
+    def infix(self, i: int) -> Iterator[Reading]:
+        """ "a XOR b plus c", from the left."""
+        for end, cost, e in [*self.read("bits", i), *self.read("unit", i)]:
+            yield end, cost, e
+            yield from self._continued(end, cost, e)
+
+    def _continued(self, i: int, cost: float, left: Expression) -> Iterator[Reading]:
+        for comma in (i, i + 1) if self.at(i, ",") else (i,):
+            for j, op in [*self.match(comma, w.XOR), *self.match(comma, w.ARITHMETIC)]:
+                for end, more, right in self.read("unit", j):
+                    made = binary(left, op, right)
+                    yield end, cost + more, made
+                    yield from self._continued(end, cost + more, made)
+
+    def operand(self, i: int) -> Iterator[Reading]:
+        """A term, or a clause that is one: "a being high", "b not equal to c"."""
+        yield from self.read("infix", i)
+        for end, cost, e in self.read("reduced", i):
+            yield end, cost + 0.1, e
+
+    def several(self, i: int) -> Iterator[Reading]:
+        """ "a", "both a and b", "a, b, or c", "exactly one of a and b" """
+        for j in (i, i + 1) if self.at(i, "both", "either") else (i,):
+            yield from self._listed(j, [], 0.0, "", "")
+        for j, count in self.match(i, COUNTS):
+            yield from self._listed(j, [], 0.0, "", count)
+
+    def _listed(self, i: int, parts: Sequence[Expression], cost: float, joiner: str, count: str) -> Iterator[Reading]:  # fmt: skip
+        for end, more, e in self.read("operand", i):
+            now = [*parts, e]
+            if len(now) == 1 or joiner:
+                yield end, cost + more + (0.1 if len(now) > 1 else 0), Subject(tuple(now), joiner, count)
+            for j, said in self._separators(end):
+                if not joiner or said == joiner or not said:
+                    yield from self._listed(j, now, cost + more, said or joiner, count)
+
+    def _separators(self, i: int) -> Iterator[tuple[int, str]]:
+        comma = i + 1 if self.at(i, ",") else i
+        for table, joiner in (
+            ({("and",): "", ("&&",): ""}, "&&"),
+            ({("or",): "", ("nor",): "", ("||",): ""}, "||"),
+        ):
+            for end, _ in self.match(comma, table):
+                yield end, joiner
+        if comma != i:
+            yield comma, ""

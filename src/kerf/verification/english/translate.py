@@ -1,0 +1,111 @@
+"""A sentence to an assertion: parsed by a grammar of controlled English, its names looked up in the design. No language model."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from kerf.core.types import KerfError
+from kerf.verification.design import Design
+from kerf.verification.english import clauses, sentences, terms, words
+from kerf.verification.english.names import EXACT, Names, names_of
+from kerf.verification.english.sentences import Sentences
+
+FORMS = (
+    "whenever A rises then B within 4 cycles, unless reset",
+    "if A and not B, then C must be high in the next cycle",
+    "never A and B",
+    "at most one of A, B and C is high",
+    "A stays stable while B is high",
+    "after A, B is high until C",
+    "A is always less than or equal to 7",
+    "if A is high, then B must eventually be low",
+    "exactly one of A and B is high",
+    "A has an odd number of 1 bits",
+)
+
+
+@dataclass(frozen=True)
+class Translation:
+    """`property`: the property's expression; `sva`: the whole assertion; `clock` and `reset`: what it is sampled by and disabled with ("" for none);
+    `resolved`: words that were taken for a name of another spelling; `notes`: choices that a person may want otherwise."""
+
+    sentence: str
+    property: str
+    sva: str
+    clock: str
+    reset: str
+    resolved: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+def to_sva(sentence: str, design: Design, *, clock: str = "") -> Translation:
+    """Translate one sentence about signals of the top module. KerfError says how far it was understood, and what forms there are."""
+    said = words.tokens(sentence)
+    names = Names(names_of(design), CLOSED)
+    parser = Sentences(said, names)
+    whole = [(cost, meaning) for end, cost, meaning in parser.read("sentence", 0) if end == len(said)]
+    if not whole:
+        raise KerfError(_not_understood(parser, sentence))
+    _, (disabled, text) = min(whole, key=lambda row: row[0])
+    timed = clock or _clock(design)
+    guard = f" disable iff ({disabled})" if disabled else ""
+    resolved = {s: f.text for s, f in parser.used.items() if f.cost > EXACT and f.text in text + disabled}
+    return Translation(
+        sentence, text, f"assert property (@(posedge {timed}){guard} {text});", timed, disabled, resolved, tuple(_notes(text))
+    )  # fmt: skip
+
+
+def _clock(design: Design) -> str:
+    found = [p.name for p in design.ports if p.direction == "input" and re.search(r"(^|_)(clk|clock|ck)($|_|\d|i$)", p.name, re.I)]  # fmt: skip
+    if not found:
+        raise KerfError(f"{design.top} has no input that looks like a clock: name it (clock=...)")
+    return found[0]
+
+
+def _notes(text: str) -> list[str]:
+    found = []
+    if "##[0:" in text:
+        found.append("within N cycles: the same cycle counts")
+    if re.search(r"\$(rose|fell|changed)\(.*\|=>", text):
+        found.append(
+            "a change is seen in the first cycle with the new value; the next cycle is the one after it"
+        )
+    return found
+
+
+def _not_understood(parser: Sentences, sentence: str) -> str:
+    done = " ".join(t.text for t in parser.tokens[: parser.furthest])
+    left = " ".join(t.text for t in parser.tokens[parser.furthest :])
+    if parser.names.ambiguous:
+        said, choices = next(iter(parser.names.ambiguous.items()))
+        return f"which signal is {said!r}: {', '.join(choices)}?"
+    at = (
+        f"understood {done!r}, but not {left!r} after it"
+        if done and left
+        else f"not understood: {sentence!r}"
+    )
+    known = ", ".join(n.text for n in parser.names.names[:12])
+    near = _nearest_form(sentence)
+    return f"{at}. Say it like: {near!r}. Signals: {known}"
+
+
+def _nearest_form(sentence: str) -> str:
+    import difflib
+
+    return max(FORMS, key=lambda f: difflib.SequenceMatcher(None, f.lower(), sentence.lower()).ratio())
+
+
+def _closed() -> frozenset[str]:
+    """The words of the grammar itself."""
+    tables = [v for m in (words, terms, clauses, sentences) for v in vars(m).values() if isinstance(v, dict)]
+    keys = [k for t in tables for k in t if isinstance(k, tuple)]
+    return frozenset(
+        {w for key in keys for w in key}
+        | set(words.NUMBERS)
+        | {"of", "in", "between", "bits", "bit", "cycles", "while"}
+    )
+
+
+CLOSED = _closed()
