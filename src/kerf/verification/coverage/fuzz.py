@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from itertools import count
 
 import numpy as np
 
@@ -26,7 +27,7 @@ SEGMENT = 16  # cycles that one pattern lasts
 LENGTHS = (16, 64, 256)
 MUTATE = "mutate"
 FORGET = 0.99
-WINDOW_S = 0.25  # over which news are counted
+WINDOW, WINDOW_S = 8, 0.25  # episodes and seconds, at least, over which news are counted
 SLOW = 0.2  # of the rate so far: a solver is faster then
 
 
@@ -62,13 +63,20 @@ class Fuzzer:
     def play(self, deadline: float) -> None:
         """Until nothing is missing, time is up, or news come much slower than they did."""
         begun = window = time.monotonic()
-        at_begin = at_window = len(self.board.missing)
-        while (left := len(self.board.missing)) and (now := time.monotonic()) < deadline:
-            if now - window > WINDOW_S:
+        at_begin = at_window = self._wanting()
+        for played in count():
+            left, now = self._wanting(), time.monotonic()
+            if not left or now >= deadline:
+                return
+            if played % WINDOW == 0 and now - window > WINDOW_S:
                 if (at_window - left) / (now - window) <= SLOW * (at_begin - left) / (now - begun):
                     return
                 window, at_window = now, left
             self.episode()
+
+    def _wanting(self) -> int:
+        """Bins not hit, or by luck only."""
+        return sum(i < self.board.counted for i in self.board.open)
 
     def episode(self) -> News:
         """One episode, and the arms told what it brought."""
@@ -81,6 +89,9 @@ class Fuzzer:
             columns.append(planes)
             starts.append(start)
         news = self.board.run(np.concatenate(columns, axis=2), np.concatenate(starts, axis=1))
+        if self.board.lucky:
+            hardened = self.board.harden(columns[int(self._rng.integers(WORDS))])
+            self._lengths.learn(length, hardened > 0)
         self._lengths.learn(length, bool(news.targets))
         for arms, paid in zip(chosen, news.words, strict=True):
             for word, control in arms:

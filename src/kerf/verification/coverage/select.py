@@ -1,12 +1,14 @@
-"""Few runs that cover all that many cover: greedy set cover, the longest gain first (Chvatal, 1979)."""
+"""Few runs that cover all that many cover, strung together where they still do."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 import numpy as np
 
-from kerf.verification.coverage.board import Board
+from kerf.verification.coverage.board import BYTES, Board
+from kerf.verification.coverage.greedy import greedy
 from kerf.verification.coverage.stimulus import Stimulus
 
 LONGEST = 2048  # cycles of a run made of several
@@ -15,52 +17,28 @@ THINNINGS = 3
 Where = dict[int, tuple[int, int]]
 
 
-def select(board: Board, targets: Sequence[int]) -> tuple[list[Stimulus], Where]:
-    """Runs of the board that hit all `targets`, cut after the last cycle that is needed, and target -> (run, cycle)."""
+def select(board: Board, deadline: float) -> tuple[list[Stimulus], Where]:
+    """Runs that hit all that the board counts as hit, by luck or not, and target -> (run, cycle). Past `deadline` (time.monotonic) they are not
+    made fewer any more."""
+    hit = sorted(i for i in board.hit if i < board.counted)
+    used = sorted({board.hit[i] for i in hit})
+    runs = [board.stimuli[i] for i in used]
+    if hit and time.monotonic() < deadline:
+        runs = [runs[i] for i in greedy(board.hits_of(runs, hit))]
+        if board.model.graph.latches and time.monotonic() < deadline:
+            runs = _chained(board, hit, runs)
+    where = _places(board, hit, runs, 0)
+    lucky = sorted(i for i in board.lucky if i < board.counted)
+    by_luck = [board.stimuli[i] for i in sorted({board.lucky[i] for i in lucky})]
+    where |= _places(board, lucky, by_luck, len(runs))
+    assert len(where) == len(hit) + len(lucky), "runs do not hit what they were kept for"
+    return (runs + by_luck, where) if board.model.graph.latches else _merged(runs + by_luck, where)
+
+
+def _places(board: Board, targets: Sequence[int], runs: Sequence[Stimulus], offset: int) -> Where:
+    """Where each target is hit first, runs in order."""
     if not targets:
-        return [], {}
-    first = board.cycles_of(board.stimuli, targets)
-    picked = greedy(first >= 0)
-    if not board.model.graph.latches:
-        return _merged(board, targets, first, picked)
-    return chained(board, targets, [_cut_for(board, first, s) for s in picked])
-
-
-def greedy(hits: np.ndarray) -> list[int]:
-    """Columns of `hits` (targets, runs) that cover every row, each the one that covers most of what is left."""
-    todo, picked = hits.any(axis=1), []
-    gains = hits[todo].sum(axis=0).astype(np.int64)
-    while todo.any():
-        best = int(gains.argmax())
-        got = todo & hits[:, best]
-        gains -= hits[got].sum(axis=0)
-        todo &= ~got
-        picked.append(best)
-    return picked
-
-
-def _cut_for(board: Board, first: np.ndarray, stimulus: int) -> Stimulus:
-    """Up to the last cycle in which it hits a target first."""
-    run = board.stimuli[stimulus]
-    return Stimulus(run.rows[: int(first[:, stimulus].max()) + 1], run.start)
-
-
-def chained(board: Board, targets: Sequence[int], runs: Sequence[Stimulus]) -> tuple[list[Stimulus], Where]:
-    """The same hits in fewer runs: runs one after the other without a reset between, as far as that still hits; pieces that bring nothing new are
-    left out. `runs` together hit all targets."""
-    made = _chain(board, targets, runs)
-    where = _hits(board, targets, made, 0)
-    left = [t for t in targets if t not in where]
-    if left:
-        first = board.cycles_of(runs, left)
-        alone = [runs[s] for s in greedy(first >= 0)]
-        where |= _hits(board, left, alone, len(made))
-        made += alone
-    assert len(where) == len(targets), "runs do not hit what they were chosen for"
-    return made, where
-
-
-def _hits(board: Board, targets: Sequence[int], runs: Sequence[Stimulus], offset: int) -> Where:
+        return {}
     first = board.cycles_of(runs, targets)
     best = (first >= 0).argmax(axis=1)
     return {
@@ -70,17 +48,29 @@ def _hits(board: Board, targets: Sequence[int], runs: Sequence[Stimulus], offset
     }
 
 
+def _chained(board: Board, targets: Sequence[int], runs: Sequence[Stimulus]) -> list[Stimulus]:
+    """The same hits in fewer runs: one after the other without a reset between, as far as that still hits; what is lost so stays alone."""
+    made = _chain(board, targets, runs)
+    kept = board.hits_of(made, targets)
+    lost = [t for row, t in enumerate(targets) if not kept[row].any()]
+    if lost:
+        made += [runs[s] for s in greedy(board.hits_of(runs, lost))]
+    return made if len(made) < len(runs) else list(runs)
+
+
 def _chain(board: Board, targets: Sequence[int], runs: Sequence[Stimulus]) -> list[Stimulus]:
-    """Runs strung together, at most `LONGEST` cycles in one (a longer one stays alone); pieces without a first hit are dropped."""
+    """Runs strung together, at most `LONGEST` cycles in one (a longer one stays alone)."""
     pieces: list[list[Stimulus]] = [[]]
+    longest = min(LONGEST, BYTES // (512 * max(len(board.drive.nodes), 1)))
     for run in runs:
-        if pieces[-1] and sum(map(len, pieces[-1])) + len(run) > LONGEST:
+        if pieces[-1] and sum(map(len, pieces[-1])) + len(run) > longest:
             pieces.append([])
         pieces[-1].append(run)
     return [_thinned(board, targets, group) for group in pieces]
 
 
 def _thinned(board: Board, targets: Sequence[int], pieces: list[Stimulus]) -> Stimulus:
+    """One run of pieces; those in which nothing is hit first are dropped."""
     for _ in range(THINNINGS):
         first = board.cycles_of([_joined(pieces)], targets)[:, 0]
         ends = np.cumsum([len(p) for p in pieces])
@@ -95,18 +85,12 @@ def _joined(pieces: Sequence[Stimulus]) -> Stimulus:
     return Stimulus(np.concatenate([p.rows for p in pieces]), pieces[0].start)
 
 
-def _merged(
-    board: Board, targets: Sequence[int], first: np.ndarray, picked: Sequence[int]
-) -> tuple[list[Stimulus], Where]:
+def _merged(runs: Sequence[Stimulus], where: Where) -> tuple[list[Stimulus], Where]:
     """Without state each cycle stands alone: one run of those that are needed."""
-    rows: list[np.ndarray] = []
-    where: Where = {}
     place: dict[tuple[int, int], int] = {}
-    for row, target in enumerate(targets):
-        stimulus = next(s for s in picked if first[row, s] >= 0)
-        cycle = int(first[row, stimulus])
-        if (stimulus, cycle) not in place:
-            place[stimulus, cycle] = len(rows)
-            rows.append(board.stimuli[stimulus].rows[cycle])
-        where[target] = (0, place[stimulus, cycle])
-    return [Stimulus(np.stack(rows), board.stimuli[picked[0]].start)], where
+    for at in where.values():
+        place.setdefault(at, len(place))
+    if not place:
+        return [], {}
+    rows = np.stack([runs[run].rows[cycle] for run, cycle in place])
+    return [Stimulus(rows, runs[0].start)], {t: (0, place[at]) for t, at in where.items()}

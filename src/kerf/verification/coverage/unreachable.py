@@ -13,9 +13,11 @@ from kerf.verification.coverage.board import Board
 from kerf.verification.coverage.solver import Frames
 from kerf.verification.graph import FALSE
 from kerf.verification.prove import Property, Unsound, Verdict, prove
-from kerf.verification.sat import Unrolling
 
-PDR_LEAST_S = 0.5  # for a bin
+CHECKER = "minisat22"  # checks what the other engine proved
+INDUCTION_SHARE = 0.5  # of the time spent so far
+INDUCTION_LEAST_S = 2.0
+PDR_LEAST_S, PDR_NODE_S = 0.5, 3e-5  # for a bin, and a node of the graph
 PDR_SHARE = (
     0.5  # of the time spent so far: it is the last resort, and slow where bins can be reached after all
 )
@@ -43,14 +45,15 @@ class Prover:
         self.proved |= dict.fromkeys(bins, engine)
 
     def _inductive(self, depth: int, deadline: float) -> list[int]:
-        board = self._board
+        board, now = self._board, time.monotonic()
         frames = Frames(board.model.graph, None, board.model.held)
+        share = max(now - self._begun, INDUCTION_LEAST_S) * INDUCTION_SHARE
         try:
-            left = self._fixpoint(frames, depth, deadline)
+            left = self._fixpoint(frames, depth, min(deadline, now + share))
         finally:
             frames.close()
-        if left:
-            self._check(left, depth)
+        if left and not self._checked(left, depth, deadline):
+            return []
         return left
 
     def _fixpoint(self, frames: Frames, depth: int, deadline: float) -> list[int]:
@@ -71,29 +74,32 @@ class Prover:
             left = [i for i in left if not _holds(frames, board.gated[i], depth, true)]
         return left
 
-    def _check(self, bins: Sequence[int], depth: int) -> None:
-        """The same claim, by another solver: none of `bins` in the first `depth` cycles, nor after `depth` cycles without."""
+    def _checked(self, bins: Sequence[int], depth: int, deadline: float) -> bool:
+        """The same claim, by another solver: none of `bins` in the first `depth` cycles, nor after `depth` cycles without. False when time is up."""
         board = self._board
+        targets = [board.gated[i] for i in bins]
         for initial in (board.model.initial, None):
-            check = Unrolling(board.model.graph, initial, board.model.held)
+            check = Frames(board.model.graph, initial, board.model.held, CHECKER)
             try:
-                for t in range(depth):
-                    wanted = [check.at(board.gated[i], t) for i in bins]
-                    if initial is not None and _some(check, wanted):
-                        raise Unsound("a bin proved unreachable is reached")
-                    for x in wanted:
-                        check.solver.add_clause([-x])
-                if initial is None and _some(check, [check.at(board.gated[i], depth) for i in bins]):
-                    raise Unsound("a set of bins is not inductive")
+                for t in range(depth if initial is not None else depth + 1):
+                    answer = False if initial is None and t < depth else check.some(targets, t, deadline)
+                    if answer is None:
+                        return False
+                    if answer:
+                        raise Unsound("a bin that was proved unreachable can be reached")
+                    for x in targets:
+                        check.require(x ^ 1, t)
             finally:
                 check.close()
+        return True
 
     def _pdr(self, deadline: float) -> None:
         """All that is missing at once, then those that there is time for, the next time others."""
         board = self._board
         now = time.monotonic()
         seconds = min((now - self._begun) * PDR_SHARE, deadline - now)
-        count = min(int(seconds / PDR_LEAST_S), len(board.missing))
+        least = PDR_LEAST_S + PDR_NODE_S * len(board.model.graph)
+        count = min(int(seconds / least), len(board.missing))
         if not count:
             return
         self._turn = self._turn % len(board.missing)
@@ -106,12 +112,6 @@ class Prover:
         runs = [r.trace for r in found if r.trace is not None]
         if runs:
             board.offer([board.drive.stimulus(t) for t in runs])
-
-
-def _some(unrolling: Unrolling, wanted: Sequence[int]) -> bool:
-    asked = unrolling.variable()
-    unrolling.solver.add_clause([-asked, *wanted])
-    return unrolling.solve([asked])
 
 
 def _holds(frames: Frames, literal: int, frame: int, true: set[int]) -> bool:
