@@ -63,6 +63,16 @@ PROVED = {
       always @(posedge clk) begin if (rst) p <= 0; else begin mem[p] <= d; p <= p + 1; end if (b) h <= d; end
       one: assert property (@(posedge clk) disable iff (rst) 1 |=> $past(d) == mem[$past(p)]);
       two: assert property (@(posedge clk) b ##1 1 |-> $past(d, 1, b) == h);""",
+    "the past of constants, functions, and selects": """localparam [3:0] K [0:1] = '{1, 2}; typedef logic [1:0] t;
+      function automatic [3:0] f(input [3:0] x); f = x ^ q; endfunction
+      one: assert property (@(posedge clk) ##1 $past(K[d[0]]) == ($past(d[0]) ? 2 : 1) && $past(t'(d)) == $past(d[1:0]));
+      two: assert property (@(posedge clk) ##1 $past(f(d)) == ($past(d) ^ $past(q)));
+      three: assert property (@(posedge clk) ##1 $past(d[d[1:0]]) == |($past(d) & (1 << $past(d[1:0]))));
+      four: assert property (@(posedge clk) ##2 $past($past(d) + d) == 4'($past(d, 2) + $past(d)));""",
+    "names in other modules": """sub u(.*); one: assert property (@(posedge clk) ##1 $past(u.w[2]) == $past(d[2]));
+      two: assert property (@(posedge clk) ##1 $past(u.s.x[1]) == $past(d[3]) && $past(u.s.y) == $past(d[1:0]));
+      endmodule module sub(input clk, input [3:0] d); typedef struct packed {logic [1:0] x; logic [1:0] y;} t;
+      t s; assign s = d; wire [3:0] w = d;""",
     "edges and counts": """one: assert property (@(posedge clk) ##1 $fell(d[2]) |-> !d[2] && $past(d[2]));
       two: assert property (@(posedge clk) ##1 $stable(d) == !$changed(d) && $rose(a) == (a && !$past(a)));
       three: assert property (@(posedge clk) $onehot(d) |-> $onehot0(d) && $countones(d) == 1 && !$isunknown(d));""",
@@ -77,7 +87,7 @@ PROVED = {
 
 @pytest.mark.parametrize("what", PROVED)
 def test_what_a_source_may_hold(what: str) -> None:
-    found = verdicts(f"{HEAD}{PROVED[what]}\nendmodule")
+    found = verdicts(f"{HEAD}{PROVED[what]}\nendmodule", top="m")
     assert found and set(found.values()) == {"proved"}
 
 

@@ -89,7 +89,7 @@ class Places:
         self._removed.add(self.range(statement))
         whole = self.range(procedure)
         place = Range(whole.source, whole.end, whole.end)
-        return self.declarations.setdefault(place, Declarations(f"kerf_{place.source}_{place.start}"))
+        return self.declarations.setdefault(place, Declarations(f"kerf_p{place.source}_{place.start}"))
 
     def texts(self) -> dict[str, str]:
         """The changed sources by name: wires for assertions, nothing for declarations of properties and sequences."""
@@ -104,7 +104,7 @@ class Places:
 
     def _edited(self, index: int, rows: list[tuple[Range, str]]) -> str:
         text = self.design.sources[index].text.encode("utf-8", "surrogateescape")
-        for place, new in sorted(rows, key=lambda row: row[0].start, reverse=True):
+        for place, new in sorted(rows, key=lambda row: (row[0].start, row[0].end), reverse=True):
             lines = text[place.start : place.end].count(b"\n")
             text = text[: place.start] + b" " + new.encode() + b"\n" * lines + b" " + text[place.end :]
         return text.decode("utf-8", "surrogateescape")

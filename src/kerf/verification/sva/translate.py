@@ -45,7 +45,6 @@ from kerf.verification.sva.wording import (  # fmt: skip
     Declarations,
     Frame,
     Signal,
-    Spot,
     Unsupported,
     Wording,
     actual,
@@ -54,6 +53,7 @@ from kerf.verification.sva.wording import (  # fmt: skip
     unwrapped,
 )
 
+CONSTANTS = ("Parameter", "EnumValue", "Genvar", "Specparam")
 SIGNALS = ("Variable", "Net", "Field", "FormalArgument", "ModportPort")
 OPERATORS_ON_SEQUENCES = ("Intersect", "Throughout", "Within")
 
@@ -91,11 +91,10 @@ class Translator:
         return self.guards.atom(self.atoms.setdefault(name, len(self.atoms)))
 
     def wording(self, *expressions: Any) -> Wording:
-        signals: dict[Spot, Signal] = {}
-        constants: dict[Spot, int] = {}
+        made = Wording(self.declare, self.clock)
         for expression in expressions:
-            _collect(expression, signals, constants)
-        return Wording(self.declare, self.clock, signals, constants)
+            _collect(expression, made)
+        return made
 
     # properties
 
@@ -359,37 +358,53 @@ def _known(expression: Any) -> int | None:
         return None
 
 
-def _collect(expression: Any, signals: dict[Spot, Signal], constants: dict[Spot, int]) -> None:
-    """Signals and constant arguments of calls in an expression."""
+def _collect(expression: Any, into: Wording) -> None:
+    """What slang knows of the names and calls in an expression."""
+    from pyslang.ast import VisitAction
 
-    def visit(node: Any) -> bool:
+    def visit(node: Any) -> Any:
         what = last(getattr(node, "kind", ""))
-        if what in ("NamedValue", "HierarchicalValue") and last(node.symbol.kind) in SIGNALS:
-            width = int(node.type.bitWidth) if node.type.isIntegral else 0
-            where = node.sourceRange
-            signals[spot(where.start)] = Signal(int(where.end.offset), width, _type(node, width))
-        elif what in ("NamedValue", "HierarchicalValue") and last(node.symbol.kind) == "LocalAssertionVar":
-            raise Unsupported("local variables")
+        if what in ("NamedValue", "HierarchicalValue"):
+            _name(node, into)
         elif what == "Call":
             for argument in node.arguments:
-                _constant(argument, constants)
-        return True
+                _argument(argument, into)
+            if not node.isSystemCall:  # it may read signals that it is not given
+                into.signals[spot(node.sourceRange.start)] = Signal(0, 0)
+        return VisitAction.Advance
 
     expression.visit(visit)
 
 
-def _type(node: Any, width: int) -> str:
-    """For a hierarchical name, of which the type operator knows nothing."""
-    if last(node.kind) != "HierarchicalValue":
+def _name(node: Any, into: Wording) -> None:
+    where, symbol = node.sourceRange, last(node.symbol.kind)
+    if symbol == "LocalAssertionVar":
+        raise Unsupported("local variables")
+    if symbol in SIGNALS:
+        hierarchical = last(node.kind) == "HierarchicalValue"  # of which the type operator knows nothing
+        width = int(node.type.bitWidth) if node.type.isIntegral else 0
+        into.signals[spot(where.start)] = Signal(
+            int(where.end.offset), width, _vector(node) if hierarchical else ""
+        )
+    elif symbol in CONSTANTS:
+        into.fixed.add(spot(where.start))
+
+
+def _vector(node: Any) -> str:
+    """A vector as wide as an expression, and signed like it; "" where the expression is no word."""
+    if not node.type.isIntegral:
         return ""
-    return f"logic {'signed ' if node.type.isSigned else ''}[{width - 1}:0]" if width else ""
+    return f"logic {'signed ' if node.type.isSigned else ''}[{int(node.type.bitWidth) - 1}:0]"
 
 
-def _constant(argument: Any, constants: dict[Spot, int]) -> None:
-    number = _known(argument)
-    if number is not None and argument.syntax is not None:
-        constants[spot(argument.syntax.sourceRange.start)] = number
-        constants[spot(argument.sourceRange.start)] = number
+def _argument(argument: Any, into: Wording) -> None:
+    if argument.syntax is None:
+        return
+    number, type_ = _known(argument), _vector(argument) if hasattr(argument.type, "isIntegral") else ""
+    for place in (spot(argument.syntax.sourceRange.start), spot(argument.sourceRange.start)):
+        into.types[place] = type_
+        if number is not None:
+            into.constants[place] = number
 
 
 PROPERTIES: Mapping[str, Callable[[Translator, Any], Property]] = {

@@ -6,6 +6,7 @@ Arguments of properties and sequences are put in place of their names; `$past` a
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +20,8 @@ WRAPPERS = (
     "ParenthesizedPropertyExpr",
     "ParenthesizedSequenceExpr",
 )
+NAMES = ("IdentifierName", "IdentifierSelectName", "ScopedName")
+WIDEST = 256  # bits of a signal that is kept whole for its past
 SAMPLED = ("$past", "$rose", "$fell", "$stable", "$changed", "$sampled", "$isunknown")
 
 
@@ -67,27 +70,35 @@ def plain(syntax: Any) -> str:
 
 @dataclass
 class Wording:
-    """Writes expressions of one assertion. `declare(kind, ...)` are the registers it needs; `signals` and `constants`
-    are those of the expression at hand."""
+    """Writes expressions of one assertion. `declare` are the wires and registers that they need. Of the expression at hand: its `signals`, the values
+    of `constants` among the arguments of calls, `types` of those arguments, and `fixed`, names that stand for a
+    constant."""
 
     declare: Declarations
     clock: Clock
-    signals: Mapping[Spot, Signal] = field(default_factory=dict)
-    constants: Mapping[Spot, int] = field(default_factory=dict)
+    signals: dict[Spot, Signal] = field(default_factory=dict)
+    constants: dict[Spot, int] = field(default_factory=dict)
+    fixed: set[Spot] = field(default_factory=set)
+    types: dict[Spot, str] = field(default_factory=dict)
 
     def text(self, syntax: Any, frames: tuple[Frame, ...], age: int = 0) -> str:
         """The expression as it was `age` ticks ago."""
         if is_token(syntax):
             return str(syntax.rawText)
         name = kind(syntax)
-        if name in ("IdentifierName", "IdentifierSelectName") and (found := actual(syntax, frames)):
+        if name in NAMES[:2] and (found := actual(syntax, frames)):
             return self._bound(syntax, found, frames, age)
         if name == "InvocationExpression" and plain(syntax.left) in SAMPLED:
             return self._sampled(syntax, frames, age)
         if plain(syntax).endswith((". triggered", ". matched")):
             raise Unsupported("the end point of a sequence (.triggered, .matched)")
-        signal = self.signals.get(spot(syntax.sourceRange.start)) if age else None
-        return self._aged(syntax, signal, frames, age) if signal else self._children(syntax, frames, age)
+        if age and name in NAMES:
+            return self._aged(syntax, frames, age)
+        if name == "InvocationExpression":
+            return (
+                f"{plain(syntax.left)} {self.text(syntax.arguments, frames, age) if syntax.arguments else ''}"
+            )
+        return self._children(syntax, frames, age)
 
     def _children(self, syntax: Any, frames: tuple[Frame, ...], age: int) -> str:
         return " ".join(t for t in (self.text(child, frames, age) for child in syntax) if t)
@@ -103,14 +114,23 @@ class Wording:
         selects = "".join(self.text(s, frames, age) for s in getattr(syntax, "selectors", ()))
         return inner + selects if selects or inner.isidentifier() else f"( {inner} )"
 
-    def _aged(self, syntax: Any, signal: Signal, frames: tuple[Frame, ...], age: int) -> str:
-        """A signal's earlier value, and what follows it in the same piece of syntax (a select, a member)."""
-        if kind(syntax) in ("IdentifierName", "IdentifierSelectName"):
-            rest = "".join(self.text(s, frames, age) for s in getattr(syntax, "selectors", ()))
-            return self.declare.history(str(syntax.identifier.rawText), age, self.clock, signal.type) + rest
-        if kind(syntax) == "ScopedName" and signal.end >= int(syntax.sourceRange.end.offset):
-            return self.declare.history(plain(syntax), age, self.clock, signal.type)
-        return self._children(syntax, frames, age)
+    def _aged(self, syntax: Any, frames: tuple[Frame, ...], age: int) -> str:
+        """A name and what is selected from it. _Unknown where it is none of the signals and constants that slang found."""
+        place, scoped = spot(syntax.sourceRange.start), kind(syntax) == "ScopedName"
+        final = syntax.right if scoped else syntax
+        selects = "".join(self.text(s, frames, age) for s in getattr(final, "selectors", ()))
+        own = str(final.identifier.rawText)
+        whole = f"{plain(syntax.left)} {plain(syntax.separator)} {own}" if scoped else own
+        if place in self.fixed:
+            return whole + selects
+        signal = self.signals.get(place)
+        if signal is None:
+            raise _Unknown
+        if not scoped or signal.end >= int(final.identifier.location.offset) + len(own):
+            return self.declare.history(whole, age, self.clock, signal.type) + selects
+        if signal.type:
+            raise _Unknown  # a member of a structure that has a hierarchical name
+        return f"{self.text(syntax.left, frames, age)} {plain(syntax.separator)} {own}{selects}"
 
     def _sampled(self, syntax: Any, frames: tuple[Frame, ...], age: int) -> str:
         call, row = plain(syntax.left), arguments(syntax)
@@ -159,12 +179,21 @@ class Wording:
         return found
 
     def earlier(self, syntax: Any, frames: tuple[Frame, ...], age: int, ticks: int) -> str:
-        """The expression of the signals' earlier values; where those are no words, the earlier value of the expression."""
-        if all(0 < s.width <= 256 for s in self.signals.values()):
-            return self.text(syntax, frames, age + ticks)
-        if age:
-            raise Unsupported("the past of a past of an array")
-        return self.declare.history(self.text(syntax, frames), ticks, self.clock)
+        """The expression of the signals' earlier values, so that what precedes the first cycle is the same to all expressions; where signals are no
+        words, or wide, or a name is not known to be one, the earlier value of the expression."""
+        with suppress(_Unknown):
+            if self.signals and all(0 < s.width <= WIDEST for s in self.signals.values()):
+                return self.text(syntax, frames, age + ticks)
+        told = (
+            self.types.get(spot(syntax.sourceRange.start), "")
+            if any(s.type for s in self.signals.values())
+            else ""
+        )
+        return self.declare.history(self.text(syntax, frames), age + ticks, self.clock, told)
+
+
+class _Unknown(Exception):
+    """A name that may be anything."""
 
 
 class Unsupported(KerfError):
