@@ -149,3 +149,17 @@ def test_a_register_with_an_asynchronous_load_keeps_what_clears_it() -> None:
     g.set_next(cleared, g.conjunction(s["z"][0], s["rst_n"][0]))
     bad = g.all_of([cleared, s["rst_n"][0], g.equal(s["q"], 0) ^ 1])
     assert prove(made, [Property("cleared", bad)])[0].verdict is Verdict.PROVED
+
+
+def test_names_stand_for_what_the_source_says_whether_or_not_anything_uses_them() -> None:
+    text = """module part(input a, b, output y); wire both = a & b; assign y = a; endmodule
+      module m(input clk, rst, a, b, output reg [3:0] q, output z); part p(a, b, z); reg [3:0] next;
+      always @* case (q) 4'd0: next = {3'b0, a}; 4'd1: next = b ? 4'd12 : 4'd1; 4'd12: next = 4'd0; default: next = 4'bx; endcase
+      always @(posedge clk) if (rst) q <= 0; else q <= next; endmodule"""
+    made = model(design(text, top="m"))
+    g, s = made.graph, {n: w.bits for n, w in made.graph.signals.items()}
+    both = g.exclusive_or(s["p.both"][0], g.conjunction(s["a"][0], s["b"][0]))
+    later = g.conjunction(g.equal(s["q"], 12), g.equal(s["next"], 0) ^ 1)
+    other = g.all_of(g.equal(s["q"], k) ^ 1 for k in (0, 1, 12))
+    results = prove(made, [Property("both", both), Property("later", later), Property("other", other)])
+    assert [r.verdict for r in results] == [Verdict.PROVED] * 3

@@ -23,6 +23,8 @@ MEMORY_BITS = 1 << 18
 GATES = ["simplemap", "techmap", "opt -fast", "dffunmap", "aigmap", "opt_clean"]
 # before any optimization, which would choose for an unknown value what suits it
 FREE_UNKNOWNS = "setundef -undriven -anyseq"
+# what a name stands for is not optimized away: half of a word would be left without a driver, and then be free
+NAMED = "setattr -set keep 1 w:* w:$* %d"
 # `opt -full` takes two unknown values for one, because their cells look alike, and what nothing drives then for whatever suits it
 # (and with -nosdff: Yosys 0.70 loses the multiplexers that it takes for a synchronous reset of a register with an asynchronous load)
 APART = "setattr -set keep 1 t:$any*"
@@ -104,7 +106,7 @@ def _restart(worker: Yosys, design: Design, texts: Mapping[str, str], checks: bo
     flags += [] if checks else ["--ignore-assertions"]
     read = f"read_slang {' '.join(flags)} --top {design.top} {' '.join(names)}"
     keep = f"write_rtlil {worker.scratch}/words.il"
-    passes = [read, f"prep -top {design.top} -flatten", keep, f"write_json {worker.scratch}/words.json"]
+    passes = [read, NAMED, f"prep -top {design.top} -flatten", keep, f"write_json {worker.scratch}/words.json"]
     worker.run(passes, timeout_s)
     _fold_case_equality(worker.scratch / "words.il")
 
