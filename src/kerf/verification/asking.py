@@ -1,20 +1,39 @@
-"""Answers to `kerf why`: the run that is meant, and its explanation as JSON."""
+"""Questions about a design: does a sentence hold (`kerf assert`), why has a signal its value (`kerf why`)."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from kerf.archive import Archive
+from kerf.core.records import Moment
 from kerf.core.types import KerfError
 from kerf.verification.design import load
+from kerf.verification.english import to_sva
 from kerf.verification.model import Model, model
 from kerf.verification.tables import read_table
 from kerf.verification.trace import Trace, replay
-from kerf.verification.verify import claims_of, problem_of, request_of
+from kerf.verification.verify import Request, Watch, claims_of, is_sva, problem_of, request_of, verify
 from kerf.verification.why import explain
+
+
+def asserted(request: Request, sentence: str, watch: Watch) -> dict[str, Any]:
+    """A sentence translated and judged. KerfError when it is not understood, saying what is."""
+    design = problem_of(request).design
+    told: dict[str, Any] = {"sentence": sentence, "sva": sentence, "resolved": {}, "remarks": []}
+    if not is_sva(sentence):
+        found = to_sva(sentence, design)
+        told |= {"sva": found.sva, "resolved": dict(found.resolved), "remarks": list(found.notes)}
+    watch(Moment(told["sva"], passing=False))
+    report = verify(replace(request, spec=(told["sva"],)), watch=watch)
+    (row,) = report["assertions"]
+    return (
+        told
+        | {k: v for k, v in row.items() if k != "text"}
+        | {k: report[k] for k in ("design", "notes", "report", "run", "seconds")}
+    )
 
 
 def of_files(design: Sequence[str], trace: str, top: str) -> tuple[Model, Trace]:

@@ -100,3 +100,20 @@ def judge(result: Result) -> str:
     return f"{result['total']} answers: " + ", ".join(
         f"{n} {grade}" for grade, n in sorted(result["counts"].items())
     )
+
+
+def asserted(result: Result) -> str:
+    lines = [result["sva"]]
+    lines += [f"{word!r} is taken for {name}" for word, name in result["resolved"].items()]
+    lines += [*result["remarks"], _assertion(result)["verdict"] + _how(result)]
+    return "\n".join([*lines, *(f"note: {n}" for n in result["notes"]), f"report: {result['report']}"])
+
+
+def _how(row: Mapping[str, Any]) -> str:
+    if row["verdict"] == "refuted":
+        return f" in cycle {row['depth']}: `kerf why SIGNAL` explains"
+    if row["verdict"] == "undecided":
+        return f": no violation in {max(row['depth'], 0)} cycles; tried {', '.join(row.get('tried', []))}"
+    return f" by {row['engine']}" + (
+        ", but vacuous: its condition is never met" if row.get("vacuous") else ""
+    )

@@ -167,6 +167,36 @@ def why(
     return explained(*found, signal, at)
 
 
+def assert_(
+    sentence: Annotated[
+        str,
+        Option(
+            'What should hold, in English: "whenever req rises then ack within 4 cycles, unless reset"; or SVA.',
+            metavar="SENTENCE",
+        ),
+    ],
+    design: Files,
+    *,
+    top: Top = "",
+    minutes: Minutes = 1.0,
+    define: Define = [],  # noqa: B006
+    include: Include = [],  # noqa: B006
+    parameter: Parameter = [],  # noqa: B006
+    reset: Reset = None,
+    watch: Any = _ignore,
+) -> dict[str, Any]:
+    """A sentence as an assertion: shown as SVA over the design's own names, checked for vacuity, then proved or refuted."""
+    _check_installed()
+    from kerf.verification.asking import asserted
+    from kerf.verification.verify import Request
+
+    request = Request(
+        tuple(map(_source, design)), top, _pairs(define), tuple(map(_absolute, include)), _pairs(parameter),
+        goal="prove", minutes=minutes, reset=reset, asked_only=True,
+    )  # fmt: skip
+    return asserted(request, sentence, watch)
+
+
 def equiv(
     a: Annotated[str, Option("The golden design: a file, or several with commas between.", metavar="A")],
     b: Annotated[str, Option("The other one.", metavar="B")],
@@ -217,6 +247,7 @@ def _check_installed() -> None:
 
 VERBS = (
     Verb("verify", verify, render.verify, resume=go_on),
+    Verb("assert", assert_, render.asserted),
     Verb("equiv", equiv, render.equiv),
     Verb("why", why, render.why),
     Verb("judge", judge, render.judge),

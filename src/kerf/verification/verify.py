@@ -31,7 +31,8 @@ Watch = Callable[[Any], None]
 
 @dataclass(frozen=True)
 class Request:
-    """What a run was asked, kept in the archive so that it can be resumed. Files are absolute."""
+    """What a run was asked, kept in the archive so that it can be resumed. Files are absolute. `asked_only`: prove the properties of `spec` and leave
+    those of the source."""
 
     files: tuple[str, ...]
     top: str = ""
@@ -45,6 +46,7 @@ class Request:
     reset: str | None = None
     reset_free: bool = False
     seed: int = 0
+    asked_only: bool = False
     verb: str = "verify"
 
 
@@ -101,7 +103,7 @@ def as_sva(text: str, design: Any) -> str:
         return text
     from kerf.verification.english import to_sva
 
-    return str(to_sva(text, design).sva)
+    return to_sva(text, design).sva
 
 
 def is_sva(text: str) -> bool:
@@ -125,6 +127,8 @@ def verify(
     model, assertions = claims_of(problem)
     tests = [run_of(Path(t), model, watch) for t in request.tests]
     evaluator = VerificationEvaluator(problem, model, assertions, tests, watch, begun)
+    if request.asked_only:
+        assertions = [a for a in assertions if not a.source or a.kind == "assume"]
     plan = Plan(_tasks(problem, assertions))
     budget = Budget(None, problem.seconds)
     with Archive() as archive:
