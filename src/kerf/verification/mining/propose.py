@@ -101,6 +101,8 @@ def propose(model: Model, *, cycles: int = 100, seed: int = 0) -> list[Claim]:
     terms = facts.atoms(model, names, values)
     changing: list[Term] = list(facts.changes(model, names)) if model.clock else []
     single = [Claim((), Fact(t)) for t in facts.always(model, names, values)]
+    if not terms:
+        return single
     before, now, after = _rows(model, terms, changing, cycles, seed)
     both = [Fact(t, h) for t in terms for h in (True, False)]
     ends = both + [Fact(t) for t in changing]

@@ -128,12 +128,16 @@ def _judged(made: Mutated, survivors: Sequence[int], deadline: float, watch: Wat
     lanes = made.lanes(made.outputs)
     for done, k in enumerate(survivors):
         share = (deadline - time.monotonic()) / (len(survivors) - done)
-        if share <= 0:
-            break
+        if k in found or share <= 0:
+            continue
         found[k] = difference = products.compare(k, share)
-        if difference.trace and not made.killed(difference.trace, lanes)[k]:
-            raise Unsound("a run that tells a mutant from its design does not do so in simulation")
-        watch(f"survivor {done + 1} of {len(survivors)}: {difference.verdict}")
+        if difference.trace:
+            noticed = made.killed(difference.trace, lanes)
+            if not noticed[k] and difference.complete:
+                raise Unsound("a run that tells a mutant from its design does not do so in simulation")
+            found[k] = difference if noticed[k] else Difference(Verdict.UNDECIDED)
+            found |= {j: difference for j in survivors if j not in found and noticed[j]}
+        watch(f"survivor {done + 1} of {len(survivors)}: {found[k].verdict}")
     return found
 
 

@@ -224,9 +224,9 @@ class _Finder:
 
     def _assignment(self, node: Any, place: _Place) -> None:
         target = _base(node.left)
-        if target is None or _key(target) in self._edges:
+        if any(_key(s) in self._edges for s in _symbols(node.left)):
             return
-        place = replace(place, target=_key(target))
+        place = replace(place, target=None if target is None else _key(target))
         left = plain(node.left)
         if (
             type(left).__name__ == "ElementSelectExpression"

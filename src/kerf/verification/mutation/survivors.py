@@ -1,7 +1,7 @@
 """Can a mutant be told from its design at all? Both in one graph, sharing inputs and every latch that the fault cannot touch.
 
 First whether, in any state at all, outputs and next states are the same (one call of a SAT solver); then the model checker on what is left.
-A register that no reset reaches starts with the same unknown value in both.
+A register that no reset reaches starts with the same unknown value in both; one that only the mutant does not reset, with any.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from kerf.verification.graph import FALSE, FREE, TRUE, Graph, Node
-from kerf.verification.model import Model, ternary_step
+from kerf.verification.model import ternary_step
 from kerf.verification.mutation.mutated import Mutated
 from kerf.verification.prove import Property, Unsound, Verdict, prove
 from kerf.verification.sat import Unrolling
@@ -22,11 +22,13 @@ SOLVERS = ("cadical195", "glucose4")  # the second confirms the first
 
 @dataclass(frozen=True)
 class Difference:
-    """`verdict`: proved (the mutant is equivalent), refuted (`trace` tells it from the design in its last cycle), or undecided."""
+    """`verdict`: proved (the mutant is equivalent), refuted (`trace` tells it from the design in its last cycle), or undecided. `complete`: the trace has
+    all values that the difference rests on; else it may take an x, or a register of no name, to be what shows it."""
 
     verdict: Verdict
     engine: str = ""
     trace: Trace | None = None
+    complete: bool = True
 
 
 @dataclass
@@ -38,6 +40,7 @@ class Products:
     _design: dict[int, int] = field(default_factory=dict)
     _initial: dict[int, int] = field(default_factory=dict)
     _start: dict[int, int] = field(default_factory=dict)
+    _twins: list[int] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         source = self.mutated.graph
@@ -99,7 +102,8 @@ class Products:
         """Mutant `index` with the design, in at most about `seconds`."""
         deadline = time.monotonic() + seconds
         on = self.mutated.select[index]
-        start = self._after_reset(on)
+        start = {n: FREE if self._start[n] == FREE else v for n, v in self._after_reset(on).items()}
+        certain = all(v != FREE or self._start[n] == FREE for n, v in start.items())
         split = {n: self._twin(n, start[n]) for n in start if start[n] != self._start[n]}
         first = not split
         while True:
@@ -114,12 +118,13 @@ class Products:
             split |= {n: self._twin(n, start[n]) for n in new}
         for node, (latch, _) in split.items():
             self.graph.set_next(latch, self._at(self.mutated.graph.left[node], changed))
-        return self._checked(changed, deadline - time.monotonic())
+        return self._checked(changed, certain, deadline - time.monotonic())
 
     def _twin(self, node: int, start: int) -> tuple[int, int]:
         """The mutant's own latch, and its value: an unknown one is the design's in the first cycle."""
         both = start == FREE and self._start[node] == FREE
         latch = self.graph.add_latch(0 if both else start)
+        self._twins.append(latch)
         self._initial[latch >> 1] = 0 if both else start
         value = self.graph.choose(self._first, self._design[node], latch) if both else latch
         return latch, value
@@ -170,7 +175,7 @@ class Products:
     def _node(self, node: int) -> int:
         return self.mutated.nodes[node] >> 1
 
-    def _checked(self, changed: Mapping[int, int], seconds: float) -> Difference:
+    def _checked(self, changed: Mapping[int, int], certain: bool, seconds: float) -> Difference:
         bad = self._outputs_differ(changed)
         if bad == FALSE:
             return Difference(Verdict.PROVED, "structure")
@@ -178,15 +183,19 @@ class Products:
             return Difference(Verdict.UNDECIDED)
         model = replace(self.mutated.model, graph=self.graph, initial=dict(self._initial), checks=())
         (found,) = prove(model, [Property("same", bad)], timeout_s=seconds)
-        trace = self._told(model, found.trace) if found.trace else None
-        return Difference(found.verdict, found.engine, trace)
+        if found.trace is None:
+            return Difference(found.verdict, found.engine)
+        trace, whole = self._told(found.trace)
+        return Difference(found.verdict, found.engine, trace, whole and certain)
 
-    def _told(self, model: Model, trace: Trace) -> Trace:
-        """A trace in terms of the design's own graph."""
+    def _told(self, trace: Trace) -> tuple[Trace, bool]:
+        """A trace in terms of the design's own graph, and whether it is all there."""
         back = {self._design[place >> 1] >> 1: (node, place & 1) for node, place in self.mutated.nodes.items()}  # fmt: skip
         start = {back[n][0]: v ^ back[n][1] for n, v in trace.start.items() if n in back}
         free = tuple({back[n][0]: v ^ back[n][1] for n, v in row.items() if n in back} for row in trace.free)
-        return Trace(trace.inputs, start, free)
+        added = {self._first >> 1, *(latch >> 1 for latch in self._twins)}
+        unknown = {*trace.start, *(n for row in trace.free for n in row)} - back.keys() - added
+        return Trace(trace.inputs, start, free), not unknown
 
 
 def _uses(graph: Graph) -> list[list[int]]:
