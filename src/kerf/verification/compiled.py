@@ -28,8 +28,8 @@ class NoCompiler(KerfError):
 
 
 class CompiledLanes:
-    """As `Lanes`, with 64 * `words` lanes; only `wanted` literals can be read besides inputs and latches (without it: those of all named
-    signals). NoCompiler where there is none, KerfError for a literal that was not
+    """As `Lanes`, with 64 * `words` lanes; only `wanted` literals can be read, besides inputs and the latches that those depend on (without
+    it: those of all named signals, and all latches). NoCompiler where there is none, KerfError for a literal that was not
     asked for."""
 
     def __init__(self, graph: Graph, words: int = 1, initial: Mapping[int, int] | None = None,
@@ -38,14 +38,15 @@ class CompiledLanes:
         self._library = library()
         self._blocks = -(-words // WORDS)
         named = (b for s in graph.signals.values() for b in s.bits)
-        self._cover(set(named if wanted is None else wanted))
+        live = set(graph.latches if wanted is None else graph.cone(wanted))
+        self._cover(set(named if wanted is None else wanted), [n for n in graph.latches if n in live])
         self.restart(initial)
 
-    def _cover(self, wanted: set[int]) -> None:
+    def _cover(self, wanted: set[int], latches: Sequence[int]) -> None:
         graph, count = self.graph, len(self.graph)
         kind = np.array(graph.kind, np.uint8)
         root = np.zeros(count, np.uint8)
-        root[[w >> 1 for w in wanted] + [graph.left[n] >> 1 for n in graph.latches]] = 1
+        root[[w >> 1 for w in wanted] + [graph.left[n] >> 1 for n in latches]] = 1
         operation, segment = np.empty((count, 4), np.uint32), np.empty((count, 2), np.int32)
         self._slot, self._flip = np.empty(count, np.int32), np.empty(count, np.uint8)
         counts = np.zeros(3, np.int64)
@@ -53,10 +54,11 @@ class CompiledLanes:
         self._library.lanes_cover(
             count, _at(kind), _at(left), _at(right), _at(root), _at(operation), _at(segment), _at(self._slot), _at(self._flip), _at(counts)
         )  # fmt: skip
-        self._readable = (root == 1) | (kind != Node.AND)
+        self._readable = (root == 1) | (kind == Node.INPUT) | (kind == Node.CONSTANT)
+        self._readable[list(latches)] = True
         self._operation, self._segment = operation[: counts[0]].copy(), segment[: counts[1]].copy()
-        self._latch = self._slot[graph.latches].astype(np.uint32)
-        self._next = self._codes([graph.left[n] for n in graph.latches])
+        self._latch = self._slot[list(latches)].astype(np.uint32)
+        self._next = self._codes([graph.left[n] for n in latches])
         self.values = _aligned(self._blocks, int(counts[2]))
         self._room = _aligned(1, max(len(self._latch), 1))
 
@@ -74,7 +76,7 @@ class CompiledLanes:
     def restart(self, initial: Mapping[int, int] | None = None) -> None:
         """Back to the initial state."""
         start = initial or {n: self.graph.right[n] for n in self.graph.latches}
-        self.values[:, self._latch] = 0
+        self.values[:, self._slot[self.graph.latches]] = 0
         ones = [n for n in self.graph.latches if start[n] == 1]
         self.values[:, self._slot[ones]] = ALL
 
