@@ -25,12 +25,19 @@ Predicate = Callable[[Expression], Expression]
 
 @dataclass(frozen=True)
 class Saying:
-    """What a verb says of its subject: of each of several (`each`), or of what they make together; `pair`: of two, together."""
+    """What a verb says of its subject: of each of several (`each`), or of what they make together; `pair`: of two, together. `negative`: that it is not
+    so; of all at once (`together`: "never both high"), or of each."""
 
     of: Predicate
     each: bool = True
     pair: str = ""
     when: str = ""
+    negative: bool = False
+    together: bool = False
+
+    def joiner_denied(self, subject: Subject) -> bool:
+        """Whether a denial is of each part by itself."""
+        return self.each and subject.joiner == "&&" and not subject.count and not self.together
 
 
 @dataclass(frozen=True)
@@ -99,7 +106,7 @@ def joined(subject: Subject, parts: Sequence[Expression]) -> Expression:
     if subject.count:
         listed = ", ".join(p.text for p in parts)
         text = {"one": f"$onehot({{{listed}}})", "at most one": f"$onehot0({{{listed}}})",
-                "none": f"(!({' || '.join(p.text for p in parts)}))", "some": f"({' || '.join(p.text for p in parts)})"}[subject.count]  # fmt: skip
+                "none": f"(!({' || '.join(p.text for p in parts)}))", "not all": f"(!({' && '.join(p.text for p in parts)}))", "some": f"({' || '.join(p.text for p in parts)})"}[subject.count]  # fmt: skip
         return Expression(text, when=when)
     if len(parts) == 1:
         return parts[0]
@@ -107,13 +114,16 @@ def joined(subject: Subject, parts: Sequence[Expression]) -> Expression:
 
 
 def said(subject: Subject, saying: Saying) -> Expression | None:
-    """A clause; None where the verb does not fit its subject."""
+    """A clause; None where the verb does not fit its subject. "a or b is not high" denies both, "a and b are not high" too, "are not both high" one."""
+    each = saying.negative and saying.joiner_denied(subject)
     if saying.pair:
         if len(subject.parts) != 2 or subject.count:
             return None
         found = binary(subject.parts[0], saying.pair, subject.parts[1])
     elif saying.each or subject.count:
-        found = joined(subject, [saying.of(p) for p in subject.parts])
+        found = joined(subject, [negation(saying.of(p)) if each else saying.of(p) for p in subject.parts])
     else:
         found = saying.of(joined(subject, subject.parts))
+    if saying.negative and not (each and not saying.pair and saying.each):
+        found = negation(found)
     return replace(found, when=saying.when or found.when, bare=False)

@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Any
 
 from kerf.verification.design import Design
-from kerf.verification.english.words import Token
+from kerf.verification.english.words import RESETS, Token
 
 NOUNS = {
     "flag",
@@ -30,6 +30,7 @@ NOUNS = {
     "word",
 }
 ARTICLES = {"the", "a", "an", "its", "this"}
+LOW = re.compile(r"(n|_ni|_n|_b|_l|_)$", re.I)
 LONGEST = 5  # words in a name
 EXACT, JOINED, PARTIAL, SPELLED = 0.0, 0.3, 1.5, 3.0
 
@@ -72,7 +73,7 @@ class Names:
 
     def __init__(self, names: Sequence[Name], closed: frozenset[str]) -> None:
         self.names, self.closed = list(names), closed
-        self.ambiguous: dict[str, list[str]] = {}
+        self.ambiguous: dict[int, tuple[str, list[str]]] = {}
 
     @cached_property
     def _exact(self) -> dict[str, Name]:
@@ -100,16 +101,27 @@ class Names:
             if all(re.fullmatch(r"[a-z_]\w*", w) for w in said):
                 found += [
                     Found(n.text + self._select(tokens[end - 1]), n.width, end, cost)
-                    for n, cost in self._said(said)
+                    for n, cost in self._said(said, i)
                 ]
         return found
+
+    def joined(self, *groups: Sequence[Token]) -> str | None:
+        """The name that some words make, in any of the usual spellings."""
+        said = [t.word for group in groups for t in group]
+        hits = self._folded.get(_fold("".join(said)), [])
+        return hits[0].text if len(hits) == 1 and all(groups) else None
+
+    def resets(self) -> list[str]:
+        """What "reset" means where nothing is called so: expressions that are true in reset."""
+        found = [n.text for n in self.names if n.width == 1 and RESETS.search(n.text)]
+        return [f"!{n}" if LOW.search(n) else n for n in found]
 
     @staticmethod
     def _select(token: Token) -> str:
         _, sign, rest = token.text.partition("[")
         return sign + rest
 
-    def _said(self, said: list[str]) -> list[tuple[Name, float]]:
+    def _said(self, said: list[str], place: int) -> list[tuple[Name, float]]:
         bare = [w for w in said if w not in NOUNS] or said
         for words, cost in ((said, JOINED), (bare, JOINED + 0.2)):
             if len(words) < len(said) and words[0] != said[0]:
@@ -119,14 +131,14 @@ class Names:
                 return [(hits[0], cost - 0.05 * len(said))]
         if all(w in self.closed for w in bare) or said[-1] in self.closed - NOUNS:
             return []
-        return self._guessed(bare, " ".join(said))
+        return self._guessed(bare, " ".join(said), place)
 
-    def _guessed(self, words: list[str], said: str) -> list[tuple[Name, float]]:
+    def _guessed(self, words: list[str], said: str, place: int) -> list[tuple[Name, float]]:
         hits = [n for n in self.names if set(words) <= set(_parts(n.text))]
         if len(hits) == 1:
             return [(hits[0], PARTIAL)]
         if hits:
-            self.ambiguous[said] = [n.text for n in hits]
+            self.ambiguous[place] = said, [n.text for n in hits]
             return []
         if len(words) > 1 or len(words[0]) < 3:
             return []

@@ -9,6 +9,7 @@ from kerf.verification.english import words as w
 from kerf.verification.english.chart import Reading
 from kerf.verification.english.clauses import Clauses
 from kerf.verification.english.expression import Expression, bracketed, negation
+from kerf.verification.english.terms import IT
 from kerf.verification.english.words import number
 
 CYCLES = {"cycle", "cycles", "clock", "clocks", "tick", "ticks"}
@@ -73,6 +74,9 @@ class Sentences(Clauses):
                         yield from self._unless(j, cost, text)
 
     def _unless(self, i: int, cost: float, text: str) -> Iterator[Reading]:
+        for end, _ in self.match(i, w.IN_RESET):
+            if len(self.names.resets()) == 1:
+                yield end, cost, (self.names.resets()[0], text)
         for end, more, e in self.read("condition", i):
             if w.RESETS.search(e.text):
                 yield end, cost + more, (e.text, text)
@@ -101,11 +105,13 @@ class Sentences(Clauses):
 
     def _conditional(self, i: int) -> Iterator[Reading]:
         """ "if a, then b" """
-        for start, _ in self.match(i, w.IF):
+        for start, after in self.match(i, w.IF):
             for end, cost, premise in self.read("premise", start):
                 for j, clear in self._then(end):
                     for stop, more, c in self.read("consequence", j):
-                        yield stop, cost + more + clear, implied(premise, c)
+                        if after and c.timing == Timing():
+                            c = replace(c, timing=Timing("##1"))
+                        yield stop, cost + more + clear, _about(premise, c)
                     for stop, _ in self.match(j, w.HOLDS):
                         yield stop, cost + clear, bracketed(premise.text)
 
@@ -121,6 +127,17 @@ class Sentences(Clauses):
             for j, timing in self._timing(end):
                 if timing.ago:
                     yield j, cost, Expression(f"$past({e.text}, {timing.ago})")
+            for j, cycles in self._lasting(end):
+                yield j, cost, Expression(f"({bracketed(e.text)} [*{cycles}])")
+
+    def _lasting(self, i: int) -> Iterator[tuple[int, str]]:
+        """ "for 3 consecutive cycles" """
+        count = number(self.words[i + 1]) if self.at(i, "for") and i + 1 < len(self.words) else None
+        j = i + 2
+        while count and self.at(j, "consecutive", "successive", "clock", "full"):
+            j += 1
+        if count and self.at(j, "cycles", "cycle", "clocks"):
+            yield j + 1, count
 
     def _never(self, i: int) -> Iterator[Reading]:
         for j, _ in self.match(i, w.NEVER):
@@ -132,9 +149,12 @@ class Sentences(Clauses):
         for end, cost, c in self.read("consequence", i):
             yield end, cost + 0.2, alone(c)
             for comma in self._comma(end):
-                for j, _ in self.match(comma, w.WHEN):
+                for j, only in self.match(comma, w.WHEN):
                     for stop, more, premise in self.read("premise", j):
-                        yield stop, cost + more + 0.2, implied(premise, c)
+                        if not only:
+                            yield stop, cost + more + 0.2, implied(premise, c)
+                        elif c.timing == Timing() and not c.until:
+                            yield stop, cost + more + 0.2, implied(c.expression, Consequence(premise))
             if self.at(end, "while") and "$stable" in c.expression.text:
                 for stop, more, e in self.read("condition", end + 1):
                     yield stop, cost + more, f"($past({e.text}) && {e.text}) |-> {c.text()}"
@@ -143,8 +163,8 @@ class Sentences(Clauses):
 
     def _joined(self, i: int) -> Iterator[Reading]:
         """ "a implies b", "each a is followed by b", "a before b" """
-        start = i + 1 if self.at(i, "each", "every", "any", "a", "an") else i
-        for end, cost, premise in self.read("premise", start):
+        starts = (i, i + 1) if self.at(i, "each", "every", "any", "a", "an") else (i,)
+        for end, cost, premise in (r for start in starts for r in self.read("premise", start)):
             for j, _ in [*self.match(end, w.IMPLIES), *self.match(end, w.FOLLOWED)]:
                 for stop, more, c in self.read("consequence", j):
                     yield stop, cost + more, implied(premise, c)
@@ -166,12 +186,25 @@ class Sentences(Clauses):
         for end, cost, e in self.read("condition", negative or i):
             e = negation(e) if negative else e
             yield end, cost, Consequence(e, timing)
+            for j, cycles in self._lasting(end):
+                yield j, cost, Consequence(replace(e, text=f"({bracketed(e.text)} [*{cycles}])"), timing)
             for comma in self._comma(end):
                 for j, later in self._timing(comma):
-                    yield j, cost + 0.01, Consequence(e, _both(timing, later))
+                    whole = Consequence(e, _both(timing, later))
+                    yield j, cost + 0.01, whole
+                    yield from self._and_again(j, cost + 0.01, whole)
                 for j, _ in self.match(comma, UNTIL):
                     for stop, more, until in self.read("condition", j):
                         yield stop, cost + more, Consequence(e, timing, until.text)
+
+    def _and_again(self, i: int, cost: float, first: Consequence) -> Iterator[Reading]:
+        """ "a is high in the next cycle and b is low in the next cycle" """
+        comma = i + 1 if self.at(i, ",") else i
+        if self.at(comma, "and"):
+            for end, more, second in self.read("consequence", comma + 1):
+                if second.timing == first.timing and not second.until:
+                    both = Expression(f"({first.expression.text} && {second.expression.text})")
+                    yield end, cost + more + 0.05, replace(first, expression=both)
 
     def _timing(self, i: int) -> Iterator[tuple[int, Timing]]:
         for j, when in self.match(i, NOW):
@@ -228,6 +261,15 @@ class Sentences(Clauses):
 
 def _both(a: Timing, b: Timing) -> Timing:
     return replace(a, delay=a.delay or b.delay, when=a.when or b.when, ago=a.ago or b.ago)
+
+
+def _about(premise: Expression, c: Consequence) -> str:
+    """ "if a, then b", or, where b speaks of "it", b of a."""
+    if IT not in c.expression.text:
+        return implied(premise, c)
+    return alone(
+        replace(c, expression=replace(c.expression, text=c.expression.text.replace(IT, premise.text)))
+    )
 
 
 def implied(premise: Expression, c: Consequence) -> str:

@@ -12,7 +12,7 @@ from kerf.verification.english.words import Token, number
 
 COUNTS = w.phrases({
     "exactly one of|exactly one among|only one of|just one of": "one", "at most one of|no more than one of|not more than one of": "at most one",
-    "none of|no": "none", "at least one of|any of|one or more of|some of": "some", "neither": "none",
+    "none of|no": "none", "at least one of|any of|one or more of|some of": "some", "neither": "none", "not both|not all of": "not all",
 })  # fmt: skip
 BITS = w.phrases({
     "all bits|every bit|each bit|all of the bits|all the bits|each of the bits": "all", "any bit|at least one bit|some bit|one or more bits|any bits|any of the bits": "any",
@@ -25,7 +25,15 @@ READ_BITS = {
     "some low": ("(~&{})", "(|{})"),
 }
 COUNTED = w.phrases({"number of ones in|number of 1 bits in|number of set bits in|number of high bits in|number of bits set in|count of ones in|population count of|number of ones of": "$countones"})  # fmt: skip
+ONE_OPERAND = (
+    0.5  # what it costs to read "the AND of a" as over the bits of a, where more operands may follow
+)
 OLD = w.phrases({"previous value of|last value of|old value of|past value of": "$past"})
+
+
+IT = "it_"
+JOINERS = ((w.phrases({"and|with|&&": ""}), "&&"), (w.phrases({"or|nor": ""}) | {("||",): ""}, "||"))
+OR_BOTH = w.phrases({"( or both )|or both": ""})
 
 
 class Terms(Chart):
@@ -36,6 +44,7 @@ class Terms(Chart):
 
     def unit(self, i: int) -> Iterator[Reading]:
         yield from self._named(i)
+        yield from self._referring(i)
         for j in self.maybe(i, w.IGNORED):
             yield from self._built(j)
         for j, _ in self.match(i, w.NOT):
@@ -48,6 +57,11 @@ class Terms(Chart):
         for found in self.names.at(self.tokens, i):
             self.used[" ".join(t.text for t in self.tokens[i : found.end])] = found
             yield found.end, found.cost, Expression(found.text, found.width, bare=True)
+
+    def _referring(self, i: int) -> Iterator[Reading]:
+        """ "it", "this result": what the sentence's condition is about."""
+        for j, _ in self.match(i, w.IT):
+            yield j, 0.2, Expression(IT)
 
     def _enclosed(self, i: int) -> Iterator[Reading]:
         if self.at(i, "("):
@@ -99,9 +113,11 @@ class Terms(Chart):
             yield from self._kinds(j)
 
     def _arguments(self, i: int, op: str) -> Iterator[Reading]:
+        reduces = op in ("&", "|", "^", "~&", "~|", "~^")
         for end, cost, subject in self.read("several", i):
-            if not subject.count and (len(subject.parts) > 1 or op in ("&", "|", "^", "~&", "~|", "~^")):
-                yield end, cost, combined(op, subject.parts)
+            if not subject.count and (len(subject.parts) > 1 or reduces):
+                alone = ONE_OPERAND if len(subject.parts) == 1 and self.words[i - 2] != "reduction" else 0.0
+                yield end, cost + alone, combined(op, subject.parts)
         start = next(self._after_bits(i), None)
         if start is not None:
             for end, cost, e in self.read("unit", start):
@@ -147,7 +163,9 @@ class Terms(Chart):
     def several(self, i: int) -> Iterator[Reading]:
         """ "a", "both a and b", "a, b, or c", "exactly one of a and b" """
         for j in (i, i + 1) if self.at(i, "both", "either") else (i,):
-            yield from self._listed(j, [], 0.0, "", "")
+            for end, cost, subject in self._listed(j, [], 0.0, "", ""):
+                for stop in self.maybe(end, OR_BOTH):
+                    yield stop, cost, subject
         for j, count in self.match(i, COUNTS):
             yield from self._listed(j, [], 0.0, "", count)
 
@@ -162,10 +180,7 @@ class Terms(Chart):
 
     def _separators(self, i: int) -> Iterator[tuple[int, str]]:
         comma = i + 1 if self.at(i, ",") else i
-        for table, joiner in (
-            ({("and",): "", ("&&",): ""}, "&&"),
-            ({("or",): "", ("nor",): "", ("||",): ""}, "||"),
-        ):
+        for table, joiner in JOINERS:
             for end, _ in self.match(comma, table):
                 yield end, joiner
         if comma != i:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from kerf.core.types import KerfError
 from kerf.verification.design import Design
-from kerf.verification.english import clauses, sentences, terms, words
+from kerf.verification.english import clauses, predicates, sentences, terms, words
 from kerf.verification.english.names import EXACT, Names, names_of
 from kerf.verification.english.sentences import Sentences
 
@@ -45,16 +45,29 @@ def to_sva(sentence: str, design: Design, *, clock: str = "") -> Translation:
     said = words.tokens(sentence)
     names = Names(names_of(design), CLOSED)
     parser = Sentences(said, names)
-    whole = [(cost, meaning) for end, cost, meaning in parser.read("sentence", 0) if end == len(said)]
+    whole = [
+        (cost, meaning)
+        for end, cost, meaning in parser.read("sentence", 0)
+        if end == len(said) and terms.IT not in meaning[1]
+    ]
     if not whole:
         raise KerfError(_not_understood(parser, sentence))
     _, (disabled, text) = min(whole, key=lambda row: row[0])
     timed = clock or _clock(design)
     guard = f" disable iff ({disabled})" if disabled else ""
-    resolved = {s: f.text for s, f in parser.used.items() if f.cost > EXACT and f.text in text + disabled}
+    resolved = _resolved(parser, text + disabled)
     return Translation(
-        sentence, text, f"assert property (@(posedge {timed}){guard} {text});", timed, disabled, resolved, tuple(_notes(text))
+        sentence, text, f"assert property (@(posedge {timed}){guard} {text});", timed, disabled, resolved, tuple(_notes(sentence, text))
     )  # fmt: skip
+
+
+def _resolved(parser: Sentences, text: str) -> dict[str, str]:
+    """For each name in the text that was said otherwise, the longest words that were taken for it."""
+    found: dict[str, str] = {}
+    for said, name in sorted(parser.used.items(), key=lambda row: len(row[0])):
+        if name.cost > EXACT and name.text in text:
+            found[name.text] = said
+    return {said: name for name, said in found.items()}
 
 
 def _clock(design: Design) -> str:
@@ -64,8 +77,10 @@ def _clock(design: Design) -> str:
     return found[0]
 
 
-def _notes(text: str) -> list[str]:
+def _notes(sentence: str, text: str) -> list[str]:
     found = []
+    if re.search(r"^(check that |assert that )?after\b", sentence, re.I) and "|=>" in text:
+        found.append("after: from the next cycle on")
     if "##[0:" in text:
         found.append("within N cycles: the same cycle counts")
     if re.search(r"\$(rose|fell|changed)\(.*\|=>", text):
@@ -78,8 +93,8 @@ def _notes(text: str) -> list[str]:
 def _not_understood(parser: Sentences, sentence: str) -> str:
     done = " ".join(t.text for t in parser.tokens[: parser.furthest])
     left = " ".join(t.text for t in parser.tokens[parser.furthest :])
-    if parser.names.ambiguous:
-        said, choices = next(iter(parser.names.ambiguous.items()))
+    if parser.furthest in parser.names.ambiguous:
+        said, choices = parser.names.ambiguous[parser.furthest]
         return f"which signal is {said!r}: {', '.join(choices)}?"
     at = (
         f"understood {done!r}, but not {left!r} after it"
@@ -99,7 +114,12 @@ def _nearest_form(sentence: str) -> str:
 
 def _closed() -> frozenset[str]:
     """The words of the grammar itself."""
-    tables = [v for m in (words, terms, clauses, sentences) for v in vars(m).values() if isinstance(v, dict)]
+    tables = [
+        v
+        for m in (words, terms, predicates, clauses, sentences)
+        for v in vars(m).values()
+        if isinstance(v, dict)
+    ]
     keys = [k for t in tables for k in t if isinstance(k, tuple)]
     return frozenset(
         {w for key in keys for w in key}

@@ -66,11 +66,15 @@ NEVER = phrases({
 })  # fmt: skip
 IF = phrases(
     {
-        "if|when|whenever|every time|each time|any time|once|in case|as soon as|at any point where|provided that|given that|after": ""
+        "if|when|whenever|every time|each time|any time|once|in case|as soon as|at any point where|provided that|given that|following|upon": "",
+        "after": "after",
     }
 )
 WHEN = phrases(
-    {"if|when|whenever|provided that|provided|in case|every time|each time|as long as|only if": ""}
+    {
+        "if|when|whenever|provided that|provided|in case|every time|each time|as long as|so long as": "",
+        "only if|only when": "only",
+    }
 )
 UNLESS = phrases(
     {
@@ -95,7 +99,7 @@ AND = phrases(
 OR = phrases({"or|and or|\\|\\||or if|or when|or that|or whenever": ""}) | {("||",): ""}
 XOR = phrases({"xor|xored with|xor with|exclusive or|exclusive ored with|xor 'd with|exclusive or with|xor'd with|^": "^", "xnor|xnored with|exclusive nor": "~^"})  # fmt: skip
 ARITHMETIC = phrases(
-    {"plus|+": "+", "minus|-": "-", "nand|nanded with": "nand", "nor 'd with|nored with": "nor"}
+    {"plus|+": "+", "minus|-": "-", "nand|nanded with|nand'd with": "nand", "nor 'd with|nored with": "nor"}
 )
 OPERATIONS = phrases({
     "and|conjunction": "&", "or|disjunction": "|", "xor|exclusive or|xor operation|exclusive or operation": "^",
@@ -108,6 +112,8 @@ NEGATION = phrases({"negation of|bitwise negation of|logical negation of|complem
 NOT = phrases({"not|!|~|no": ""})
 VALUE = phrases({"value of|result of|state of|condition where|condition that|condition when|fact that|comparison of|case where|case that|values of|signal|signals|output|input|whether|combination of|evaluation of|this|the": ""})  # fmt: skip
 
+IT = phrases({"it|this|this result|the result|the value|this value|this comparison|the result of this comparison|this condition|this combination|that result|this state|this combined state": ""})  # fmt: skip
+
 MODAL = phrases({"must|should|will|shall|has to|have to|can|may|needs to|need to|is to|are to|would|might|to|ought to": "", "cannot|can not|must not|mustn't|should not|will not|shall not|may not": "not"})  # fmt: skip
 COPULA = phrases({
     "is|are|be|was|were|been|being|becomes|become|stays|stay|remains|remain|equals to|have been|has been|hold|holds|keeps|keep|turn|turns|go|goes|get|gets|kept|is to be|becoming|going|rated": "",
@@ -116,7 +122,7 @@ COPULA = phrases({
 GERUND = phrases({"being": "", "not being": "not"})
 ADVERB = phrases({
     "always": "always", "eventually|at some point|sooner or later|at some time": "eventually", "never": "never",
-    "also|then|both|simultaneously|currently|now|all|each|still|again": "", "not": "not",
+    "also|then|currently|now|all|each|still|again|only|just": "", "both|simultaneously": "both", "not": "not",
 })  # fmt: skip
 SAME_TIME = phrases(
     {
@@ -140,7 +146,7 @@ COMPARED = phrases({
     "greater than|more than|larger than|above|bigger than|>": ">", "less than|smaller than|below|fewer than|<": "<", "==|===": "==", "!=|!==": "!=",
 })  # fmt: skip
 VERBS = phrases({
-    "equals|equal|matches|match|has the same value as|have the same value as|equaling": "==",
+    "equals|equal|matches|match|has the same value as|have the same value as|equaling|is the same as|agrees with|agree with|coincides with": "==",
     "differs from|differ from|does not equal|do not equal|does not match|do not match|not equal|not equaling": "!=", "exceeds|exceed": ">",
     "does not exceed|do not exceed|not exceed": "<=",
 })  # fmt: skip
@@ -164,4 +170,9 @@ FIGURES = {
     "0": "0",
     "low": "0",
 }
-RESETS = re.compile(r"(^|_)(rst|reset|clear|clr)", re.I)
+RESETS = re.compile(r"(\b|_|^n)(rst|reset|clear|clr)", re.I)
+IN_RESET = phrases(
+    {
+        "reset|in reset|during reset|under reset|the reset|reset is active|the reset is active|reset is asserted|being reset|the design is in reset": ""
+    }
+)
