@@ -8,6 +8,7 @@ from designs import COUNTER, FIFO, design
 from kerf.core.types import KerfError
 from kerf.verification.prove import Property, Verdict, prove
 from kerf.verification.sva import compile, equivalent
+from kerf.verification.sva.mending import mended
 from kerf.verification.trace import replay
 
 HEAD = """module m #(parameter N = 2) (input clk, rst, a, b, c, input [3:0] d, output logic [3:0] q, output logic r);
@@ -184,3 +185,12 @@ def test_what_is_not_supported_is_told_with_its_place(text: str, words: str) -> 
 )  # fmt: skip
 def test_one_assertion_may_imply_another(left: str, right: str, verdict: str) -> None:
     assert equivalent(design("module m(input clk, a, b, c); endmodule"), left, right).verdict == verdict
+
+
+def test_what_is_not_quite_sva_is_mended_and_told() -> None:
+    text, notes = mended("assert property (@(posedge clk) (a && b) |-> c) && b));")
+    assert text == "assert property (@(posedge clk) (a && b) |-> c) && b);" and len(notes) == 1
+    assert mended("a |-> s_always (b)") == ("a |-> always (b)", ("s_always without a range, read as always",))
+    assert mended("a |-> s_until(b && c)")[0] == "a |-> s_eventually (b && c)"
+    fine = "a |-> (b s_until (c)) and s_always [1:2] (b)"
+    assert mended(fine) == (fine, ())
