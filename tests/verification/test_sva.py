@@ -188,8 +188,8 @@ def test_one_assertion_may_imply_another(left: str, right: str, verdict: str) ->
 
 
 def test_what_is_not_quite_sva_is_mended_and_told() -> None:
-    text, notes = mended("assert property (@(posedge clk) (a && b) |-> c) && b));")
-    assert text == "assert property (@(posedge clk) (a && b) |-> c) && b);" and len(notes) == 1
+    text, notes = mended("assert property (@(posedge clk) (a && b) |-> c && b));")
+    assert text == "assert property (@(posedge clk) (a && b) |-> c && b);" and len(notes) == 1
     assert mended("a |-> s_always (b)") == ("a |-> always (b)", ("s_always without a range, read as always",))
     assert mended("a |-> s_until(b && c)")[0] == "a |-> s_eventually (b && c)"
     fine = "a |-> (b s_until (c)) and s_always [1:2] (b)"
