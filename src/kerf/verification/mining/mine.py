@@ -12,16 +12,15 @@ import numpy as np
 from kerf.core.types import KerfError
 from kerf.verification.lanes import lanes_of
 from kerf.verification.mining.claims import Claim, OneHot, exclusive, view_of
+from kerf.verification.mining.confirm import confirmed
 from kerf.verification.mining.induction import DEPTH, proved
-from kerf.verification.mining.propose import propose, run, stimulus
+from kerf.verification.mining.propose import propose, stimulus
 from kerf.verification.mining.subsume import independent
 from kerf.verification.model import Model
 from kerf.verification.mutation import Mutated, mutated, sample
-from kerf.verification.prove import Property, Unsound, Verdict, prove
 from kerf.verification.trace import Trace
 
 Watch = Callable[[str], None]
-CHECKED = 4000  # cycles of the runs that what was proved is held against
 TESTS, CYCLES = 40, 60  # runs in which mutants are looked at
 
 
@@ -42,8 +41,8 @@ class Mined:
 
 @dataclass(frozen=True)
 class Mining:
-    """`assertions`: all proved, the best first. `model.graph` holds their monitors. `confirmed`: what else showed that they hold, besides the solver
-    that found them. `killed`: of `mutants`, those that some assertion notices."""
+    """`assertions`: all proved, the best first. `model.graph` holds their monitors. `confirmed`: what else showed that they hold, besides two
+    solvers. `killed`: of `mutants`, those that some assertion notices."""
 
     model: Model
     assertions: tuple[Mined, ...]
@@ -68,19 +67,22 @@ def mine(model: Model, *, seconds: float = 30.0, mutants: int = 200, most: int =
     bad = [c.violated(view) for c in claims]
     kept = proved(model, graph, bad, deadline=begun + seconds * 0.5, seed=seed)
     watch(f"{len(kept)} of them proved, by induction over {DEPTH} cycles")
-    groups = exclusive([claims[i] for i in kept])  # each follows from claims that are proved
-    kept += range(len(claims), len(claims) + len(groups))
-    claims, bad = claims + groups, bad + [c.violated(view) for c in groups]
-    kills = _kills(model, [claims[i] for i in kept], mutants, begun + seconds * 0.9, seed, watch)
-    order = sorted(range(len(kept)), key=lambda k: _length(claims[kept[k]]))
-    widths = {n: len(s.bits) for n, s in model.graph.signals.items()}
-    chosen = [order[i] for i in independent([claims[kept[k]] for k in order], widths)]
+    held = [claims[i] for i in kept]
+    held += exclusive(held)  # each follows from claims that are proved
+    kills = _kills(model, held, mutants, begun + seconds * 0.8, seed, watch)
+    shown = _chosen(held, kills, model)[:most]
     watched = replace(model, graph=graph)
-    shown = _greedy(chosen, kills)[:most]
-    confirmed = _confirmed(watched, [bad[kept[k]] for k in shown], seed, begun + seconds)
-    found = _mined(watched, [(claims[kept[k]], bad[kept[k]], kills[k]) for k in shown])
+    found = _mined(watched, [(held[k], held[k].violated(view), kills[k]) for k in shown])
+    told = confirmed(watched, [m.bad for m in found], [m.sva for m in found], seed, begun + seconds)
     killed = int(kills[shown].any(axis=0).sum()) if shown else 0
-    return Mining(watched, found, len(claims), len(kept), kills.shape[1], killed, confirmed, time.monotonic() - begun)  # fmt: skip
+    return Mining(watched, found, len(claims), len(kept), kills.shape[1], killed, told, time.monotonic() - begun)  # fmt: skip
+
+
+def _chosen(claims: Sequence[Claim], kills: np.ndarray, model: Model) -> list[int]:
+    """Indices: those that do not follow from others, in the order in which they are shown."""
+    order = sorted(range(len(claims)), key=lambda k: _length(claims[k]))
+    widths = {n: len(s.bits) for n, s in model.graph.signals.items()}
+    return _greedy([order[i] for i in independent([claims[k] for k in order], widths)], kills)
 
 
 def _length(claim: Claim) -> tuple[object, ...]:
@@ -139,24 +141,6 @@ def tests(model: Model, count: int, cycles: int, seed: int) -> list[Trace]:
         Trace(tuple({n: sum(int(row[i]) << k for k, i in enumerate(at)) for n, at in words.items()} for row in lanes[:, t]))
         for t in range(count)
     ]  # fmt: skip
-
-
-def _confirmed(model: Model, bad: Sequence[int], seed: int, deadline: float) -> tuple[str, ...]:
-    """Unsound where another engine or a run contradicts what was proved."""
-    if not bad:
-        return ()
-    told = [f"induction over {DEPTH} cycles by a second solver"]
-    if run(model, bad, CHECKED, seed + 99, keep=False).any():
-        raise Unsound("a mined assertion that was proved is broken in simulation")
-    told.append(f"{CHECKED} random cycles of 512 runs")
-    left = deadline - time.monotonic()
-    if left > 0.2:
-        (found,) = prove(model, [Property("mined", model.graph.any_of(bad))], timeout_s=left)
-        if found.verdict is Verdict.REFUTED:
-            raise Unsound("the model checker refutes mined assertions that induction proved")
-        if found.verdict is Verdict.PROVED:
-            told.append(f"the model checker ({found.engine})")
-    return tuple(told)
 
 
 def _mined(model: Model, rows: Sequence[tuple[Claim, int, np.ndarray]]) -> tuple[Mined, ...]:
