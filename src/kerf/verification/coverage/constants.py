@@ -27,6 +27,13 @@ def constant_of(expression: Any) -> int | None:
         return None
 
 
+def syntax_of(expression: Any) -> Any:
+    """Where an expression stands in the source; what slang put around it (conversions) stands nowhere."""
+    while expression.syntax is None and hasattr(expression, "operand"):
+        expression = expression.operand
+    return expression.syntax
+
+
 def literal(text: str) -> int | None:
     """A number as Verilog writes it; None for anything else."""
     found = LITERAL.match(text.strip())

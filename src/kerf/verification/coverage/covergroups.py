@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kerf.verification.coverage.bins import Bin, cross, within
-from kerf.verification.coverage.constants import constant_of, literal
+from kerf.verification.coverage.constants import constant_of, literal, syntax_of
 from kerf.verification.coverage.syntax import Text, name_of
 from kerf.verification.design import Design
 from kerf.verification.graph import FALSE, TRUE, Graph
@@ -96,7 +96,7 @@ class _Reader:
         self.made.notes.append(f"{self.text.where(syntax)}: {text}")
 
     def _wire(self, group: Any, expression: Any, kind: str) -> str:
-        said = self.text.said(expression.syntax)
+        said = self.text.said(syntax_of(expression))
         if not said:
             raise Unsupported("its expression comes from a macro")
         name = str(self.wire(kind))
@@ -154,8 +154,11 @@ def _bins_of(point: Any, width: int) -> Iterator[tuple[str, tuple[Row, ...]]]:
 
 
 def _automatic(point: Any, width: int) -> Iterator[tuple[str, Range]]:
-    if point.type.isEnum:
-        for member in point.type.canonicalType:
+    of = point.coverageExpr
+    while hasattr(of, "operand"):
+        of = of.operand
+    if of.type.isEnum:
+        for member in of.type.canonicalType:
             value = int(member.value.convertToInt().value)
             yield member.name, (value, value)
         return
@@ -182,7 +185,7 @@ def _ranges(of: Any, width: int) -> list[Range]:
 
 def _range(value: Any, of: Any, width: int) -> list[Range]:
     if of.isWildcard:
-        return _wild(str(value.syntax).strip(), of.name)
+        return _wild(str(syntax_of(value)).strip(), of.name)
     top = (1 << width) - 1
     if name_of(value) == "ValueRangeExpression":
         ends = [0 if e == 0 and "Unbounded" in name_of(x) else constant_of(x) for e, x in enumerate((value.left, value.right))]  # fmt: skip
@@ -190,7 +193,7 @@ def _range(value: Any, of: Any, width: int) -> list[Range]:
     else:
         low = high = constant_of(value)
     if low is None or high is None:
-        raise Unsupported(f"bins {of.name}: {value.syntax} is no constant")
+        raise Unsupported(f"bins {of.name}: {syntax_of(value)} is no constant")
     return [(low & top, high & top)]
 
 

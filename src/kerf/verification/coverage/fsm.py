@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kerf.verification.coverage.bins import Bin
-from kerf.verification.coverage.constants import constant_of
+from kerf.verification.coverage.constants import constant_of, syntax_of
 from kerf.verification.design import Design
 from kerf.verification.graph import Graph, Node
 from kerf.verification.model import Model
@@ -99,11 +99,5 @@ def _constants(items: Sequence[Any]) -> dict[str, int]:
         for expression in item.expressions:
             value = constant_of(expression)
             if value is not None:
-                found[_said(expression)] = value
+                found[str(syntax_of(expression)).strip()] = value
     return found
-
-
-def _said(expression: Any) -> str:
-    while expression.syntax is None and hasattr(expression, "operand"):
-        expression = expression.operand
-    return str(expression.syntax).strip()
