@@ -153,3 +153,14 @@ def test_mined_assertions_hold(fifo: str) -> None:
     words = [w for p in properties for w in ("--spec", p)]
     _, again = command("verify", fifo, "--goal", "prove", *words)
     assert {r["verdict"] for r in again["assertions"] if r["name"].startswith("spec")} == {"proved"}
+
+
+def test_a_sentence_is_judged(fifo: str) -> None:
+    _, said = command("assert", "count never exceeds 4", fifo)
+    assert said["verdict"] == "proved" and "count > 4" in said["sva"] and said["name"] == "spec1"
+    _, said = command("assert", "full and empty are never both high", fifo)
+    assert said["verdict"] == "proved"
+    _, said = command("assert", "whenever push then ful within 2 cycles", fifo)
+    assert said["verdict"] == "refuted" and said["resolved"]
+    status, said = command("assert", "bananas are yellow", fifo)
+    assert status == 2 and "not understood" in said["error"]

@@ -125,10 +125,10 @@ def verify(
     problem = problem_of(request)
     watch(Moment(f"reading {problem.name}"))
     model, assertions = claims_of(problem)
-    tests = [run_of(Path(t), model, watch) for t in request.tests]
-    evaluator = VerificationEvaluator(problem, model, assertions, tests, watch, begun)
     if request.asked_only:
         assertions = [a for a in assertions if not a.source or a.kind == "assume"]
+    tests = [run_of(Path(t), model, watch) for t in request.tests]
+    evaluator = VerificationEvaluator(problem, model, assertions, tests, watch, begun)
     plan = Plan(_tasks(problem, assertions))
     budget = Budget(None, problem.seconds)
     with Archive() as archive:
