@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from kerf.archive import Archive
-from kerf.core.records import Moment
 from kerf.core.types import KerfError
 from kerf.verification.design import load
 from kerf.verification.english import to_sva
@@ -26,7 +25,6 @@ def asserted(request: Request, sentence: str, watch: Watch) -> dict[str, Any]:
     if not is_sva(sentence):
         found = to_sva(sentence, design)
         told |= {"sva": found.sva, "resolved": dict(found.resolved), "remarks": list(found.notes)}
-    watch(Moment(told["sva"], passing=False))
     report = verify(replace(request, spec=(told["sva"],)), watch=watch)
     (row,) = report["assertions"]
     return (
