@@ -67,7 +67,9 @@ class Predicates(Terms):
                 yield from self._with_adverbs(j, negative != bool(no), when, together, depth + 1)
             for j, how in self.match(i, w.ADVERB):
                 denies, ever, both = _adverb(how)
-                yield from self._with_adverbs(j, negative != denies, ever or when, both or together, depth + 1)
+                yield from self._with_adverbs(
+                    j, negative != denies, ever or when, both or together, depth + 1
+                )
 
     def _verbs(self, i: int) -> Iterator[Reading]:
         for j, function in self.match(i, w.EDGES):
@@ -77,6 +79,8 @@ class Predicates(Terms):
                 yield end, cost, Saying(of, each=False)
         for j, _ in self.match(i, OCCURS):
             yield j, 0.1, Saying(true)
+        for j, op in self.match(i, w.PAIRED):
+            yield j, 0.1, Saying(true, pair=op)
         yield from self._having(i)
         yield from self._stepping(i)
         for j, no in self.match(i, w.COPULA):
@@ -177,7 +181,7 @@ class Predicates(Terms):
         yield i, ""
         j = i + 1 if self.at(i, "set", "equal", "that") else i
         j = j + 1 if self.at(j, "to", "are", "is") else j
-        if j > i:
+        if j > i or self.at(j, "high", "low"):
             told = w.FIGURES.get(self.words[j]) if j < len(self.words) else None
             yield (j + 1, told) if told else (j, "1")
 

@@ -122,7 +122,7 @@ class Sentences(Clauses):
 
     def premise(self, i: int) -> Iterator[Reading]:
         """A condition, perhaps of the past."""
-        for end, cost, e in self.read("condition", i):
+        for end, cost, e in (r for start in self._begun(i) for r in self.read("condition", start)):
             yield end, cost, e
             for j, timing in self._timing(end):
                 if timing.ago:
@@ -213,7 +213,7 @@ class Sentences(Clauses):
             yield j, Timing(ago=ago)
         for j, delay in self.match(i, AFTERWARDS):
             yield j, Timing(delay)
-        start = i
+        start = max(self.maybe(i, w.SOME_TIME))
         while self.at(start, *IN):
             start += 1
         yield from self._next(start)

@@ -56,7 +56,22 @@ class Terms(Chart):
     def _named(self, i: int) -> Iterator[Reading]:
         for found in self.names.at(self.tokens, i):
             self.used[" ".join(t.text for t in self.tokens[i : found.end])] = found
-            yield found.end, found.cost, Expression(found.text, found.width, bare=True)
+            e = Expression(found.text, found.width, bare=True)
+            yield found.end, found.cost, e
+            if self.at(found.end, "s"):  # its value, its bits
+                yield found.end + 2, found.cost, e
+            for end, cycles in self._ago(found.end):
+                yield end, found.cost + 0.1, Expression(f"$past({e.text}, {cycles})", e.width)
+
+    def _ago(self, i: int) -> Iterator[tuple[int, str]]:
+        """ "3 clock cycles ago" """
+        start = i + 1 if self.at(i, "from") else i
+        count = number(self.words[start]) if start < len(self.words) else None
+        end = start + 1
+        while count and self.at(end, "clock", "cycle", "cycles"):
+            end += 1
+        if count and end > start + 1 and self.at(end, "ago", "earlier"):
+            yield end + 1, count
 
     def _referring(self, i: int) -> Iterator[Reading]:
         """ "it", "this result": what the sentence's condition is about."""
@@ -73,7 +88,7 @@ class Terms(Chart):
         literal = number(self.words[i]) if i < len(self.words) else None
         if literal is not None:
             yield i + 1, 0.0, Expression(literal, 32)
-        for j, _ in self.match(i, w.NEGATION):
+        for j, _ in [*self.match(i, w.NEGATION), *self.match(i, w.UNARY)]:
             for end, cost, e in self.read("unit", j):
                 yield end, cost, negation(e) if e.width == 1 else Expression(f"(~{e.text})", e.width)
         for table in (COUNTED, OLD):
@@ -148,7 +163,8 @@ class Terms(Chart):
 
     def _continued(self, i: int, cost: float, left: Expression) -> Iterator[Reading]:
         for comma in (i, i + 1) if self.at(i, ",") else (i,):
-            for j, op in [*self.match(comma, w.XOR), *self.match(comma, w.ARITHMETIC)]:
+            places = list(self._kinds(comma))
+            for j, op in [m for k in places for t in (w.XOR, w.ARITHMETIC) for m in self.match(k, t)]:
                 for end, more, right in self.read("unit", j):
                     made = binary(left, op, right)
                     yield end, cost + more, made

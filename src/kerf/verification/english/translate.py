@@ -40,8 +40,9 @@ class Translation:
     notes: tuple[str, ...] = ()
 
 
-def to_sva(sentence: str, design: Design, *, clock: str = "") -> Translation:
-    """Translate one sentence about signals of the top module. KerfError says how far it was understood, and what forms there are."""
+def to_sva(sentence: str, design: Design, *, clock: str = "", reset: str = "") -> Translation:
+    """Translate one sentence about signals of the top module. `reset`: an expression that is true in reset, for sentences that name none. KerfError says how
+    far it was understood, and what forms there are."""
     said = words.tokens(sentence)
     names = Names(names_of(design), CLOSED)
     parser = Sentences(said, names)
@@ -53,7 +54,7 @@ def to_sva(sentence: str, design: Design, *, clock: str = "") -> Translation:
     if not whole:
         raise KerfError(_not_understood(parser, sentence))
     _, (disabled, text) = min(whole, key=lambda row: row[0])
-    timed = clock or _clock(design)
+    timed, disabled = clock or _clock(design), disabled or reset
     guard = f" disable iff ({disabled})" if disabled else ""
     resolved = _resolved(parser, text + disabled)
     return Translation(

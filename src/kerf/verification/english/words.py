@@ -97,9 +97,16 @@ AND = phrases(
     {"and|while|with|but|along with|as well as|&&|and also|and that|and if|and when|and whenever|yet": ""}
 )
 OR = phrases({"or|and or|\\|\\||or if|or when|or that|or whenever": ""}) | {("||",): ""}
-XOR = phrases({"xor|xored with|xor with|exclusive or|exclusive ored with|xor 'd with|exclusive or with|xor'd with|^": "^", "xnor|xnored with|exclusive nor": "~^"})  # fmt: skip
+XOR = phrases({"xor|xored with|xor with|exclusive or|xor d with|xor ed with|exclusive ored with|xor 'd with|exclusive or with|xor'd with|^": "^", "xnor|xnored with|xnor d with|exclusive nor": "~^"})  # fmt: skip
 ARITHMETIC = phrases(
-    {"plus|+": "+", "minus|-": "-", "nand|nanded with|nand'd with": "nand", "nor 'd with|nored with": "nor"}
+    {
+        "plus|+": "+",
+        "minus|-": "-",
+        "nand|nanded with|nand d with": "nand",
+        "nor d with|nored with": "nor",
+        "anded with|and d with|bitwise and": "&",
+        "ored with|or d with|bitwise or": "|",
+    }
 )
 OPERATIONS = phrases({
     "and|conjunction": "&", "or|disjunction": "|", "xor|exclusive or|xor operation|exclusive or operation": "^",
@@ -110,19 +117,24 @@ OPERATION_KIND = phrases({"bitwise|logical|reduction|boolean": ""})
 OF = phrases({"of|between|operation of|operation between|reduction of|operation on|operation over|over": ""})
 NEGATION = phrases({"negation of|bitwise negation of|logical negation of|complement of|bitwise complement of|inverse of|inversion of|opposite of|bitwise not of|logical not of": ""})  # fmt: skip
 NOT = phrases({"not|!|~|no": ""})
-VALUE = phrases({"value of|result of|state of|condition where|condition that|condition when|fact that|comparison of|case where|case that|values of|signal|signals|output|input|whether|combination of|evaluation of|this|the": ""})  # fmt: skip
+UNARY = phrases({"negated|inverted|complemented|bitwise negated|logically negated|inverse": ""})
+PAIRED = phrases(
+    {"differ|are distinct|disagree": "!=", "match|agree|match each other|coincide": "=="}
+)  # of two
+SOME_TIME = phrases({"sometime|some time|at some point|anywhere|at any point|at any time|at some time": ""})
+VALUE = phrases({"value of|current value of|result of|outcome of|bits of|state of|condition where|condition that|condition when|fact that|comparison of|case where|case that|values of|signal|signals|output|input|whether|combination of|evaluation of|this|the": ""})  # fmt: skip
 
 IT = phrases({"it|this|this result|the result|the value|this value|this comparison|the result of this comparison|this condition|this combination|that result|this state|this combined state": ""})  # fmt: skip
 
 MODAL = phrases({"must|should|will|shall|has to|have to|can|may|needs to|need to|is to|are to|would|might|to|ought to": "", "cannot|can not|must not|mustn't|should not|will not|shall not|may not": "not"})  # fmt: skip
 COPULA = phrases({
-    "is|are|be|was|were|been|being|becomes|become|stays|stay|remains|remain|equals to|have been|has been|hold|holds|keeps|keep|turn|turns|go|goes|get|gets|kept|is to be|becoming|going|rated": "",
+    "is|are|be|was|were|been|becomes|become|stays|stay|remains|remain|equals to|have been|has been|hold|holds|keeps|keep|turn|turns|go|goes|get|gets|kept|is to be": "",
     "isn't|aren't|wasn't": "not",
 })  # fmt: skip
 GERUND = phrases({"being": "", "not being": "not"})
 ADVERB = phrases({
     "always": "always", "eventually|at some point|sooner or later|at some time": "eventually", "never": "never",
-    "also|then|currently|now|all|each|still|again|only|just": "", "both|simultaneously": "both", "not": "not",
+    "also|then|currently|now|continuously|consistently|all|each|still|again|only|just": "", "both|simultaneously": "both", "not": "not",
 })  # fmt: skip
 SAME_TIME = phrases(
     {
@@ -131,29 +143,31 @@ SAME_TIME = phrases(
 )
 
 TRUE = phrases(
-    {"high|true|asserted|set|active|on|enabled|raised|up|logic one|logic high|logic 1|nonzero|non zero": ""}
+    {
+        "high|true|asserted|set to 1|set to one|set to high|equal to true|set|active|on|enabled|satisfied|met|raised|up|logic one|logic high|logic 1|nonzero|non zero": ""
+    }
 )
 FALSE = phrases(
     {
-        "low|false|deasserted|de asserted|unset|inactive|off|disabled|cleared|clear|down|logic zero|logic low|logic 0": ""
+        "low|false|set to 0|set to zero|set to low|deasserted|de asserted|unset|inactive|off|disabled|cleared|clear|down|logic zero|logic low|logic 0": ""
     }
 )
 HOT = phrases({"one hot|onehot": "$onehot", "zero or one hot|at most one hot|0 1 hot|zero one hot|onehot0|one hot or zero": "$onehot0", "unknown": "$isunknown"})  # fmt: skip
 COMPARED = phrases({
     "equal to|equal|the same as|same as|identical to|equivalent to|logically equivalent to|the same value as|matching|exactly equal to|in the same state as": "==",
     "different from|not equal to|unequal to|other than|different than|different to|in opposite states to|in the opposite state to|the opposite of|the complement of|the inverse of|the negation of|distinct from": "!=",
-    "greater than or equal to|at least|no less than|not less than|>=|no smaller than": ">=", "less than or equal to|at most|no more than|not more than|<=|no greater than": "<=",
-    "greater than|more than|larger than|above|bigger than|>": ">", "less than|smaller than|below|fewer than|<": "<", "==|===": "==", "!=|!==": "!=",
+    "greater than or equal to|at least|at least as large as|at least as great as|at least as high as|as large as|no less than|not less than|>=|no smaller than": ">=", "less than or equal to|at most|no more than|not more than|<=|no greater than": "<=",
+    "greater than|strictly greater than|more than|larger than|above|bigger than|>": ">", "less than|strictly less than|smaller than|below|fewer than|<": "<", "==|===": "==", "!=|!==": "!=",
 })  # fmt: skip
 VERBS = phrases({
     "equals|equal|matches|match|has the same value as|have the same value as|equaling|is the same as|agrees with|agree with|coincides with": "==",
     "differs from|differ from|does not equal|do not equal|does not match|do not match|not equal|not equaling": "!=", "exceeds|exceed": ">",
     "does not exceed|do not exceed|not exceed": "<=",
 })  # fmt: skip
-PLURAL = phrases({"equal|the same|identical|the same value|equal values|equal to each other|in the same state|equivalent": "==", "different|unequal|different values|opposite|not equal|different from each other": "!="})  # fmt: skip
+PLURAL = phrases({"either both high or both low|both high or both low|either both true or both false|both true or both false|either both low or both high|equal|the same|identical|the same value|equal values|equal to each other|in the same state|equivalent": "==", "different|unequal|different values|opposite|not equal|different from each other": "!="})  # fmt: skip
 EDGES = phrases({
-    "rises|rise|goes high|go high|transitions from low to high|transition from low to high|transitions to high|becomes high|is raised|gets asserted|becomes true|has a rising edge|changes from 0 to 1|goes from low to high|becomes asserted": "$rose",
-    "falls|fall|goes low|go low|transitions from high to low|transition from high to low|transitions to low|becomes low|is lowered|gets deasserted|becomes false|drops|has a falling edge|changes from 1 to 0|goes from high to low|becomes deasserted": "$fell",
+    "rises|rise|goes from 0 to 1|changes from low to high|switches from low to high|change from low to high|go from low to high|goes high|go high|transitions from low to high|transition from low to high|transitions to high|becomes high|is raised|gets asserted|becomes true|has a rising edge|changes from 0 to 1|goes from low to high|becomes asserted": "$rose",
+    "falls|fall|goes from 1 to 0|changes from high to low|switches from high to low|change from high to low|go from high to low|goes low|go low|transitions from high to low|transition from high to low|transitions to low|becomes low|is lowered|gets deasserted|becomes false|drops|has a falling edge|changes from 1 to 0|goes from high to low|becomes deasserted": "$fell",
     "changes|change|toggles|toggle|changes its value|changes value|has changed|transitions|flips|does not remain stable|does not stay stable": "$changed",
     "remains stable|remain stable|stays stable|stay stable|is stable|are stable|be stable|remains unchanged|remain unchanged|is unchanged|are unchanged|be unchanged|stays unchanged|stay unchanged": "$stable",
     "does not change|do not change|not change|stays the same|stay the same|remains the same|remain the same|holds its value|hold its value|keeps its value|keep its value|retains its value|retain its value|stays constant|remains constant|stay constant|remain constant|never changes": "$stable",

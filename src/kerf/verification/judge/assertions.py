@@ -16,6 +16,7 @@ from typing import Any
 from kerf.core.types import KerfError
 from kerf.verification.design import Design, Source, read
 from kerf.verification.sva import equivalent
+from kerf.verification.sva.mending import mended
 
 FENCE = re.compile(r"```(?:\w+)?\n(.*?)```", re.S)
 
@@ -55,10 +56,12 @@ def judge_assertions(
 def grade(
     task: str, testbench: str, reference: str, answer: str, *, timeout_s: float = 20.0
 ) -> GradedAssertion:
-    """One answer against its reference in the scope of a testbench's module. KerfError when the reference is not understood."""
+    """One answer against its reference in the scope of a testbench's module. Faults of the reference that leave one meaning are mended, those of the answer
+    are not. KerfError when the reference is not understood."""
     begun = time.monotonic()
     design = _design(testbench)
     text = _code(answer)
+    reference, faults = mended(reference)
     try:
         found = equivalent(design, text, reference, timeout_s=timeout_s)
     except KerfError as error:
@@ -67,7 +70,8 @@ def grade(
         )  # the reference's fault is not the answer's
         return GradedAssertion(task, "broken", str(error), time.monotonic() - begun)
     verdict = found.verdict.replace("left", "answer").replace("right", "reference")
-    return GradedAssertion(task, verdict, "", time.monotonic() - begun)
+    why = f"the reference has {'; '.join(faults)}" if faults else ""
+    return GradedAssertion(task, verdict, why, time.monotonic() - begun)
 
 
 @lru_cache(maxsize=4)
