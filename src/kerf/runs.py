@@ -117,10 +117,6 @@ def export(
 
     with Archive() as archive:
         record = archive.run(run)
-        if record.best is None:
-            raise KerfError(
-                f"run {record.id} has no winner to export: kerf show {record.id} says what became of its candidates"
-            )
         folder = Path(out or f"kerf-{record.id}")
         path = (_began(record).export or _export_files)(archive, record.id, folder)
         export_run(archive, record.id, folder / "run")
@@ -137,7 +133,7 @@ def _export_files(archive: Any, run: str, folder: Path) -> Path:
     """The winner as it is in the archive."""
     from kerf.archive.transfer import write_files
 
-    write_files(archive.candidate(archive.run(run).best), folder / "winner")
+    write_files(archive.winner(run), folder / "winner")
     return folder / "winner"
 
 

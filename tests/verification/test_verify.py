@@ -164,3 +164,18 @@ def test_a_sentence_is_judged(fifo: str) -> None:
     assert said["verdict"] == "refuted" and said["resolved"]
     status, said = command("assert", "bananas are yellow", fifo)
     assert status == 2 and "not understood" in said["error"]
+
+
+def test_a_run_is_exported_for_other_tools(fifo: str, tmp_path: Path) -> None:
+    """Without a winner too: what was refuted is what people want to see."""
+    command("verify", fifo, "--goal", "prove,cover")
+    status, said = command("export", "last", "--out", str(tmp_path / "out"))
+    folder = Path(said["path"])
+    assert status == 0 and "$enddefinitions" in (folder / "counterexamples/a_bad.vcd").read_text()
+    rows = (folder / "counterexamples/a_bad.csv").read_text().splitlines()
+    assert rows[-1].split(",")[rows[0].split(",").index("full")] == "1"
+    assert "module" in (folder / "stimulus/fifo_tb.sv").read_text()
+    assert "cocotb" in (folder / "stimulus/test_fifo.py").read_text()
+    table = next((folder / "stimulus").glob("run1.csv"))
+    _, again = command("verify", fifo, "--goal", "mutate", "--test", str(table))
+    assert again["mutants"]["tests"] == "given" and again["mutants"]["killed"] > 0

@@ -112,6 +112,15 @@ class Archive:
             )
         return found[0]
 
+    def winner(self, run: str) -> Candidate:
+        """The best candidate of a run. KerfError where it has none."""
+        record = self.run(run)
+        if record.best is None:
+            raise KerfError(
+                f"run {record.id} has no winner to export: kerf show {record.id} says what became of its candidates"
+            )
+        return self.candidate(record.best)
+
     def runs(self, limit: int = 1000) -> list[RunRecord]:
         """Newest first."""
         return self._runs("ORDER BY r.created DESC, r.id DESC LIMIT ?", (limit,))

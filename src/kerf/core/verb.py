@@ -50,7 +50,7 @@ class Parameter:
 class Verb:
     """`call` takes the declared parameters and returns plain JSON; `render` turns the result into text for people. `resume(run,
     evaluations=, minutes=, watch=)` goes on with a run whose options say `"verb": name`; `export(archive, run, folder)` writes there what
-    such a run's winner is to its users, and returns its path (without it, the winner's files are written). `failed` tells a result that a script must
+    such a run has for its users, and returns its path (without it, the winner's files are written). `failed` tells a result that a script must
     not take for a success: exit status 1."""
 
     name: str

@@ -209,7 +209,7 @@ def _export(archive: Any, run: str, folder: Path) -> Path:
     """The kernel's own files: a folder that Python imports from."""
     from kerf.archive.transfer import write_files
 
-    write_files(archive.candidate(archive.run(run).best), folder / "kernel")
+    write_files(archive.winner(run), folder / "kernel")
     return folder / "kernel"
 
 

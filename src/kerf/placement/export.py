@@ -22,16 +22,16 @@ def export(archive: Archive, run: str, folder: Path) -> Path:
     recipe.json, and request.json, what was asked. Returns the placement's path.
 
     Raises KerfError for a run without a measured winner, of a design given from Python, or whose files are gone or changed."""
-    record, request = archive.run(run), request_of(archive, run)
-    if record.best is None or not request.design:
+    winner, record, request = archive.winner(run), archive.run(run), request_of(archive, run)
+    if not request.design:
         raise KerfError(
             f"run {run} placed a design given from Python: its placement is what kerf.place(design, resume={run!r}) returns there"
         )
     design = load(Path(request.design), [Path(p) for p in (request.start, *request.lef) if p])
     target = folder / "placement"
     output = output_for(design, target / f"{design.name}.placed{OWN.get(design.format, '.aux')}")
-    output.write(unpack(_packed(archive, run, record.best, record.evaluator_key, design), design))
-    write_files(archive.candidate(record.best), target)
+    output.write(unpack(_packed(archive, run, winner.id, record.evaluator_key, design), design))
+    write_files(winner, target)
     (target / "request.json").write_text(json.dumps(asdict(request), indent=1) + "\n")
     return output.path
 

@@ -140,6 +140,14 @@ def judge(
     return {"answers": rows, "counts": dict(counts), "total": len(rows)}
 
 
+def export(archive: Any, run: str, folder: Path) -> Path:
+    """A run's counterexamples and stimulus for other tools."""
+    _check_installed()
+    from kerf.verification.artifacts import export as write
+
+    return write(archive, run, folder)
+
+
 def why(
     signal: Annotated[str, Option("The signal to explain, as the design names it.", metavar="SIGNAL")],
     *,
@@ -246,7 +254,7 @@ def _check_installed() -> None:
 
 
 VERBS = (
-    Verb("verify", verify, render.verify, resume=go_on),
+    Verb("verify", verify, render.verify, resume=go_on, export=export),
     Verb("assert", assert_, render.asserted),
     Verb("equiv", equiv, render.equiv),
     Verb("why", why, render.why),
