@@ -72,6 +72,17 @@ def close(model: Model, bins: Sequence[Bin], *, seconds: float = 60.0, seed: int
     return _Session(model, list(bins), seconds, seed, assumed, watch, constants, heard).run(tests)
 
 
+def measure(model: Model, bins: Sequence[Bin], tests: Sequence[Trace], *, assumed: Sequence[int] = ()) -> dict[str, Hit]:  # fmt: skip
+    """What `tests` cover by themselves: bin name -> the first test that covers it, and when."""
+    board = Board(model, [b.target for b in bins], len(bins), assumed)
+    if not tests or not bins:
+        return {}
+    first = board.cycles_of([board.drive.stimulus(t) for t in tests], range(len(bins)))
+    hits = zip(bins, first.tolist(), strict=True)
+    found = {b.name: next((Hit(i, c) for i, c in enumerate(row) if c >= 0), None) for b, row in hits}
+    return {name: hit for name, hit in found.items() if hit}
+
+
 @dataclass
 class _Session:
     model: Model

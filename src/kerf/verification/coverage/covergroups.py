@@ -54,19 +54,34 @@ class Unsupported(Exception):
 
 
 def read_groups(design: Design, texts: Sequence[Text], wire: Any) -> Groups:
-    """The covergroups of `design`; writes wires for what they sample into `texts` (one for each source). `wire(kind)` gives fresh names."""
-    made, done = Groups(), set()
+    """The covergroups of `design`; writes wires for what they sample into `texts` (one for each source), in place of the groups, their instances and
+    calls of sample(), which are not for synthesis. `wire(kind)` gives fresh names."""
+    made, gone = Groups(), {}
 
     def visit(node: Any) -> None:
-        if name_of(node) == "CovergroupType" and node.syntax is not None:
-            at = node.syntax.getFirstToken().location
-            text = next((t for t in texts if t.span(node.syntax)), None)
-            if (at.buffer, at.offset) not in done and text is not None:
-                done.add((at.buffer, at.offset))
+        name, syntax = name_of(node), getattr(node, "syntax", None)
+        if name == "VariableSymbol" and syntax is not None and node.type.isCovergroup:
+            syntax = syntax.parent
+        elif name == "CallExpression" and "." in str(syntax) and _of_group(node):
+            syntax = node.syntax
+        elif name != "CovergroupType" or syntax is None:
+            return
+        text = next((t for t in texts if t.span(syntax)), None)
+        place = (id(text), text.span(syntax) if text else None)
+        if text is not None and place not in gone:
+            gone[place] = text, syntax
+            if name == "CovergroupType":
                 _Reader(text, made, wire).group(node)
 
     design.root.visit(visit)
+    for text, syntax in gone.values():
+        text.blank(syntax)
     return made
+
+
+def _of_group(call: Any) -> bool:
+    this = getattr(call, "thisClass", None)
+    return this is not None and bool(this.type.isCovergroup)
 
 
 @dataclass

@@ -92,6 +92,12 @@ class Text:
 
     # Edits
 
+    def blank(self, node: Any) -> None:
+        """Spaces for the text of a node; lines and offsets stay."""
+        if found := self.span(node):
+            at, end = found
+            self._data = self._data[:at] + re.sub(rb"[^\n]", b" ", self._data[at:end]) + self._data[end:]
+
     def place(self) -> int:
         """A place in the order of edits, for text that is known later."""
         self._order += 1
