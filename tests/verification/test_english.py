@@ -54,6 +54,9 @@ SAID = [
     ("when wr_en is high, count increases by one in the next cycle", "wr_en |=> count == $past(count) + 5'd1"),
     ("bit 2 of data is never set", "!data[2]"),
     ("the number of ones in data is at most 2", "$countones(data) <= 2"),
+    ("is the fifo ever both full and empty?", "!(fifo_full && fifo_empty)"),
+    ("can req and ack ever be high at the same time?", "!(req && ack)"),
+    ("the fifo never overflows", "!(fifo_full && wr_en)"),
     ("ack before busy", "!busy until ack"),
 ]  # fmt: skip
 

@@ -69,10 +69,11 @@ def _width(member: Any) -> int:
 
 
 class Names:
-    """Looks names up in a sentence. `closed`: words of the grammar, which no misspelling turns into a name."""
+    """Looks names up in a sentence. `closed`: words of the grammar, which no misspelling turns into a name; `preferred`: names that are meant where
+    several are possible."""
 
-    def __init__(self, names: Sequence[Name], closed: frozenset[str]) -> None:
-        self.names, self.closed = list(names), closed
+    def __init__(self, names: Sequence[Name], closed: frozenset[str], preferred: Sequence[str] = ()) -> None:
+        self.names, self.closed, self.preferred = list(names), closed, set(preferred)
         self.ambiguous: dict[int, tuple[str, list[str]]] = {}
 
     @cached_property
@@ -111,6 +112,14 @@ class Names:
         hits = self._folded.get(_fold("".join(said)), [])
         return hits[0].text if len(hits) == 1 and all(groups) else None
 
+    def like(self, parts: Sequence[str], place: int) -> str | None:
+        """The one signal of one bit with one of these words in its name; several are kept to be asked about."""
+        hits = [n.text for n in self.names if n.width == 1 and set(parts) & set(_parts(n.text))]
+        hits = [h for h in hits if h in self.preferred] or hits
+        if len(hits) > 1:
+            self.ambiguous[place] = parts[0], hits
+        return hits[0] if len(hits) == 1 else None
+
     def resets(self) -> list[str]:
         """What "reset" means where nothing is called so: expressions that are true in reset."""
         found = [n.text for n in self.names if n.width == 1 and RESETS.search(n.text)]
@@ -135,6 +144,7 @@ class Names:
 
     def _guessed(self, words: list[str], said: str, place: int) -> list[tuple[Name, float]]:
         hits = [n for n in self.names if set(words) <= set(_parts(n.text))]
+        hits = [n for n in hits if n.text in self.preferred] or hits
         if len(hits) == 1:
             return [(hits[0], PARTIAL)]
         if hits:

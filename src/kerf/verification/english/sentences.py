@@ -30,6 +30,15 @@ PREVIOUS = w.phrases(
         "in the previous cycle|in the previous clock cycle|one cycle earlier|one cycle before|in the last cycle|a cycle ago|one cycle ago|one clock cycle ago|a cycle earlier|previously": "1"
     }
 )
+FLOWS = w.phrases({
+    f"{no} {verb}": verb.rstrip("s").removesuffix("ed")
+    for no in ("does not", "never", "must not", "must never", "cannot", "should not", "should never", "will not", "shall not", "can not", "is never", "can never", "do not")
+    for verb in ("overflow", "underflow", "overflows", "underflows", "overflowed", "underflowed")
+})  # fmt: skip
+STROBES = {
+    "overflow": ("full", ("push", "write", "wr", "enq", "enqueue", "put", "we", "wen")),
+    "underflow": ("empty", ("pop", "read", "rd", "deq", "dequeue", "get", "re", "ren")),
+}
 UNTIL = w.phrases({"until|till|up until": ""})
 BEFORE = w.phrases({"before": ""})
 IN = ("in", "on", "at", "by", "during", "for", "exactly", "precisely", "just")
@@ -100,6 +109,7 @@ class Sentences(Clauses):
     def statement(self, i: int) -> Iterator[Reading]:
         yield from self._conditional(i)
         yield from self._never(i)
+        yield from self._flow(i)
         yield from self._plain(i)
         yield from self._joined(i)
 
@@ -138,6 +148,15 @@ class Sentences(Clauses):
             j += 1
         if count and self.at(j, "cycles", "cycle", "clocks"):
             yield j + 1, count
+
+    def _flow(self, i: int) -> Iterator[Reading]:
+        """ "the fifo never overflows": nothing is pushed while it is full."""
+        for verb in range(i + 1, min(i + 5, len(self.words))):
+            for end, what in self.match(verb, FLOWS):
+                flag, strobes = STROBES[what]
+                found = [self.names.like((flag,), end), self.names.like(strobes, end)]
+                if all(found):
+                    yield end, 0.5, f"!({found[0]} && {found[1]})"
 
     def _never(self, i: int) -> Iterator[Reading]:
         for j, _ in self.match(i, w.NEVER):

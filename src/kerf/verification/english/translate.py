@@ -43,8 +43,9 @@ class Translation:
 def to_sva(sentence: str, design: Design, *, clock: str = "", reset: str = "") -> Translation:
     """Translate one sentence about signals of the top module. `reset`: an expression that is true in reset, for sentences that name none. KerfError says how
     far it was understood, and what forms there are."""
-    said = words.tokens(sentence)
-    names = Names(names_of(design), CLOSED)
+    told, preferred = _hints(sentence)
+    said = words.tokens(_claimed(told))
+    names = Names(names_of(design), CLOSED, preferred)
     parser = Sentences(said, names)
     whole = [
         (cost, meaning)
@@ -60,6 +61,23 @@ def to_sva(sentence: str, design: Design, *, clock: str = "", reset: str = "") -
     return Translation(
         sentence, text, f"assert property (@(posedge {timed}){guard} {text});", timed, disabled, resolved, tuple(_notes(sentence, text))
     )  # fmt: skip
+
+
+def _hints(sentence: str) -> tuple[str, list[str]]:
+    """The sentence without a trailing "Use the signals a and b", and those names."""
+    told, _, hints = sentence.partition("Use the signal")
+    return (told, re.findall(r"[A-Za-z_]\w*", hints)) if hints else (sentence, [])
+
+
+def _claimed(sentence: str) -> str:
+    """ "is a ever b?" asks whether "a is never b" can be refuted."""
+    asked = re.fullmatch(
+        r"\s*(is|are|can|does|do|will)\s+(.*?)\s+ever\s+(.*?)\s*\??\s*", sentence, re.I | re.S
+    )
+    if not asked:
+        return sentence.strip().rstrip("?")
+    verb, subject, rest = asked.groups()
+    return f"{subject} {'' if verb.lower() in ('does', 'do') else verb} never {rest}"
 
 
 def _resolved(parser: Sentences, text: str) -> dict[str, str]:
@@ -80,6 +98,8 @@ def _clock(design: Design) -> str:
 
 def _notes(sentence: str, text: str) -> list[str]:
     found = []
+    if _claimed(sentence) != sentence.strip().rstrip("?"):
+        found.append("asked as a claim that it never happens: refuted means that it can")
     if re.search(r"^(check that |assert that )?after\b", sentence, re.I) and "|=>" in text:
         found.append("after: from the next cycle on")
     if "##[0:" in text:
