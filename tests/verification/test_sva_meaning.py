@@ -100,7 +100,7 @@ MUTANTS: dict[str, tuple[Any, str, Callable[[Any], Any]]] = {
     "abort the wrong way": (translate, "abort", lambda f: lambda g, accept, p: f(g, not accept, p)),
     "always stops early": (
         translate,
-        "repeated",
+        "later",
         lambda f: lambda p, m, n, every: f(p, m, m if n else n, every),
     ),
     "until needs both": (translate, "Until", lambda f: lambda p, q, w: meaning.Release(q, p, w)),

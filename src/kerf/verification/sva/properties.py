@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from kerf.verification.sva.guards import NO, YES, Guards
-from kerf.verification.sva.sequences import EMPTY, Reader, Sequence, Tick, included, nullable
+from kerf.verification.sva.sequences import ANY, EMPTY, Reader, Sequence, Tick, included, nullable, repeat
 
 
 @dataclass(frozen=True)
@@ -26,13 +26,6 @@ class AllOf:
 @dataclass(frozen=True)
 class AnyOf:
     parts: frozenset[Property]
-
-
-@dataclass(frozen=True)
-class Later:
-    """From the next tick on."""
-
-    body: Property
 
 
 @dataclass(frozen=True)
@@ -80,7 +73,7 @@ class Abort:
     body: Property
 
 
-Property = Holds | AllOf | AnyOf | Later | Some | Every | Until | Release | Abort
+Property = Holds | AllOf | AnyOf | Some | Every | Until | Release | Abort
 Clause = tuple[int, frozenset[Property]]  # in a tick in which the guard holds, these must hold from the next
 TRUE, FALSE = Holds(YES), Holds(NO)
 DONE: frozenset[Property] = frozenset()
@@ -113,17 +106,14 @@ def abort(guard: int, accept: bool, body: Property) -> Property:
     return body if guard == NO or body == settled else Abort(guard, accept, body)
 
 
-def repeated(body: Property, low: int, high: int | None, every: bool) -> Property:
-    """`always [low:high] body` (`every`) or `s_eventually [low:high] body`; `high` None is without end."""
+def later(body: Property, low: int, high: int | None, every: bool) -> Property:
+    """`body` from all (`every`) or from one of the ticks `low` to `high` after this one; `high` None is without end."""
     if high is None:
-        made: Property = Release(FALSE, body, True) if every else Until(TRUE, body, False)
-    else:
-        made, join = body, all_of if every else any_of
-        for _ in range(high - low):
-            made = join((body, Later(made)))
-    for _ in range(low):
-        made = Later(made)
-    return made
+        body, high = (Release(FALSE, body, True) if every else Until(TRUE, body, False)), low
+    if high == 0:
+        return body
+    passed = repeat(ANY, low + 1, high + 1)
+    return Every(passed, body, True) if every else Some(passed, body, False)
 
 
 class Stepper:
@@ -152,8 +142,6 @@ class Stepper:
                 return any_of(map(self.dual, parts))
             case AnyOf(parts):
                 return all_of(map(self.dual, parts))
-            case Later(body):
-                return Later(self.dual(body))
             case Some(sequence, then, forever):
                 return Every(sequence, self.dual(then), not forever)
             case Every(sequence, then, forever):
@@ -179,8 +167,6 @@ class Stepper:
                 return self.conjunction(map(self.clauses, parts))
             case AnyOf(parts):
                 return [c for part in parts for c in self.clauses(part)]
-            case Later(body):
-                return [(YES, frozenset(body.parts if isinstance(body, AllOf) else (body,)) - {TRUE})]
             case Some():
                 return self._some(p)
             case Every():

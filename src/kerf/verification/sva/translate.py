@@ -12,7 +12,6 @@ from kerf.verification.sva.properties import (
     TRUE,
     Every,
     Holds,
-    Later,
     Property,
     Release,
     Some,
@@ -21,7 +20,7 @@ from kerf.verification.sva.properties import (
     abort,
     all_of,
     any_of,
-    repeated,
+    later,
     some,
 )  # fmt: skip
 from kerf.verification.sva.sequences import (
@@ -132,10 +131,9 @@ class Translator:
             return self.stepper.dual(body)
         low, high = (e.range.min, e.range.max) if e.range is not None else (None, None)
         if op in ("NextTime", "SNextTime"):
-            for _ in range(1 if low is None else low):
-                body = Later(body)
-            return body
-        return repeated(body, low or 0, high, op in ("Always", "SAlways"))
+            ticks_later = 1 if low is None else low
+            return later(body, ticks_later, ticks_later, True)
+        return later(body, low or 0, high, op in ("Always", "SAlways"))
 
     def _binary(self, e: Any) -> Property:
         op = last(e.op)
