@@ -163,3 +163,17 @@ def test_names_stand_for_what_the_source_says_whether_or_not_anything_uses_them(
     other = g.all_of(g.equal(s["q"], k) ^ 1 for k in (0, 1, 12))
     results = prove(made, [Property("both", both), Property("later", later), Property("other", other)])
     assert [r.verdict for r in results] == [Verdict.PROVED] * 3
+
+
+def test_a_word_that_a_register_does_not_take_is_still_what_the_source_says() -> None:
+    text = """module m(input clk, rst_n, v, hit, input [3:0] x, output reg [1:0] q, output reg [3:0] s); reg [1:0] d; reg [3:0] t;
+      always_comb begin d = q; t = s; if (v) begin
+        if (hit) begin if (q < 2'd3) d = q + 2'd1; end else if (q > 0) d = q - 2'd1; else t = x; end end
+      always @(posedge clk or negedge rst_n) if (!rst_n) begin q <= 0; s <= 0; end else if (v) begin q <= d; s <= t; end endmodule"""
+    made = model(design(text))
+    g, s = made.graph, {n: w.bits for n, w in made.graph.signals.items()}
+    quiet = g.disjunction(s["v"][0] ^ 1, g.all_of([s["hit"][0] ^ 1, g.equal(s["q"], 0)]))
+    moved = g.conjunction(quiet, g.equal(s["d"], s["q"]) ^ 1)
+    taken = g.conjunction(g.disjunction(s["v"][0] ^ 1, s["hit"][0]), g.equal(s["t"], s["s"]) ^ 1)
+    results = prove(made, [Property("moved", moved), Property("taken", taken)])
+    assert [r.verdict for r in results] == [Verdict.PROVED] * 2

@@ -20,13 +20,14 @@ from kerf.verification.netlist import CombinationalLoop, Netlist, netlist
 from kerf.verification.yosys import Yosys, warm
 
 MEMORY_BITS = 1 << 18
-GATES = ["simplemap", "techmap", "opt -fast", "dffunmap", "aigmap", "opt_clean"]
+# registers are left as they are: Yosys 0.70 changes what a named wire stands for in cycles in which a register does not take it, and loses the
+# multiplexers that it takes for a synchronous reset of a register with an asynchronous load
+GATES = ["simplemap", "techmap", "opt -fast -noff", "dffunmap", "aigmap", "opt_clean"]
 # before any optimization, which would choose for an unknown value what suits it
 FREE_UNKNOWNS = "setundef -undriven -anyseq"
 # what a name stands for is not optimized away: half of a word would be left without a driver, and then be free
 NAMED = "setattr -set keep 1 w:* w:$* %d"
 # `opt -full` takes two unknown values for one, because their cells look alike, and what nothing drives then for whatever suits it
-# (and with -nosdff: Yosys 0.70 loses the multiplexers that it takes for a synchronous reset of a register with an asynchronous load)
 APART = "setattr -set keep 1 t:$any*"
 ALWAYS_COMB = re.compile(r"\balways_comb\b")
 CASE_EQUALITY = re.compile(r"(?:^  attribute [^\n]*\n)*^  cell \$(eqx|nex) .*?^  end$", re.M | re.S)
@@ -106,7 +107,13 @@ def _restart(worker: Yosys, design: Design, texts: Mapping[str, str], checks: bo
     flags += [] if checks else ["--ignore-assertions"]
     read = f"read_slang {' '.join(flags)} --top {design.top} {' '.join(names)}"
     keep = f"write_rtlil {worker.scratch}/words.il"
-    passes = [read, NAMED, f"prep -top {design.top} -flatten", keep, f"write_json {worker.scratch}/words.json"]
+    passes = [
+        read,
+        NAMED,
+        f"prep -top {design.top} -flatten",
+        keep,
+        f"write_json {worker.scratch}/words.json",
+    ]
     worker.run(passes, timeout_s)
     _fold_case_equality(worker.scratch / "words.il")
 
@@ -145,7 +152,7 @@ def _word(text: str) -> str:
 def _gates(worker: Yosys, clocking: str, free_unknowns: bool) -> list[str]:
     unknowns = [*([FREE_UNKNOWNS] if free_unknowns else []), APART]
     return [
-        f"read_rtlil {worker.scratch}/words.il", "memory_map", *unknowns, "opt -full -nosdff", clocking, "dffunmap", *GATES,
+        f"read_rtlil {worker.scratch}/words.il", "memory_map", *unknowns, "opt -full -noff", clocking, "dffunmap", *GATES,
         f"write_json -noscopeinfo {worker.scratch}/gates.json",
     ]  # fmt: skip
 
