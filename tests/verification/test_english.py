@@ -57,6 +57,10 @@ SAID = [
     ("is the fifo ever both full and empty?", "!(fifo_full && fifo_empty)"),
     ("can req and ack ever be high at the same time?", "!(req && ack)"),
     ("the fifo never overflows", "!(fifo_full && wr_en)"),
+    ("if req is high, ack must be high for the next 3 cycles", "req |=> ack [*3]"),
+    ("the condition that req is high and ack is low implies busy is high", "req && !ack |-> busy"),
+    ("if req then ack else busy", "(req |-> ack) and (!req |-> busy)"),
+    ("ack is high one cycle after req is high", "req |=> ack"),
     ("ack before busy", "!busy until ack"),
 ]  # fmt: skip
 

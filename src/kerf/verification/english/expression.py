@@ -11,13 +11,15 @@ JOINED = {"&&": " && ", "||": " || "}
 @dataclass(frozen=True)
 class Expression:
     """`text` is one operand, in brackets where it has to be. `low`: what it means that this is low, where that is not its negation ("all bits of a").
-    `when`: "eventually" or "always", said of it. `bare`: a name with nothing said of it."""
+    `when`: "eventually" or "always", said of it. `bare`: a name with nothing said of it; `clause`: a whole clause made a term ("whether a is high"), of which
+    nothing more is said together with other terms."""
 
     text: str
     width: int = 1
     low: str = ""
     when: str = ""
     bare: bool = False
+    clause: bool = False
 
 
 Predicate = Callable[[Expression], Expression]
@@ -115,6 +117,8 @@ def joined(subject: Subject, parts: Sequence[Expression]) -> Expression:
 
 def said(subject: Subject, saying: Saying) -> Expression | None:
     """A clause; None where the verb does not fit its subject. "a or b is not high" denies both, "a and b are not high" too, "are not both high" one."""
+    if saying.each and len(subject.parts) > 1 and any(p.clause for p in subject.parts):
+        return None
     each = saying.negative and saying.joiner_denied(subject)
     if saying.pair:
         if len(subject.parts) != 2 or subject.count:
@@ -126,4 +130,4 @@ def said(subject: Subject, saying: Saying) -> Expression | None:
         found = saying.of(joined(subject, subject.parts))
     if saying.negative and not (each and not saying.pair and saying.each):
         found = negation(found)
-    return replace(found, when=saying.when or found.when, bare=False)
+    return replace(found, when=saying.when or found.when, bare=False, clause=False)

@@ -22,7 +22,7 @@ AFTERWARDS = w.phrases(
     }
 )
 NOW = w.phrases({
-    "at each rising clock edge|at every rising clock edge|at every clock edge|at each clock edge|at every clock cycle|in every cycle|in each cycle|on every clock cycle|in the same cycle|in the same clock cycle|immediately|at the same time|simultaneously|on each clock edge|at that time|in that cycle|at the clock edge|at all times|at any time": "",
+    "for every clock cycle|for each clock cycle|in any cycle|at any cycle|at any clock cycle|in any clock cycle|on each rising edge of the clock|on every rising edge of the clock|at each rising edge of the clock|at every rising edge of the clock|on every clock edge|on each clock cycle|at every cycle|on every cycle|at each cycle|at each rising clock edge|at every rising clock edge|at every clock edge|at each clock edge|at every clock cycle|in every cycle|in each cycle|on every clock cycle|in the same cycle|in the same clock cycle|immediately|at the same time|simultaneously|on each clock edge|at that time|in that cycle|at the clock edge|at all times|at any time": "",
     "eventually|at some point|sooner or later|at some time in the future|in the future|some time later|at some later time": "eventually", "always|from then on|forever|at all later times|ever after|indefinitely|for ever": "always",
 })  # fmt: skip
 PREVIOUS = w.phrases(
@@ -41,7 +41,7 @@ STROBES = {
 }
 UNTIL = w.phrases({"until|till|up until": ""})
 BEFORE = w.phrases({"before": ""})
-IN = ("in", "on", "at", "by", "during", "for", "exactly", "precisely", "just")
+IN = ("in", "on", "at", "by", "during", "exactly", "precisely", "just")
 
 
 @dataclass(frozen=True)
@@ -122,8 +122,15 @@ class Sentences(Clauses):
                         if after and c.timing == Timing():
                             c = replace(c, timing=Timing("##1"))
                         yield stop, cost + more + clear, _about(premise, c)
+                        for other in self._comma(stop):
+                            if self.at(other, "else", "otherwise"):
+                                yield from self._else(other + 1, cost + more + clear, premise, c)
                     for stop, _ in self.match(j, w.HOLDS):
                         yield stop, cost + clear, bracketed(premise.text)
+
+    def _else(self, i: int, cost: float, premise: Expression, c: Consequence) -> Iterator[Reading]:
+        for end, more, other in self.read("consequence", i):
+            yield end, cost + more, f"({implied(premise, c)}) and ({implied(negation(premise), other)})"
 
     def _then(self, i: int) -> Iterator[tuple[int, float]]:
         j = i + 1 if self.at(i, ",") else i
@@ -137,17 +144,22 @@ class Sentences(Clauses):
             for j, timing in self._timing(end):
                 if timing.ago:
                     yield j, cost, Expression(f"$past({e.text}, {timing.ago})")
-            for j, cycles in self._lasting(end):
-                yield j, cost, Expression(f"({bracketed(e.text)} [*{cycles}])")
+            for j, cycles, delay in self._lasting(end):
+                if not delay:
+                    yield j, cost, Expression(f"({bracketed(e.text)} [*{cycles}])")
 
-    def _lasting(self, i: int) -> Iterator[tuple[int, str]]:
-        """ "for 3 consecutive cycles" """
-        count = number(self.words[i + 1]) if self.at(i, "for") and i + 1 < len(self.words) else None
-        j = i + 2
+    def _lasting(self, i: int) -> Iterator[tuple[int, str, str]]:
+        """ "for 3 consecutive cycles", "for the next 3 cycles": from now on, or from the next cycle on."""
+        if not self.at(i, "for"):
+            return
+        begun = next((k for k in (i + 1, i + 2) if self.at(k, "next")), None)
+        at = begun + 1 if begun else i + 2 if self.at(i + 1, "at") and self.at(i + 2, "least") else i + 1
+        count = number(self.words[at]) if at < len(self.words) else None
+        j = at + 1
         while count and self.at(j, "consecutive", "successive", "clock", "full"):
             j += 1
         if count and self.at(j, "cycles", "cycle", "clocks"):
-            yield j + 1, count
+            yield j + 1, count, "##1" if begun else ""
 
     def _flow(self, i: int) -> Iterator[Reading]:
         """ "the fifo never overflows": nothing is pushed while it is full."""
@@ -170,7 +182,14 @@ class Sentences(Clauses):
             for comma in self._comma(end):
                 for j, only in self.match(comma, w.WHEN):
                     for stop, more, premise in self.read("premise", j):
-                        if not only:
+                        if only == "after":
+                            if c.timing == Timing():
+                                yield (
+                                    stop,
+                                    cost + more + 0.2,
+                                    implied(premise, replace(c, timing=Timing("##1"))),
+                                )
+                        elif not only:
                             yield stop, cost + more + 0.2, implied(premise, c)
                         elif c.timing == Timing() and not c.until:
                             yield stop, cost + more + 0.2, implied(c.expression, Consequence(premise))
@@ -205,8 +224,9 @@ class Sentences(Clauses):
         for end, cost, e in self.read("condition", negative or i):
             e = negation(e) if negative else e
             yield end, cost, Consequence(e, timing)
-            for j, cycles in self._lasting(end):
-                yield j, cost, Consequence(replace(e, text=f"({bracketed(e.text)} [*{cycles}])"), timing)
+            for j, cycles, delay in self._lasting(end):
+                lasting = replace(e, text=f"({bracketed(e.text)} [*{cycles}])")
+                yield j, cost, Consequence(lasting, _both(timing, Timing(delay)))
             for comma in self._comma(end):
                 for j, later in self._timing(comma):
                     whole = Consequence(e, _both(timing, later))

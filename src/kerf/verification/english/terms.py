@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from kerf.verification.english import words as w
 from kerf.verification.english.chart import Chart, Reading
@@ -105,9 +106,9 @@ class Terms(Chart):
     def _valued(self, i: int) -> Iterator[Reading]:
         """ "the value of ...", "whether ..." """
         for j, _ in self.match(i, w.VALUE):
-            kind = "some" if self.words[j - 1] in ("whether", "that", "where", "when") else "operand"
-            for end, cost, e in self.read(kind, j):
-                yield end, cost + 0.05, e
+            clause = self.words[j - 1] in ("whether", "that", "where", "when")
+            for end, cost, e in self.read("some" if clause else "operand", j):
+                yield end, cost + 0.05, replace(e, clause=e.clause or clause)
 
     def _parity(self, i: int) -> Iterator[Reading]:
         if self.at(i, "parity") and self.at(i + 1, "of"):
@@ -129,11 +130,11 @@ class Terms(Chart):
 
     def _arguments(self, i: int, op: str) -> Iterator[Reading]:
         reduces = op in ("&", "|", "^", "~&", "~|", "~^")
-        for end, cost, subject in self.read("several", i):
+        start = next(self._after_bits(i), None)
+        for end, cost, subject in self.read("several", i) if start is None else ():
             if not subject.count and (len(subject.parts) > 1 or reduces):
                 alone = ONE_OPERAND if len(subject.parts) == 1 and self.words[i - 2] != "reduction" else 0.0
                 yield end, cost + alone, combined(op, subject.parts)
-        start = next(self._after_bits(i), None)
         if start is not None:
             for end, cost, e in self.read("unit", start):
                 yield end, cost, combined(op, [e])

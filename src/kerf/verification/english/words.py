@@ -55,7 +55,7 @@ IGNORED = phrases(
 )
 LEAD = phrases({
     "check that|assert that|ensure that|verify that|make sure that|prove that|show that|it is required that|it must hold that|it must be that": "",
-    "it must be the case that|it is the case that|it holds that|that|property|assert|check|in every cycle|at all times|at every clock cycle": "",
+    "it must be the case that|it is true that|it should be true that|it is the case that|it holds that|that|property|assert|check|in every cycle|at all times|at every clock cycle": "",
     "at any time|always|it must always be true that|it is always true that|it must always be that|it is always the case that": "",
     "it should always be that|it must always hold that|it must be true that": "",
 })  # fmt: skip
@@ -73,6 +73,7 @@ IF = phrases(
 WHEN = phrases(
     {
         "if|when|whenever|provided that|provided|in case|every time|each time|as long as|so long as": "",
+        "after|one cycle after|the cycle after": "after",
         "only if|only when": "only",
     }
 )
@@ -128,7 +129,7 @@ IT = phrases({"it|this|this result|the result|the value|this value|this comparis
 
 MODAL = phrases({"must|should|will|shall|has to|have to|can|may|needs to|need to|is to|are to|would|might|to|ought to": "", "cannot|can not|must not|mustn't|should not|will not|shall not|may not": "not"})  # fmt: skip
 COPULA = phrases({
-    "is|are|be|was|were|been|becomes|become|stays|stay|remains|remain|equals to|have been|has been|hold|holds|keeps|keep|turn|turns|go|goes|get|gets|kept|is to be": "",
+    "is|are|be|was|were|been|becomes|become|stays|stay|remains|remain|equals to|have been|has been|hold|holds|keeps|keep|turn|turns|go|goes|get|gets|kept|is to be|is expected to be|is required to be|is supposed to be|are expected to be|are required to be": "",
     "isn't|aren't|wasn't": "not",
 })  # fmt: skip
 GERUND = phrases({"being": "", "not being": "not"})
