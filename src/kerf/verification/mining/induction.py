@@ -14,9 +14,10 @@ import numpy as np
 from kerf.verification.compiled import simulator
 from kerf.verification.graph import Graph
 from kerf.verification.lanes import ALL, random_planes
-from kerf.verification.mining.propose import LANES_WORDS, run, stimulus
+from kerf.verification.mining.propose import LANES_WORDS, run
 from kerf.verification.model import Model
 from kerf.verification.prove import Unsound
+from kerf.verification.random_runs import stimulus
 from kerf.verification.sat import Unrolling
 
 DEPTH = 2  # k of the induction

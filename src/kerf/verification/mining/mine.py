@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 
 from kerf.core.types import KerfError
-from kerf.verification.lanes import lanes_of
 from kerf.verification.mining.claims import Claim, OneHot, exclusive, view_of
 from kerf.verification.mining.confirm import confirmed
 from kerf.verification.mining.induction import DEPTH, proved
-from kerf.verification.mining.propose import propose, stimulus
+from kerf.verification.mining.propose import propose
 from kerf.verification.mining.subsume import independent
 from kerf.verification.model import Model
 from kerf.verification.mutation import Mutated, mutated, sample
+from kerf.verification.random_runs import random_runs
 from kerf.verification.trace import Trace
 
 Watch = Callable[[str], None]
@@ -120,7 +120,7 @@ def _kills(
     view = view_of(graph)
     known = [c.names <= set(view.words) for c in claims]
     bad = [c.violated(view) if k else 0 for c, k in zip(claims, known)]
-    return _broken(replace(made, graph=graph), bad, tests(model, TESTS, CYCLES, seed))
+    return _broken(replace(made, graph=graph), bad, random_runs(model, TESTS, CYCLES, seed))
 
 
 def _broken(made: Mutated, bad: Sequence[int], runs: Sequence[Trace]) -> np.ndarray:
@@ -129,18 +129,6 @@ def _broken(made: Mutated, bad: Sequence[int], runs: Sequence[Trace]) -> np.ndar
     for test in runs:
         seen |= made.violated(test, bad, lanes)
     return seen
-
-
-def tests(model: Model, count: int, cycles: int, seed: int) -> list[Trace]:
-    """Runs of the kind that claims were proposed from."""
-    nodes, rows = stimulus(model, cycles, 1, seed + 5)
-    lanes = np.stack([lanes_of(cycle)[:count] for cycle in rows])  # (cycles, count, nodes)
-    place = {n: i for i, n in enumerate(nodes)}
-    words = {n: [place[b >> 1] for b in model.graph.signals[n].bits] for n in model.inputs}
-    return [
-        Trace(tuple({n: sum(int(row[i]) << k for k, i in enumerate(at)) for n, at in words.items()} for row in lanes[:, t]))
-        for t in range(count)
-    ]  # fmt: skip
 
 
 def _mined(model: Model, rows: Sequence[tuple[Claim, int, np.ndarray]]) -> tuple[Mined, ...]:

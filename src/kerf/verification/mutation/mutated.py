@@ -43,9 +43,13 @@ class Mutated:
         pairs: dict[int, int] = {}
         for name, signal in self.model.graph.signals.items():
             other = self.graph.signals.get(name)
-            for a, b in zip(signal.bits, other.bits if other else ()):
-                kinds = self.model.graph.kind[a >> 1], self.graph.kind[b >> 1]
-                if kinds[0] == kinds[1] and kinds[0] in (Node.INPUT, Node.LATCH):
+            for bits in zip(signal.bits, other.bits if other else ()):
+                a, b = _source(self.model.graph, bits[0]), _source(self.graph, bits[1])
+                if (
+                    a is not None
+                    and b is not None
+                    and self.model.graph.kind[a >> 1] == self.graph.kind[b >> 1]
+                ):
                     pairs[a >> 1] = b ^ (a & 1)
         return pairs
 
@@ -78,6 +82,14 @@ class Mutated:
         self._begin(made, test)
         seen = made.run(*stimulus, self.outputs, expected=expected)
         return self._lanes_of(np.bitwise_or.reduce(seen, axis=0) if len(seen) else np.zeros(self.words, np.uint64))  # fmt: skip
+
+    def first_shown(self, test: Trace | Table, index: int, lanes: Lanes | CompiledLanes) -> int:
+        """The first cycle of `test`, which kills mutant `index`, in which its outputs differ."""
+        stimulus, expected = self._stimulus(test), self._expected(test)
+        self._begin(lanes, test)
+        seen = lanes.run(*stimulus, self.outputs, keep=True)[:, :, (index + 1) // 64]
+        bits = (seen >> np.uint64((index + 1) % 64)) & np.uint64(1)
+        return int(((bits != expected) & (expected != ANY)).any(axis=1).argmax())
 
     def violated(self, test: Trace | Table, bad: Sequence[int], lanes: Lanes | CompiledLanes) -> np.ndarray:
         """(literals, mutants) bool: in which mutants a literal of `graph`, false in the design itself, is true in a cycle of `test`.
@@ -152,6 +164,18 @@ class Mutated:
         if wrong.any():
             raise KerfError(f"{test.name}: the design itself fails it, in cycle {int(wrong.argmax())}")
         return wanted
+
+
+def _source(graph: Graph, literal: int) -> int | None:
+    """The input or latch that a literal is, or that it is while an asynchronous reset is off (an AND of a latch and an input)."""
+    node = literal >> 1
+    if graph.kind[node] in (Node.INPUT, Node.LATCH):
+        return literal
+    if graph.kind[node] == Node.AND:
+        for a, b in ((graph.left[node], graph.right[node]), (graph.right[node], graph.left[node])):
+            if graph.kind[a >> 1] == Node.LATCH and graph.kind[b >> 1] == Node.INPUT:
+                return a ^ (literal & 1)
+    return None
 
 
 def _drives(test: Trace | Table, name: str) -> bool:
