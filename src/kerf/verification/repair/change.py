@@ -60,6 +60,7 @@ class Change:
     near: Mapping[str, int] = field(default_factory=dict)
     line: int = 0
     picks: tuple[Pick, ...] = ()
+    edited: Span | None = None  # where, if not around the first insert
 
     @property
     def names(self) -> dict[str, int]:

@@ -168,11 +168,11 @@ def variants(design: Design, places: Places) -> list[Variant]:
     """Changes that need a synthesis of their own, the likelier first."""
     found = _Lint(design, places, None)
     rows: list[Variant] = []
-    for loop in places.loops.values():
-        for span, value in loop.bounds:
-            for other in (value + 1, value - 1):
-                if other >= 0:
-                    rows.append(found._variant("bound of a loop", Edit(span, str(other)), weight=2))
+    for step in (1, -1):
+        for loop in places.loops.values():
+            for span, value in reversed(loop.bounds):
+                if value + step > 0:
+                    rows.append(found._variant("bound of a loop", Edit(span, str(value + step))))
     for connection in places.connections.values():
         ends = connection.ends
         for i, (a, width, _) in enumerate(ends):
@@ -183,11 +183,4 @@ def variants(design: Design, places: Places) -> list[Variant]:
                             "swapped connections", Edit(a, found._text(b)), Edit(b, found._text(a)), weight=3
                         )
                     )
-    for always in places.always.values():
-        for event in always.events:
-            if event.edge:
-                other_edge = "negedge" if event.edge == "posedge" else "posedge"
-                rows.append(
-                    found._variant("other edge", Edit(event.span, f"{other_edge} {event.name}"), weight=4)
-                )
     return rows

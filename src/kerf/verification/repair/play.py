@@ -17,12 +17,13 @@ LANES = 64
 @dataclass(frozen=True)
 class Frame:
     """One evaluation of a graph: `known` input node -> 0 or 1; `expected`: (literal, value) pairs; `row` of the table that they come from;
-    `clocks`: whether a clock edge follows."""
+    `clocks`: whether a clock edge follows; `restart`: whether the state is that of power-up."""
 
     known: Mapping[int, int]
     expected: tuple[tuple[int, int], ...]
     row: int
     clocks: bool = True
+    restart: bool = False
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,8 @@ def frames_of(table: Table, graph: Graph, clocks: Sequence[str], *, stepped: boo
     for index, row in enumerate(table.rows):
         known, expected = _bits(row, graph, clocks)
         low = known | dict.fromkeys(pins, 0)
-        frames.append(Frame(low, () if late else expected, index))
+        restart = index == 0 or index in table.restarts
+        frames.append(Frame(low, () if late else expected, index, restart=restart))
         if stepped:
             frames.append(Frame(known | dict.fromkeys(pins, 1), (), index))
         if late:
@@ -99,7 +101,8 @@ class Unknowns:
 
 @dataclass(frozen=True)
 class Played:
-    """`first[k]`: the first row in which lane k's outputs are not as expected, or the number of rows. `states`: lane 0's latches before each frame."""
+    """`first[k]`: the first row in which lane k's outputs are not as expected, or the number of rows. `states`: the
+    latches, one bit a lane, before each frame."""
 
     first: np.ndarray
     rows: int
@@ -130,13 +133,15 @@ def play(graph: Graph, run: Run, unknowns: Unknowns, holes: Mapping[int, int] | 
     """`holes`: input node -> 0 or 1, constant over the run. Stops when all lanes have failed, unless `whole`, which keeps the states."""
     lanes = Lanes(graph)
     latches, free = np.array(graph.latches, np.int64), np.array(run.free, np.int64)
-    lanes.values[latches, 0] = unknowns.start(graph)
+    start = unknowns.start(graph)
     for node, value in (holes or {}).items():
         lanes.set_node(node, value)
     played = Played(np.full(LANES, run.rows, np.int64), run.rows)
     for index, frame in enumerate(run.frames):
+        if frame.restart:
+            lanes.values[latches, 0] = start
         if whole:
-            played.states.append((lanes.values[latches, 0] & np.uint64(1)).astype(np.int8))
+            played.states.append(lanes.values[latches, 0].copy())
         lanes.values[free, 0] = unknowns.inputs(run, index)
         nodes = np.fromiter(frame.known, np.int64, len(frame.known))
         lanes.values[nodes, 0] = np.fromiter(frame.known.values(), np.uint64, len(nodes)) * ALL

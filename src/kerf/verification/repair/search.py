@@ -12,19 +12,22 @@ from kerf.core.types import KerfError
 from kerf.verification.design import Design
 from kerf.verification.graph import Graph
 from kerf.verification.model import Model, model
-from kerf.verification.repair.change import Edit, apply, weave
+from kerf.verification.repair.apart import Apart
+from kerf.verification.repair.change import apply, weave
 from kerf.verification.repair.graft import grafted
 from kerf.verification.repair.lint import Variant, lints, variants
 from kerf.verification.repair.order import Order
 from kerf.verification.repair.play import Run, Unknowns, frames_of, play
-from kerf.verification.repair.solve import MOST_LANES, Choice, Holes, Solver
-from kerf.verification.repair.source import Places, places
+from kerf.verification.repair.reading import places
+from kerf.verification.repair.solve import MOST_LANES, Choice, Solver
+from kerf.verification.repair.source import Places
 from kerf.verification.repair.table import Table, check_names
 from kerf.verification.repair.templates import Offer
 
 MOST_CHANGES = 12
 ENOUGH = 2  # changes, up to which no larger set of templates is tried
 LEVELS = (0, 1, 2)
+MOST_WIDE = 4  # changes of the larger sets of templates
 
 
 class Status(StrEnum):
@@ -42,7 +45,7 @@ class Repair:
     texts: Mapping[str, str]
     status: Status
     changes: tuple[str, ...]
-    weight: int
+    weight: float
     notes: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, object]:
@@ -71,6 +74,19 @@ def repair_table(design: Design, table: Table, *, seconds: float = 60.0, most: i
     return _Search(design, table, time.monotonic() + seconds, most, zero, watch).run()
 
 
+@dataclass(frozen=True)
+class _Base:
+    """The design with some lints mended."""
+
+    design: Design
+    places: Places
+    mended: tuple[Variant, ...]
+
+    @property
+    def texts(self) -> dict[str, str]:
+        return {s.name: s.text for s in self.design.sources}
+
+
 @dataclass
 class _Search:
     design: Design
@@ -93,11 +109,30 @@ class _Search:
         mended = [v for v in mended if self._reads(texts, [v])]
         if not self._mend(texts, mended, passes):
             sure = [v for v in mended if v.sure]
-            if len(sure) < len(mended):
-                self._symbolic(self._mended(texts, sure), sure, LEVELS[:1])
-            if not self.found:
-                self._symbolic(self._mended(texts, mended), mended, LEVELS)
+            self._grow([self._base(texts, rows) for rows in ([sure, mended] if sure != mended else [mended])])
         return self._outcome(begun, passes=passes)
+
+    def _base(self, texts: Mapping[str, str], mended: Sequence[Variant]) -> _Base:
+        design = self.design.with_texts(self._mended(texts, mended))
+        return _Base(design, places(design), tuple(mended))
+
+    def _grow(self, bases: Sequence[_Base]) -> None:
+        """Larger and larger sets of templates, on the source with some of what a linter says mended and with all of it."""
+        rounds = [(level, base) for level in LEVELS for base in bases]
+        final = True
+        for index, (level, base) in enumerate(rounds):
+            if self.late or self._best <= ENOUGH:
+                return
+            share = (self.deadline - time.monotonic()) / (len(rounds) - index)
+            final = self._level(base, level, share) and final
+            if level == 0 and not self.found:
+                self._variants(base, time.monotonic() + 2 * share)
+        self.exhausted = final and not self.found
+
+    @property
+    def _best(self) -> int:
+        """The fewest changes that were found to do."""
+        return min((len(r.changes) for r in self.found.values()), default=MOST_CHANGES)
 
     @property
     def late(self) -> bool:
@@ -110,7 +145,7 @@ class _Search:
     # checks
 
     def _passes(self, design: Design) -> bool:
-        return self._played(design) == 1.0
+        return self._played(design) == 1
 
     def _share(self, texts: Mapping[str, str]) -> float:
         try:
@@ -130,8 +165,9 @@ class _Search:
 
     def _run(self, made: Model, graph: Graph, fixed: Sequence[int] = ()) -> Run:
         clocks = [made.clock] if made.clock else self._clocks(graph)
-        stepped = made.stepped
-        return frames_of(self.table, graph, clocks, stepped=stepped, late=self._late_edge(made), fixed=fixed)
+        return frames_of(
+            self.table, graph, clocks, stepped=made.stepped, late=self._late_edge(made), fixed=fixed
+        )
 
     def _late_edge(self, made: Model) -> bool:
         """Registers clocked by the other edge than that which rows were recorded at."""
@@ -157,12 +193,12 @@ class _Search:
             rest = [v for v in kept if v is not variant]
             if variant.seen and not passes and self._does(self._mended(texts, rest)):
                 kept = rest
-        self._add(texts, self._mended(texts, kept), kept, [])
+        self._add(self._mended(texts, kept), kept, [])
         return True
 
     def _does(self, texts: Mapping[str, str]) -> bool:
         try:
-            return self._passes(self.design.with_texts(texts))
+            return self._played(self.design.with_texts(texts)) >= MOST_LANES
         except KerfError:
             return False
 
@@ -175,72 +211,63 @@ class _Search:
 
     # changes
 
-    def _symbolic(self, texts: Mapping[str, str], mended: Sequence[Variant], levels: Sequence[int]) -> None:
-        original = {s.name: s.text for s in self.design.sources}
-        base = self.design.with_texts(texts)
-        known = places(base)
-        final, best = True, MOST_CHANGES
-        for level in levels:
-            if self.late or best <= ENOUGH:
-                return
-            self.watch(f"templates of level {level}")
-            solver, count = self._solver(base, known, level)
-            if solver is None:
-                continue
-            for choice in solver.choices(best if level == 0 else min(best - 1, 4)):
-                edits = [e for c in choice.changes for e in c.edits(lambda h, v=choice.values: v.get(h, 0))]  # type: ignore[misc]
-                new = apply(texts, edits)
-                if self._keep_checked(original, new, mended, choice):
-                    best = min(best, len(choice.changes))
-                if self.late:
-                    break
-            final = final and solver.exhausted
-            if level == 0 and not self.found:
-                self._variants(original, texts, base, known, mended)
-        self.exhausted = final and not self.found
+    def _level(self, base: _Base, level: int, seconds: float) -> bool:
+        """Whether the search was complete."""
+        self.watch(f"templates of level {level}" + (", warnings mended" if base.mended else ""))
+        most = self._best - len(base.mended) - (level > 0)
+        solver = self._solver(base, level) if most > 0 else None
+        if solver is None:
+            return most <= 0
+        apart = Apart(solver, most if level == 0 else min(most, MOST_WIDE), seconds)
+        for choice in apart.choices():
+            self._keep_checked(base, choice)
+            if self.late:
+                break
+        return apart.exhausted
 
-    def _solver(self, base: Design, known: Places, level: int) -> tuple[Solver | None, int]:
-        texts = {s.name: s.text for s in base.sources}
-        plan = Offer(known, Order(known, base.top), texts, level).plan()
+    def _solver(self, base: _Base, level: int) -> Solver | None:
+        plan = Offer(base.places, Order(base.places, base.design.top), base.texts, level).plan()
         try:
-            made = _model(base, weave(texts, known.modules, plan))
-            graph = grafted(made.graph, plan.changes, known.modules)
+            made = _model(base.design, weave(base.texts, base.places.modules, plan))
+            graph = grafted(made.graph, plan.changes, base.places.modules)
         except KerfError as error:
             self.notes.append(f"level {level}: {str(error).splitlines()[0]}")
-            return None, 0
-        run = self._run(made, graph, sorted(Holes.of(graph, plan.changes).nodes))
-        solver = Solver(graph, run, plan.changes, Unknowns(0, self.zero), self.deadline)
-        self.watch(f"{len(solver.changes)} possible changes, {len(graph)} nodes, first failure in row {solver.none.row} of {run.rows}")  # fmt: skip
-        return solver, len(plan.changes)
+            return None
+        solver = Solver(
+            graph, lambda g, fixed: self._run(made, g, fixed), plan.changes, Unknowns(0, self.zero), self.deadline
+        )  # fmt: skip
+        self.watch(f"{len(solver.changes)} possible changes, {len(graph)} nodes, first failure in row {solver.none.row} of {solver.none.rows}")  # fmt: skip
+        return solver
 
-    def _variants(self, original: Mapping[str, str], texts: Mapping[str, str], base: Design, known: Places, mended: Sequence[Variant]) -> None:  # fmt: skip
-        for variant in variants(base, known):
-            if self.late:
+    def _variants(self, base: _Base, until: float) -> None:
+        for variant in variants(base.design, base.places):
+            if time.monotonic() > until:
                 return
-            new = apply(texts, variant.edits)
+            new = apply(base.texts, variant.edits)
             if self._does(new):
-                self._add(original, new, [*mended, variant], [])
+                self._add(new, [*base.mended, variant], [])
+                return
 
-    def _keep_checked(
-        self, original: Mapping[str, str], new: Mapping[str, str], mended: Sequence[Variant], choice: Choice
-    ) -> bool:
+    def _keep_checked(self, base: _Base, choice: Choice) -> None:
+        new = apply(
+            base.texts, [e for c in choice.changes for e in c.edits(lambda h: choice.values.get(h, 0))]
+        )
         share = self._share(new)
-        if share >= min(choice.share, 1.0) - 0.1 and share >= MOST_LANES:
+        if share >= max(choice.share - 0.1, MOST_LANES - 0.05):
             notes = () if share == 1 else (f"holds for {share:.0%} of the initial values tried",)
-            self._add(original, new, mended, [choice], notes)
-            return True
-        self.notes.append("a repair that does not pass when read again: dropped")
-        return False
+            self._add(new, base.mended, [choice], notes)
+        else:
+            self.notes.append("a repair that does not pass when read again: dropped")
 
-    def _add(self, original: Mapping[str, str], new: Mapping[str, str], mended: Sequence[Variant], choices: Sequence[Choice], notes: tuple[str, ...] = ()) -> None:  # fmt: skip
-        text = diff(original, new)
+    def _add(self, new: Mapping[str, str], mended: Sequence[Variant], choices: Sequence[Choice],
+             notes: tuple[str, ...] = ()) -> None:  # fmt: skip
+        text = diff({s.name: s.text for s in self.design.sources}, new)
         told = tuple(f"{v.template}, line {v.line}" for v in mended)
         told += tuple(f"{c.template}, line {c.line}" for choice in choices for c in choice.changes)
-        weight = sum(v.weight for v in mended) + sum(c.weight for c in choices)
-        made = Repair(text, dict(new), Status.CHECKED, told, weight, notes)
+        weight = sum(v.weight for v in mended) + sum(c.weight + c.distance / 16 for c in choices)
         known = self.found.get(text)
         if known is None or weight < known.weight:
-            self.found[text] = made
+            self.found[text] = Repair(text, dict(new), Status.CHECKED, told, weight, notes)
             self.watch(f"a repair with {len(told)} change(s): {'; '.join(told)}")
 
 

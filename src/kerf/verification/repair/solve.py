@@ -8,16 +8,20 @@ design is in, and further back when that does not do (adaptive windows, Laeufer 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
 from kerf.verification.graph import Graph, Node
 from kerf.verification.repair.change import Change, Pick
-from kerf.verification.repair.play import Run, Unknowns, play
+from kerf.verification.repair.narrow import relevant, specialized
+from kerf.verification.repair.play import Played, Run, Unknowns, play
 
-AFFORDABLE = 3_000_000  # nodes times frames from the start, before windows are used
+CHEAP = 200_000  # nodes times frames: up to here all rows from the start are taken
+AFFORDABLE = 4_000_000  # the most at all
+SURE = 3  # changes, before it is asked whether any number would do
 # a simulator takes `if (x)` for false, and a table recorded so holds for most initial values only
 MOST_LANES = 0.8
 WINDOWS = (0, 2, 4, 8, 16, 32)
@@ -34,6 +38,13 @@ class Choice:
     @property
     def weight(self) -> int:
         return sum(c.weight for c in self.changes)
+
+    @property
+    def distance(self) -> int:
+        """Bits in which constants differ from the source's."""
+        return sum(
+            (self.values.get(n, 0) ^ near).bit_count() for c in self.changes for n, near in c.near.items()
+        )
 
 
 @dataclass
@@ -129,24 +140,37 @@ class Clauses:
 
 @dataclass
 class _Scene:
-    """Rows that clauses cover for one lane, from frame `begin` on."""
+    """Rows that clauses cover for one lane."""
 
     lane: int
-    begin: int
+    origin: int
     done: int  # the next frame
     state: dict[int, int]
 
 
-class Solver:
-    """`rows` of the run decide; every choice that `choices` gives passes the whole run in all 64 lanes of `unknowns`, on the instrumented graph."""
+@dataclass(frozen=True)
+class Stage:
+    """A graph with the holes of some changes, and the run on it."""
 
-    def __init__(
-        self, graph: Graph, run: Run, changes: Sequence[Change], unknowns: Unknowns, deadline: float
-    ) -> None:
-        self.graph, self.run, self.unknowns, self.deadline = graph, run, unknowns, deadline
-        self.holes = Holes.of(graph, changes)
-        self.changes = [c for c in changes if any(self.holes.bits.get(c.enable, [[]]))]
-        self.none = play(graph, run, unknowns, self.holes.assigned({}), whole=True)
+    graph: Graph
+    run: Run
+    holes: Holes
+    changes: tuple[Change, ...]
+
+
+class Solver:
+    """`run` makes a table's frames for a graph with holes (given their input nodes). Every choice that `choices` gives passes the whole run, on the
+    instrumented graph, in at least MOST_LANES of the 64 lanes of `unknowns`."""
+
+    def __init__(self, graph: Graph, run: Callable[[Graph, Sequence[int]], Run], changes: Sequence[Change], unknowns: Unknowns,
+                 deadline: float) -> None:  # fmt: skip
+        self.make, self.unknowns, self.deadline = run, unknowns, deadline
+        holes = Holes.of(graph, changes)
+        kept = tuple(c for c in changes if any(holes.bits.get(c.enable, [[]])))
+        self.whole = Stage(graph, run(graph, sorted(holes.nodes)), holes, kept)
+        self.changes = kept
+        plain = specialized(graph, holes.assigned({}))
+        self.none = play(plain, run(plain, ()), unknowns, whole=True)
         self.exhausted = False  # whether the answer is final: no more changes of this plan would do
         self.simulated = 0
 
@@ -156,63 +180,109 @@ class Solver:
 
     def choices(self, most: int, wanted: int = 8) -> Iterator[Choice]:
         """Choices with fewest changes first, at most `most` changes each; nothing when the run passes unchanged."""
-        if self.none.passed:
+        if self.none.passed or not self.changes:
             return
-        first = self.none.row
-        frames = self._frames_to(first)
-        whole = len(self.graph) * frames < AFFORDABLE
-        for window in (frames,) if whole else WINDOWS:
-            yield from self._windowed(max(0, frames - 1 - window), frames, most, wanted)
-            if self.late or self.simulated >= wanted:
-                return
+        frames = self.frames_to(self.none.row)
+        origin = self.origin(frames - 1)
+        size, length = len(self.whole.graph), frames - origin
+        widths = [w for w in WINDOWS if w < length - 1 and length * size > CHEAP] or [length - 1]
+        widths += [length - 1] if length * size < AFFORDABLE and widths[-1] < length - 1 else []
+        for limit in (1, most):
+            for window in widths:
+                yield from self._windowed(frames - 1 - window, frames, limit, wanted)
+                if self.late or self.simulated or most == 0:
+                    return
 
-    def _frames_to(self, row: int) -> int:
+    def frames_to(self, row: int) -> int:
         """How many frames cover the rows up to `row`."""
-        return 1 + max(i for i, f in enumerate(self.run.frames) if f.row <= row)
+        return 1 + max(i for i, f in enumerate(self.whole.run.frames) if f.row <= row)
+
+    def origin(self, frame: int) -> int:
+        """The frame of the last power-up up to `frame`."""
+        return max(i for i in range(frame + 1) if self.whole.run.frames[i].restart)
 
     def _windowed(self, begin: int, frames: int, most: int, wanted: int) -> Iterator[Choice]:
-        attempt = _Attempt(self, begin, frames)
+        stage = self._alone(begin, frames) if most == 1 else self.whole
+        if not stage.changes:
+            return
+        attempt = _Attempt(self, stage, begin, frames)
         try:
-            for limit in range(1, most + 1):
-                if not attempt.possible():
-                    self.exhausted = begin == 0
-                    return
+            for limit in range(min(most, 2), most + 1):
+                if limit == SURE and not attempt.possible():
+                    break
                 for choice in attempt.within(limit, wanted - self.simulated):
                     self.simulated += 1
                     yield choice
                 if self.late or self.simulated:
                     return
+            self.exhausted = begin == self.origin(begin) and most > 1
         finally:
             attempt.clauses.solver.delete()
 
+    def _alone(self, begin: int, frames: int) -> Stage:
+        """The changes that may, each alone, do for the last of `frames`; the others are out."""
+        whole, lane = self.whole, self.none.lane
+        candidates = [c for c in whole.changes if not c.needs]
+        rows = [self._inputs_of(c) for c in candidates]
+        seen = [(whole.run.frames[t], self.free(whole.run, t, lane)) for t in range(begin, frames)]
+        able = relevant(whole.graph, self.start(whole.graph, begin, lane), seen, rows)
+        chosen = tuple(c for c, a in zip(candidates, able) if a)
+        kept = {n for c in chosen for n in c.names}
+        others = {n: 0 for name, bits in whole.holes.bits.items() if name not in kept for row in bits for n in row}  # fmt: skip
+        graph = specialized(whole.graph, others)
+        holes = Holes.of(graph, chosen)
+        chosen = tuple(c for c in chosen if any(holes.bits.get(c.enable, [[]])))
+        return Stage(graph, self.make(graph, sorted(holes.nodes)), holes, chosen)
+
+    def _inputs_of(self, change: Change) -> tuple[list[int], list[int]]:
+        bits = self.whole.holes.bits
+        enable = [n for row in bits[change.enable] for n in row]
+        return enable, [n for name in change.names if name != change.enable for row in bits.get(name, ()) for n in row]  # fmt: skip
+
+    def start(self, graph: Graph, begin: int, lane: int) -> dict[int, int]:
+        """Latch -> 0 or 1 before frame `begin`, in a run without changes."""
+        states = self.none.states[begin] if begin < len(self.none.states) else self.unknowns.start(graph)
+        return {n: int(v >> np.uint64(lane)) & 1 for n, v in zip(graph.latches, states, strict=True)}
+
+    def free(self, run: Run, frame: int, lane: int) -> dict[int, int]:
+        values = self.unknowns.inputs(run, frame)
+        return {n: int(v >> np.uint64(lane)) & 1 for n, v in zip(run.free, values, strict=True)}
+
+    def played(self, stage: Stage, choice: Choice) -> Played:
+        values = dict(choice.values) | {c.enable: 1 for c in choice.changes}
+        graph = specialized(stage.graph, stage.holes.assigned(values))
+        return play(graph, self.make(graph, ()), self.unknowns)
+
 
 class _Attempt:
-    def __init__(self, owner: Solver, begin: int, frames: int) -> None:
-        self.owner, graph = owner, owner.graph
-        roots = [b for f in owner.run.frames for b, _ in f.expected]
+    def __init__(self, owner: Solver, stage: Stage, begin: int, frames: int) -> None:
+        self.owner, self.stage = owner, stage
+        roots = [b for f in stage.run.frames for b, _ in f.expected]
         self.variables: dict[str, list[int]] = {}
         fixed: dict[int, int] = {}
         count = 1
-        for name, rows in owner.holes.bits.items():
+        for name, rows in stage.holes.bits.items():
             row = self.variables[name] = []
             for nodes in rows:
                 count += 1
                 row.append(count)
                 fixed.update(dict.fromkeys(nodes, count))
-        self.clauses = Clauses(graph, sorted(set(roots)), fixed)
+        self.clauses = Clauses(stage.graph, sorted(set(roots)), fixed)
         self.clauses.count = count
         self.begin = begin
         self.scenes: list[_Scene] = []
-        self.enables = [self.variables[c.enable][0] for c in owner.changes]
-        for change in owner.changes:
+        self.enables = [self.variables[c.enable][0] for c in stage.changes]
+        self._structure()
+        self.totals: Any = None
+        self._cover(owner.none.lane, frames)
+
+    def _structure(self) -> None:
+        add = self.clauses.solver.add_clause
+        for change in self.stage.changes:
             if change.needs and change.needs in self.variables:
-                self.clauses.solver.add_clause(
-                    [-self.variables[change.enable][0], self.variables[change.needs][0]]
-                )
-        for pick in (p for c in owner.changes for p in c.picks):
-            self._bound(pick)
-        self.totals: object | None = None
-        self._cover(owner.none.lane if begin == 0 else 0, frames)
+                add([-self.variables[change.enable][0], self.variables[change.needs][0]])
+            for pick in change.picks:
+                self._bound(pick)
 
     def _bound(self, pick: Pick) -> None:
         """An index past the end of its list is no choice."""
@@ -222,16 +292,18 @@ class _Attempt:
 
     def _cover(self, lane: int, frames: int) -> None:
         """Add the rows up to `frames` for a lane."""
-        scene = next((s for s in self.scenes if s.lane == lane), None)
+        graph, run = self.stage.graph, self.stage.run
+        origin = self.owner.origin(frames - 1)
+        scene = next((s for s in self.scenes if (s.lane, s.origin) == (lane, origin)), None)
         if scene is None:
-            scene = _Scene(lane, self.begin, self.begin, self._start(lane))
+            begin = self.begin if origin == self.owner.origin(self.begin) else origin
+            start = self.owner.start(graph, begin, lane)
+            scene = _Scene(lane, origin, begin, {n: 1 if v else -1 for n, v in start.items()})
             self.scenes.append(scene)
-        run = self.owner.run
+        frames = min(frames, scene.done + max(AFFORDABLE // len(graph), 1))
         while scene.done < frames and not self.owner.late:
             frame = run.frames[scene.done]
-            free = self.owner.unknowns.inputs(run, scene.done)
-            known = dict(frame.known) | {n: int(v >> np.uint64(lane)) & 1 for n, v in zip(run.free, free)}
-            value = self.clauses.frame(scene.state, known)
+            value = self.clauses.frame(scene.state, {**frame.known, **self.owner.free(run, scene.done, lane)})
             for bit, wanted in frame.expected:
                 literal = -value[bit >> 1] if bit & 1 else value[bit >> 1]
                 self.clauses.solver.add_clause([literal if wanted else -literal])
@@ -239,23 +311,11 @@ class _Attempt:
                 scene.state = self.clauses.next(value)
             scene.done += 1
 
-    def _start(self, lane: int) -> dict[int, int]:
-        graph = self.owner.graph
-        if self.begin:
-            states = self.owner.none.states[self.begin]
-        else:
-            states = (self.owner.unknowns.start(graph) >> np.uint64(lane)) & np.uint64(1)
-        return {n: 1 if v else -1 for n, v in zip(graph.latches, states)}
-
     def possible(self) -> bool:
         return self._solve([])
 
     def _solve(self, assumptions: Sequence[int]) -> bool:
-        solver = self.clauses.solver
-        left = self.owner.deadline - time.monotonic()
-        if left <= 0:
-            return False
-        return bool(solver.solve(assumptions=list(assumptions)))
+        return bool(self.clauses.solver.solve(assumptions=list(assumptions)))
 
     def _at_most(self, limit: int) -> list[int]:
         from pysat.card import ITotalizer
@@ -266,7 +326,7 @@ class _Attempt:
             for clause in made.cnf.clauses:
                 self.clauses.solver.add_clause(clause)
             self.totals = made
-        bounds = self.totals.rhs  # type: ignore[attr-defined]
+        bounds = self.totals.rhs
         return [-bounds[limit]] if limit < len(bounds) else []
 
     def within(self, limit: int, wanted: int) -> Iterator[Choice]:
@@ -275,31 +335,32 @@ class _Attempt:
         bound = self._at_most(limit)
         while found < wanted and self._solve(bound):
             choice = self._nearest(bound)
-            played = play(self.owner.graph, self.owner.run, self.owner.unknowns, self.owner.holes.assigned(self._all(choice)))  # fmt: skip
+            played = self.owner.played(self.stage, choice)
             if played.share >= MOST_LANES:
                 found += 1
                 self._block(choice)
                 yield replace(choice, share=played.share)
-            elif self.begin and played.row < self.owner.run.frames[self.begin].row:
+            elif (self.begin and played.row < self.stage.run.frames[self.begin].row) or not self._extend(
+                played.lane, played.row
+            ):
                 self._block(choice)
-            elif not self._extend(played.lane, played.row):
-                self._block(choice)
+
+    def _before(self, row: int) -> bool:
+        """Whether a row comes before the window, in the same run from power-up."""
+        frame = self.owner.frames_to(row) - 1
+        return frame < self.begin and self.owner.origin(frame) == self.owner.origin(self.begin)
 
     def _extend(self, lane: int, row: int) -> bool:
         """Whether rows were added that exclude the last candidate."""
-        lane = lane if self.begin == 0 else 0
-        frames = self.owner._frames_to(row)
-        before = [(s.lane, s.done) for s in self.scenes]
+        frames = self.owner.frames_to(row)
+        before = [(s.lane, s.origin, s.done) for s in self.scenes]
         self._cover(lane, frames)
-        return before != [(s.lane, s.done) for s in self.scenes]
-
-    def _all(self, choice: Choice) -> dict[str, int]:
-        return dict(choice.values) | {c.enable: 1 for c in choice.changes}
+        return before != [(s.lane, s.origin, s.done) for s in self.scenes]
 
     def _nearest(self, bound: Sequence[int]) -> Choice:
         """The solver's model, its constants brought near the source's."""
         true = self._true()
-        changes = [c for c in self.owner.changes if self.variables[c.enable][0] in true]
+        changes = [c for c in self.stage.changes if self.variables[c.enable][0] in true]
         fixed = [*bound, *(v if v in true else -v for v in self.enables)]
         for change in changes:
             for name in change.names:

@@ -20,20 +20,22 @@ IGNORED = ("time",)
 
 @dataclass(frozen=True)
 class Table:
-    """`rows[t][name]`: the value of a port in cycle t; unknown ones are left out. `fixed`: inputs with one value in all rows, as a recorded clock has."""
+    """`rows[t][name]`: the value of a port in cycle t; unknown ones are left out. `restarts`: rows before which everything is as at power-up, besides the
+    first."""
 
     names: tuple[str, ...]
     rows: tuple[Mapping[str, int], ...]
+    restarts: tuple[int, ...] = ()
 
     def __len__(self) -> int:
         return len(self.rows)
 
-    def split(self, share: float = 0.8) -> tuple[Table, Table | None]:
-        """The first rows for repair, and all of them for a check (None when too few to hold any back)."""
-        kept = int(len(self.rows) * share)
-        if len(self.rows) < 20:
-            return self, None
-        return Table(self.names, self.rows[:kept]), self
+    def then(self, other: Table) -> Table:
+        """Both runs, each from power-up."""
+        at = len(self.rows)
+        names = tuple(dict.fromkeys((*self.names, *other.names)))
+        restarts = (*self.restarts, at, *(at + r for r in other.restarts))
+        return Table(names, self.rows + other.rows, restarts if at else other.restarts)
 
     def constant(self, name: str) -> int | None:
         """The one value of a column, None for several or unknown ones."""
@@ -57,6 +59,8 @@ def parse_table(text: str, where: str = "table") -> Table:
     names = tuple(n.strip() for n in lines[0])
     rows = []
     for number, line in enumerate(lines[1:], 2):
+        if len(line) == len(names) + 1 and not line[-1].strip():
+            line = line[:-1]  # a comma at the end
         if len(line) != len(names):
             raise KerfError(f"{where}, line {number}: {len(line)} cells, but the header has {len(names)}")
         cells = ((n, _number(c.strip(), f"{where}, line {number}, {n}")) for n, c in zip(names, line))

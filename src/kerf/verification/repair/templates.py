@@ -139,7 +139,7 @@ class Offer:
         return uncommented(data[span.start : span.end].decode("utf-8", "surrogateescape"))
 
     def _lined(self, change: Change) -> Change:
-        span = change.inserts[0].span
+        span = change.edited or change.inserts[0].span
         data = self.texts[span.source].encode("utf-8", "surrogateescape")
         return replace(change, line=data.count(b"\n", 0, span.start) + 1)
 
@@ -178,7 +178,7 @@ class Offer:
         if inserts:
             yield Change(
                 "replace parameter", c.module, enable, ((hole, c.width),), inserts,
-                lambda v: [Edit(c.span, constant(c.width, v(hole), self.text(c.span)))], 2, near={hole: c.value},
+                lambda v: [Edit(c.span, constant(c.width, v(hole), self.text(c.span)))], 2, near={hole: c.value}, edited=c.span,
             )  # fmt: skip
 
     def _inverted(self, e: Expr) -> Iterator[Change]:
@@ -251,9 +251,9 @@ class Offer:
         for text, names in module.conditions.items():
             plain = [n for n in names if module.words.get(n) and module.words[n].kind == "variable"]
             others = [n for n in names if n not in plain]
-            if len(plain) == 1 and text not in found and all(n in module.words for n in others):
-                if self.order.readable(process, plain) == plain and not text.startswith(("!", "~")):
-                    found.append(text)
+            known = len(plain) == 1 and text not in found and all(n in module.words for n in others)
+            if known and self.order.readable(process, plain) == plain and not text.startswith(("!", "~")):
+                found.append(text)
         return found[:MOST_GUARDS]
 
     def _literals(self, process: Process) -> tuple[_Literal, _Literal] | None:
@@ -344,7 +344,7 @@ class Offer:
         """Whether what is assigned means the same anywhere in the module, and may be read there."""
         module = self.places.modules[a.process.module]
         text = self.text(a.right)
-        names = [n for n in re.findall(r"(?<![\w'$`])[A-Za-z_]\w*", text)]
+        names = re.findall(r"(?<![\w'$`])[A-Za-z_]\w*", text)
         known = [n for n in names if n in module.words and module.words[n].kind != "varying"]
         variables = [n for n in known if module.words[n].kind == "variable"]
         plain = len(known) == len(names) and "`" not in text and "$" not in text
