@@ -101,6 +101,20 @@ def test_dead_code_is_proved_dead_and_the_rest_covered() -> None:
     }  # fmt: skip
 
 
+def test_a_branch_that_is_a_macro_has_no_bin_rather_than_a_wrong_one() -> None:
+    text = """`define NOTHING y = y
+module m(input a, b, output reg y);
+  always @* begin
+    y = b;
+    if (a) `NOTHING;
+    if (b) y = a; else `NOTHING;
+  end
+endmodule"""
+    made, bins, notes = instrumented(design(text))
+    assert set(by_name(bins, "branch")) == {"6 if true"} and "3 processes or statements" in notes[0]
+    assert not close(made, bins, seconds=5).unreachable
+
+
 def test_conditions_need_each_part_to_decide() -> None:
     text = (
         "module m(input a, b, c, output reg y); always_comb if (a && (b || c)) y = 1; else y = 0; endmodule"

@@ -173,19 +173,15 @@ class _Writer:
 
     def _loop(self, node: Any) -> None:
         outer, self._looping = self._looping, True
-        self._guarded(node.statement, self._point())
+        self._branch(node, "", node.statement)
         self._looping = outer
 
     def _conditional(self, node: Any) -> None:
         told = self._decision(node)
         with self._text.wrapped(node, told):
-            true = self._point()
-            self._mark(node, "if true", true)
-            self._guarded(node.statement, true)
+            self._branch(node, "if true", node.statement)
             if node.elseClause is not None:
-                false = self._point()
-                self._mark(node, "if false", false)
-                self._guarded(node.elseClause.clause, false)
+                self._branch(node, "if false", node.elseClause.clause)
             elif self._text.span(node.statement) is None:
                 self._made.left_out += 1
             elif not (node.uniqueOrPriority and node.uniqueOrPriority.rawText):
@@ -200,22 +196,24 @@ class _Writer:
             self._made.left_out += 1  # patterns
             return
         for item in items:
-            point = self._point()
             label = self._text.said(item.expressions) if hasattr(item, "expressions") else "default"
-            self._mark(item, f"case {label or '?'}", point)
-            self._guarded(item.clause, point)
+            self._branch(item, f"case {label or '?'}", item.clause)
         unique = node.uniqueOrPriority and node.uniqueOrPriority.rawText
         if not unique and all(hasattr(item, "expressions") for item in items):
             point = self._point()
             self._mark(node, "case without a match", point)
             self._text.before(node.endcase, f"default: {_set(point)} ")
 
-    def _guarded(self, node: Any, point: Point) -> None:
-        if self._text.span(node) is None:
+    def _branch(self, node: Any, what: str, body: Any) -> None:
+        """A bin for one way out of `node`, and all that is in it; none where `body` is a macro's text, in which nothing can be written."""
+        if self._text.span(body) is None:
             self._made.left_out += 1
             return
-        with self._text.wrapped(node, _set(point)):
-            self._statement(node, point)
+        point = self._point()
+        if what:
+            self._mark(node, what, point)
+        with self._text.wrapped(body, _set(point)):
+            self._statement(body, point)
 
     # Conditions
 
