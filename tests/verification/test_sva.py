@@ -124,6 +124,19 @@ def test_an_infinite_run_refutes_and_fairness_saves() -> None:
     assert verdicts(text, ["assume property (@(posedge clk) s_eventually !go)"]) == {"live": "refuted"}
 
 
+def test_data_comes_out_as_it_went_in() -> None:
+    """A local variable of the property follows any one datum, whatever its value."""
+    whole = "property {0}; logic [W-1:0] v; @(posedge clk) disable iff (rst) (taking{1}, v = din) ##1 (!giving)[*0:$] ##1 giving |-> dout == v; endproperty {0}_: assert property ({0});"
+    text = FIFO.replace(
+        "endmodule", whole.format("first", " && empty") + whole.format("any", "") + "endmodule"
+    )
+    assert verdicts(text) == {"first_": "proved", "any_": "refuted"}
+    next_ = "property p; logic [3:0] v; @(posedge clk) (a, v = d) |=> q == v {0}; endproperty one: assert property (p);"
+    plain = HEAD.replace("if (rst)", "if (0)") + next_ + "endmodule"
+    assert verdicts(plain.format("")) == {"one": "proved"}
+    assert verdicts(plain.format("+ 1")) == {"one": "refuted"}
+
+
 def test_an_antecedent_that_is_never_met_is_told() -> None:
     made, found = compile(
         design(FIFO), ["full && empty |-> push", "full ##1 empty |-> push", "full |=> full |-> push"]
@@ -152,8 +165,12 @@ def test_a_violation_is_seen_in_the_first_cycle_in_which_it_is_certain() -> None
         ("one: assert property (@(posedge clk) a |-> ##1 @(negedge clk) b);", "design.sv:4: .*second clock"),
         ("one: assert property (@(negedge clk) a |=> r);", "design.sv:4: .*negedge clk"),
         (
-            "property p; logic v; @(posedge clk) (a, v = b) |=> v; endproperty one: assert property (p);",
-            "local var",
+            "property p; logic v; @(posedge clk) a |-> (b, v = c) ##1 v; endproperty one: assert property (p);",
+            "assignment to v",
+        ),
+        (
+            "property p; logic v; @(posedge clk) (a, v = b)[*2] |-> v; endproperty one: assert property (p);",
+            "assignment to v",
         ),
         (
             "property p(x); x and (1 |=> p(x)); endproperty one: assert property (@(posedge clk) p(a));",

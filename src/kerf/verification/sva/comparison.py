@@ -63,6 +63,8 @@ def equivalent(
     for side, text in zip(sides, (left, right)):
         if not side or any(s.kind == "cover" for s, _ in side):
             raise KerfError(f"no assertion to compare in: {text}")
+        if any(s.translator.locals.wires for s, _ in side):
+            raise KerfError(f"assertions with local variables cannot be compared: {text}")
     given = [row for row, o in zip(rows, made.origin) if o < 0 and row[0].kind == "assume"]
     deadline = time.monotonic() + timeout_s
     forward = _implication(model, [*given, *sides[0]], sides[1], deadline - timeout_s / 2)

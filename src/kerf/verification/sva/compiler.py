@@ -43,7 +43,8 @@ class Assertion:
 
 def compile(design: Design, extra: Sequence[str] = (), **model_options: Any) -> tuple[Model, list[Assertion]]:
     """All assertions of the source and of `extra` (properties, or whole statements, in the scope of the top module), in every instance; immediate
-    ones too. Options as for `model`. KerfError with the places of all forms that are not supported."""
+    ones too. Options as for `model`. A property with local variables follows one free word for each: a proof covers all values, a simulation the one it
+    drives. KerfError with the places of all forms that are not supported."""
     made, assertions, _ = compiled(design, extra, **model_options)
     return made, assertions
 
@@ -109,14 +110,14 @@ class Builder:
             raise KerfError(
                 f"{s.source}: cover {s.name} is reached by no finite run: cover a sequence instead"
             )
-        reached = watch(gates, good_prefixes(stepper, s.wanted))
+        reached = self._kept(s, watch(gates, good_prefixes(stepper, s.wanted)))
         return Assertion(s.name, s.kind, s.text, s.source, reached, finite=reached)
 
     def _assert(self, s: Statement) -> Assertion:
         gates, stepper = self.gates(s), s.translator.stepper
         wrong = stepper.dual(s.wanted)
         begin = first_cycle(self.graph) if s.once else TRUE
-        bad = watch(gates, good_prefixes(stepper, wrong), begin)
+        bad = self._kept(s, watch(gates, good_prefixes(stepper, wrong), begin))
         triggered = (
             None if s.antecedent is None else watch(gates, good_prefixes(stepper, s.antecedent), begin)
         )
@@ -130,7 +131,25 @@ class Builder:
         if not live:
             return done
         found = lasso(self.graph, [pursue(gates, stepper, wrong, once(self.graph)), *self.fair], self.assumed)
-        return replace(done, bad=self.graph.disjunction(bad, found.closed), live=True, looping=found.saved)
+        closed = self._kept(s, found.closed)
+        return replace(done, bad=self.graph.disjunction(bad, closed), live=True, looping=found.saved)
+
+    def _kept(self, s: Statement, literal: int) -> int:
+        """The literal, in runs in which local variables have not changed."""
+        prefix, graph = (f"{s.scope}." if s.scope else ""), self.graph
+        bits = [b for name in s.translator.locals.wires.values() for b in graph.signals[prefix + name].bits]
+        if not bits:
+            return literal
+        changed, first = graph.add_latch(0), first_cycle(graph)
+        differs = graph.conjunction(first ^ 1, graph.any_of(self._changes(bit) for bit in bits))
+        now = graph.disjunction(changed, differs)
+        graph.set_next(changed, now)
+        return graph.conjunction(literal, now ^ 1)
+
+    def _changes(self, bit: int) -> int:
+        before = self.graph.add_latch(0)
+        self.graph.set_next(before, bit)
+        return self.graph.exclusive_or(before, bit)
 
 
 def _clocked(made: Model, statements: Sequence[Statement]) -> Model:

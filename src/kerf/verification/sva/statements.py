@@ -8,10 +8,11 @@ from typing import Any
 
 from kerf.core.types import KerfError
 from kerf.verification.sva.extra import clock as clock_of_module
+from kerf.verification.sva.names import last
 from kerf.verification.sva.places import Places, defaults, instances
 from kerf.verification.sva.properties import TRUE, Every, Property, Some, abort
 from kerf.verification.sva.sequences import Tick
-from kerf.verification.sva.translate import Translator, clock_of, last
+from kerf.verification.sva.translate import Translator, clock_of
 from kerf.verification.sva.wording import Clock, Unsupported, kind, plain
 
 KINDS = {
@@ -81,7 +82,11 @@ class _Reading:
             self.places.at(anchor) if procedure is None else self.places.beside(anchor, self.node.syntax)
         )
         translator = Translator(declare, clock, weak=what != "cover", covering=what == "cover")
-        wanted, antecedent = translator.property(spec), Antecedents(translator).of(spec)
+        wanted = translator.property(spec)
+        if translator.locals.assigned and what == "assume":
+            raise Unsupported("local variables in an assumption")
+        translator.locals.assigned.clear()
+        antecedent = Antecedents(translator).of(spec)
         if procedure is not None:
             wanted, antecedent = procedure.enabled(translator, wanted, antecedent)
         if "disable" in outside and not _disables(spec):
@@ -228,6 +233,7 @@ class Antecedents:
             with t._inside(e.expr):
                 return self.of(e.expr.body)
         if name == "BinaryAssertionExpr" and "Implication" in last(e.op):
-            sequence = t.sequence(e.left)
+            with t.locals.at(binding=True):
+                sequence = t.sequence(e.left)
             return Some(sequence, self.of(e.right) or TRUE, False)
         return None

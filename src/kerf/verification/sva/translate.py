@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kerf.verification.sva.guards import NO, YES, Guards
+from kerf.verification.sva.names import Locals, collect, known, last, syntax_of
 from kerf.verification.sva.properties import (
     TRUE,
     Every,
@@ -26,6 +27,7 @@ from kerf.verification.sva.properties import (
 from kerf.verification.sva.sequences import (
     ANY,
     First,
+    Fusion,
     Sequence,
     Tick,
     both,
@@ -43,7 +45,6 @@ from kerf.verification.sva.wording import (  # fmt: skip
     Clock,
     Declarations,
     Frame,
-    Signal,
     Unsupported,
     Wording,
     actual,
@@ -52,13 +53,7 @@ from kerf.verification.sva.wording import (  # fmt: skip
     unwrapped,
 )
 
-CONSTANTS = ("Parameter", "EnumValue", "Genvar", "Specparam")
-SIGNALS = ("Variable", "Net", "Field", "FormalArgument", "ModportPort")
 OPERATORS_ON_SEQUENCES = ("Intersect", "Throughout", "Within")
-
-
-def last(name: Any) -> str:
-    return str(name).rpartition(".")[2]
 
 
 @dataclass
@@ -73,6 +68,7 @@ class Translator:
     stepper: Stepper = field(default_factory=lambda: Stepper(Guards()))
     atoms: dict[str, int] = field(default_factory=dict)
     frames: tuple[Frame, ...] = ()
+    locals: Locals = field(default_factory=lambda: Locals())
 
     @property
     def guards(self) -> Guards:
@@ -80,9 +76,9 @@ class Translator:
 
     def guard(self, expression: Any, written: Any = None) -> int:
         """The atom of a Boolean expression; `written` where its text is not its own (an argument, a let)."""
-        known = _known(expression)
-        if known is not None:
-            return YES if known else NO
+        value = known(expression)
+        if value is not None:
+            return YES if value else NO
         return self.named(self.wording(expression).text(written or syntax_of(expression), self.frames))
 
     def named(self, text: str) -> int:
@@ -92,7 +88,7 @@ class Translator:
     def wording(self, *expressions: Any) -> Wording:
         made = Wording(self.declare, self.clock)
         for expression in expressions:
-            _collect(expression, made)
+            collect(expression, made, self.locals.wires)
         return made
 
     # properties
@@ -100,11 +96,18 @@ class Translator:
     def property(self, e: Any) -> Property:
         name = type(e).__name__
         if self._is_sequence(e) and not self._is_boolean(e):
-            return some(self.sequence(e), TRUE, self.weak)
+            with self.locals.at(binding=self.locals.outermost and self.covering):
+                return some(self.sequence(e), TRUE, self.weak)
         handler = PROPERTIES.get(name)
         if handler is None:
             raise Unsupported(f"{name.removesuffix('AssertionExpr')} in a property")
-        return handler(self, e)
+        with self.locals.at(outermost=self.locals.outermost and self._passes_on(e)):
+            return handler(self, e)
+
+    def _passes_on(self, e: Any) -> bool:
+        """Whether what is inside is asked of every attempt too."""
+        passing = ("SimpleAssertionExpr", "ClockingAssertionExpr", "DisableIffAssertionExpr")
+        return type(e).__name__ in passing or "Implication" in last(getattr(e, "op", ""))
 
     def _simple(self, e: Any) -> Property:
         if last(e.expr.kind) == "AssertionInstance":
@@ -143,7 +146,9 @@ class Translator:
             "OverlappedFollowedBy",
             "NonOverlappedFollowedBy",
         ):
-            return self._after(op, self.sequence(e.left), self.property(e.right))
+            with self.locals.at(binding=self.locals.outermost and ("Implication" in op or self.covering)):
+                sequence = self.sequence(e.left)
+            return self._after(op, sequence, self.property(e.right))
         left, right = self.property(e.left), self.property(e.right)
         no = self.stepper.dual
         match op:
@@ -200,12 +205,16 @@ class Translator:
     def _simple_sequence(self, e: Any) -> Sequence:
         if last(e.expr.kind) == "AssertionInstance":
             with self._inside(e.expr):
-                return self._repeated(self.sequence(e.expr.body), e.repetition)
-        return self._repeated(Tick(self.guard(e.expr, unwrapped(e.syntax))), e.repetition)
+                return self._repeated(lambda: self.sequence(e.expr.body), e.repetition)
+        return self._repeated(lambda: Tick(self.guard(e.expr, unwrapped(e.syntax))), e.repetition)
 
-    def _repeated(self, body: Sequence, repetition: Any) -> Sequence:
+    def _repeated(self, body: Callable[[], Sequence], repetition: Any) -> Sequence:
         if repetition is None:
-            return body
+            return body()
+        with self.locals.at(binding=False):
+            return self._times(body(), repetition)
+
+    def _times(self, body: Sequence, repetition: Any) -> Sequence:
         low, high = repetition.range.min, repetition.range.max
         way = last(repetition.kind)
         if way == "Consecutive":
@@ -224,14 +233,24 @@ class Translator:
         return made
 
     def _first(self, e: Any) -> Sequence:
-        if list(e.matchItems):
-            raise Unsupported("assignments to local variables")
-        return First(frozenset({self.sequence(e.seq)}))
+        with self.locals.at(binding=False):
+            body = First(frozenset({self.sequence(e.seq)}))
+        return self._assigned(body, e.matchItems)
 
     def _with_match(self, e: Any) -> Sequence:
-        if list(e.matchItems):
-            raise Unsupported("assignments to local variables")
-        return self._repeated(self.sequence(e.expr), e.repetition)
+        return self._repeated(lambda: self._assigned(self.sequence(e.expr), e.matchItems), e.repetition)
+
+    def _assigned(self, body: Sequence, items: Any) -> Sequence:
+        """Where `body` ends, each variable is what is assigned to it. Every value it may have is followed, one to a run."""
+        for item in items:
+            if last(item.kind) == "Call" and item.isSystemCall:
+                continue
+            if last(item.kind) != "Assignment" or item.isCompound or last(item.left.kind) != "NamedValue":
+                raise Unsupported("more than plain assignments to local variables")
+            name = self.locals.assign(item.left.symbol)
+            value = self.wording(item.right).text(syntax_of(item.right), self.frames)
+            body = Fusion(body, Tick(self.named(f"{name} == {int(item.left.type.bitWidth)}'( {value} )")))
+        return body
 
     def _clocked_sequence(self, e: Any) -> Sequence:
         self._check_clock(e.clocking)
@@ -271,8 +290,8 @@ class Translator:
 
     @contextmanager
     def _inside(self, instance: Any) -> Iterator[None]:
-        if list(instance.localVars):
-            raise Unsupported("local variables")
+        for variable in instance.localVars:
+            self.locals.declare(variable, self.declare)
         if instance.isRecursiveProperty:
             raise Unsupported("a recursive property")
         before = self.frames
@@ -338,71 +357,6 @@ def clock_of(clocking: Any, text: Callable[[Any], str]) -> Clock:
     if edge is None:
         raise Unsupported("a clock without posedge or negedge")
     return Clock(edge, text(clocking.expr.syntax).strip("( )"))
-
-
-def syntax_of(expression: Any) -> Any:
-    """The syntax of an expression, below the conversions that slang puts around it."""
-    while expression.syntax is None:
-        expression = expression.operand
-    return expression.syntax
-
-
-def _known(expression: Any) -> int | None:
-    """The value of a constant expression."""
-    value = None if expression.constant is None else expression.constant.value
-    try:
-        return None if value is None else int(value)
-    except (TypeError, ValueError):
-        return None
-
-
-def _collect(expression: Any, into: Wording) -> None:
-    """What slang knows of the names and calls in an expression."""
-    from pyslang.ast import VisitAction
-
-    def visit(node: Any) -> Any:
-        what = last(getattr(node, "kind", ""))
-        if what in ("NamedValue", "HierarchicalValue"):
-            _name(node, into)
-        elif what == "Call":
-            for argument in node.arguments:
-                _argument(argument, into)
-            if not node.isSystemCall:  # it may read signals that it is not given
-                into.signals[spot(node.sourceRange.start)] = Signal(0, 0)
-        return VisitAction.Advance
-
-    expression.visit(visit)
-
-
-def _name(node: Any, into: Wording) -> None:
-    where, symbol = node.sourceRange, last(node.symbol.kind)
-    if symbol == "LocalAssertionVar":
-        raise Unsupported("local variables")
-    if symbol in SIGNALS:
-        hierarchical = last(node.kind) == "HierarchicalValue"  # of which the type operator knows nothing
-        width = int(node.type.bitWidth) if node.type.isIntegral else 0
-        into.signals[spot(where.start)] = Signal(
-            int(where.end.offset), width, _vector(node) if hierarchical else ""
-        )
-    elif symbol in CONSTANTS:
-        into.fixed.add(spot(where.start))
-
-
-def _vector(node: Any) -> str:
-    """A vector as wide as an expression, and signed like it; "" where the expression is no word."""
-    if not node.type.isIntegral:
-        return ""
-    return f"logic {'signed ' if node.type.isSigned else ''}[{int(node.type.bitWidth) - 1}:0]"
-
-
-def _argument(argument: Any, into: Wording) -> None:
-    if argument.syntax is None:
-        return
-    number, type_ = _known(argument), _vector(argument) if hasattr(argument.type, "isIntegral") else ""
-    for place in (spot(argument.syntax.sourceRange.start), spot(argument.sourceRange.start)):
-        into.types[place] = type_
-        if number is not None:
-            into.constants[place] = number
 
 
 PROPERTIES: Mapping[str, Callable[[Translator, Any], Property]] = {

@@ -71,7 +71,7 @@ def plain(syntax: Any) -> str:
 @dataclass
 class Wording:
     """Writes expressions of one assertion. `declare` are the wires and registers that they need. Of the expression at hand: its `signals`, the values
-    of `constants` among the arguments of calls, `types` of those arguments, and `fixed`, names that stand for a
+    of `constants` among the arguments of calls, `types` of those arguments, `locals`, the wires of local variables, and `fixed`, names that stand for a
     constant."""
 
     declare: Declarations
@@ -80,12 +80,15 @@ class Wording:
     constants: dict[Spot, int] = field(default_factory=dict)
     fixed: set[Spot] = field(default_factory=set)
     types: dict[Spot, str] = field(default_factory=dict)
+    locals: dict[Spot, str] = field(default_factory=dict)
 
     def text(self, syntax: Any, frames: tuple[Frame, ...], age: int = 0) -> str:
         """The expression as it was `age` ticks ago."""
         if is_token(syntax):
             return str(syntax.rawText)
         name = kind(syntax)
+        if name in NAMES[:2] and (local := self.locals.get(spot(syntax.sourceRange.start))):
+            return local + "".join(self.text(s, frames, age) for s in getattr(syntax, "selectors", ()))
         if name in NAMES[:2] and (found := actual(syntax, frames)):
             return self._bound(syntax, found, frames, age)
         if name == "InvocationExpression" and plain(syntax.left) in SAMPLED:
@@ -255,6 +258,14 @@ class Declarations:
         if key not in self.known:
             name = self.known[key] = self._name()
             self.lines.append(f"(* keep *) wire {name} = ( {text} ) ? 1'b1 : 1'b0;")
+        return self.known[key]
+
+    def free(self, type_: str, name: str) -> str:
+        """A word that nothing drives, for a local variable."""
+        key = ("free", type_, name)
+        if key not in self.known:
+            self.known[key] = self._name()
+            self.lines.append(f"(* keep *) wire {type_} {self.known[key]} ;")
         return self.known[key]
 
     def net(self, text: str) -> str:
