@@ -17,8 +17,7 @@ from typing import Any
 
 from kerf.core.types import KerfError
 from kerf.verification.design import Design, load
-from kerf.verification.repair.search import Outcome, repair_table
-from kerf.verification.repair.table import load_table
+from kerf.verification.repair import Outcome, repair
 
 CIRFIX = {
     "decoder_3_to_8": ("wadden_buggy1", "wadden_buggy2"),
@@ -94,7 +93,7 @@ def attempt(bug: dict[str, Any], seconds: float) -> dict[str, Any]:
     begun = time.monotonic()
     try:
         design = load(bug["files"], top=bug["top"], includes=bug["includes"])
-        outcome = repair_table(design, load_table(bug["table"]), seconds=seconds, zero=bug["set"] == "FPGA")
+        outcome = repair(design, table=bug["table"], seconds=seconds, zero=bug["set"] == "FPGA")
     except KerfError as error:
         return row | {"result": f"refused: {str(error).splitlines()[-1][:100]}", "seconds": round(time.monotonic() - begun, 2)}  # fmt: skip
     return row | _told(bug, design, outcome, time.monotonic() - begun)

@@ -6,7 +6,14 @@ from typing import Any
 
 from kerf.verification.design import Design
 from kerf.verification.repair.source import Expr, Module, Places, Process, Span, uncommented
-from kerf.verification.repair.syntax import bits_of, compared_bits, index_bits, integer, names_read
+from kerf.verification.repair.syntax import (
+    bits_of,
+    compared_bits,
+    index_bits,
+    integer,
+    is_constant,
+    names_read,
+)
 
 COMPARISONS = {"Equality", "Inequality", "CaseEquality", "CaseInequality", "GreaterThan", "GreaterThanEqual", "LessThan", "LessThanEqual", "WildcardEquality", "WildcardInequality"}  # fmt: skip
 LOGICAL = {"LogicalAnd", "LogicalOr"}
@@ -71,10 +78,15 @@ class ExpressionReader:
             for part in e.operands:
                 self._expression(part, "value", int(part.type.bitWidth) if part.type.isIntegral else 0)
         elif kind == "ElementSelectExpression":
-            self._expression(e.selector, "index", index_bits(e.value))
+            self._index(e)
             self._note(e, "other", role, wanted)
         elif kind in ("RangeSelectExpression", "MemberAccessExpression"):
             self._note(e, "other", role, wanted)
+
+    def _index(self, e: Any) -> None:
+        """An array of nets can be indexed by constants alone, which no wire may stand for."""
+        if e.value.type.isIntegral or not is_constant(e.selector):
+            self._expression(e.selector, "index", index_bits(e.value))
 
     def _note(self, e: Any, kind: str, role: str, wanted: int, **more: Any) -> None:
         span = self.span(e.sourceRange)

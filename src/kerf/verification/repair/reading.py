@@ -28,7 +28,6 @@ from kerf.verification.repair.syntax import (
     bodies,
     events_of,
     first_condition,
-    index_bits,
     integer,
     names_in,
     names_read,
@@ -337,7 +336,7 @@ class _Reader(ExpressionReader):
         """Indices on the left of an assignment."""
         kind = type(e).__name__
         if kind == "ElementSelectExpression":
-            self._expression(e.selector, "index", index_bits(e.value))
+            self._index(e)
             self._selects(e.value)
         elif kind == "ConcatenationExpression":
             for part in e.operands:

@@ -50,6 +50,19 @@ def compared_bits(left: Any, right: Any) -> int:
     return max(own_bits(left), own_bits(right)) or max(bits_of(left), bits_of(right))
 
 
+def is_constant(e: Any) -> bool:
+    """Made of numbers, parameters and loop variables of generate blocks."""
+    found = True
+
+    def look(one: Any) -> None:
+        nonlocal found
+        if type(one).__name__ == "NamedValueExpression":
+            found = found and type(one.symbol).__name__ in ("ParameterSymbol", "GenvarSymbol")
+
+    e.visit(look)
+    return found
+
+
 def index_bits(value: Any) -> int:
     """Bits of an index into `value`."""
     width = value.type.bitWidth if value.type.isIntegral else 0

@@ -1,0 +1,7 @@
+"""Repair of a design's source: the smallest change after which it does what a table, assertions or another design say."""
+
+from kerf.verification.repair.repair import repair
+from kerf.verification.repair.search import Outcome, Repair, Status
+from kerf.verification.repair.table import Table, load_table, parse_table
+
+__all__ = ["Outcome", "Repair", "Status", "Table", "load_table", "parse_table", "repair"]

@@ -1,0 +1,68 @@
+"""Does a source do what a table says? Read, synthesized and simulated, and remembered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from kerf.core.types import KerfError
+from kerf.verification.design import Design
+from kerf.verification.graph import Graph
+from kerf.verification.model import Model, model
+from kerf.verification.repair.play import Played, Run, Unknowns, frames_of, play
+from kerf.verification.repair.table import Table
+
+Build = Callable[[Design], Model]
+
+
+def plain(design: Design) -> Model:
+    """A design as it is at power-up, its reset an input like others."""
+    return model(design, reset="")
+
+
+@dataclass
+class Oracle:
+    """`build` makes the model of a design, whose outputs are looked at; `zero` as for `Unknowns`. `refused`: what could not be built, and why."""
+
+    design: Design
+    table: Table
+    zero: bool = False
+    build: Build = plain
+    refused: list[str] = field(default_factory=list)
+    _known: dict[tuple[str, ...], Played | None] = field(default_factory=dict)
+
+    def played(self, texts: Mapping[str, str]) -> Played | None:
+        """How the design does with `texts` for its sources; None when it does not compile."""
+        key = tuple(texts.values())
+        if key not in self._known:
+            self._known[key] = self._play(texts)
+        return self._known[key]
+
+    def share(self, texts: Mapping[str, str]) -> float:
+        """Of 64 lanes, those that pass."""
+        found = self.played(texts)
+        return found.share if found else 0.0
+
+    def _play(self, texts: Mapping[str, str]) -> Played | None:
+        try:
+            made = self.build(self.design.with_texts(texts))
+        except KerfError as error:
+            self.refused.append(str(error).splitlines()[-1])
+            return None
+        return play(made.graph, self.run(made, made.graph), Unknowns(1, self.zero))
+
+    def run(self, made: Model, graph: Graph, fixed: Sequence[int] = ()) -> Run:
+        """The table as frames of `graph`, a version of the model's."""
+        clocks = [made.clock] if made.clock else self._clocks(graph)
+        late = self._late_edge(made)
+        return frames_of(self.table, graph, clocks, stepped=made.stepped, late=late, fixed=fixed)
+
+    def _late_edge(self, made: Model) -> bool:
+        """Registers clocked by the other edge than that which rows were recorded at."""
+        level = self.table.constant(made.clock) if made.clock in self.table.names else None
+        return bool(made.clock) and level is not None and made.edge == ("negedge" if level else "posedge")
+
+    def _clocks(self, graph: Graph) -> list[str]:
+        """Inputs that the table has one value of, called like clocks."""
+        bits = [n for n, s in graph.signals.items() if s.kind == "input" and len(s.bits) == 1]
+        return [n for n in bits if self.table.constant(n) == 1 and "cl" in n.lower() and "k" in n.lower()]
