@@ -71,6 +71,18 @@ def test_what_merely_never_happened_is_not_shown() -> None:
     assert any("low" in m.sva or "n" in m.sva for m in found.assertions)
 
 
+def test_arrays_are_no_words() -> None:
+    text = """module m(input clk, rst, input [1:0] d, output [1:0] y); reg [1:0] store [2]; reg [3:0] packed_one; assign y = store[1];
+      always @(posedge clk) if (rst) begin store[0] <= 0; store[1] <= 0; packed_one <= 0; end
+        else begin store[0] <= d; store[1] <= store[0]; packed_one <= {store[0], d}; end endmodule"""
+    found = mine(model(design(text)), seconds=10)
+    assert not any("store" in m.sva for m in found.assertions)
+    assert any(
+        f"{len(found.assertions)} of {len(found.assertions)} proved from their texts" in c
+        for c in found.confirmed
+    )
+
+
 def test_what_others_say_is_dropped() -> None:
     a, b, c = (Fact(Bit(n)) for n in "abc")
     claims = [Claim((a,), b), Claim((b,), c), Claim((a,), c), Claim((a, c), b), Claim((a,), b, True), Claim((a, c), b, True)]  # fmt: skip

@@ -239,8 +239,8 @@ class VerificationEvaluator:
         return Evaluation(Status.PASSED, "", found.killed / max(found.mutants, 1), {}, detail)
 
     def plain(self) -> Model:
-        """The design without monitors, unknown values chosen as a chip would."""
-        return model(self.problem.design, reset=self.problem.reset, free_unknowns=False)
+        """The design without monitors; what depends on an unknown value shows no mutant."""
+        return model(self.problem.design, reset=self.problem.reset)
 
     def _hear(self, line: str) -> None:
         self.watch(Moment(line))

@@ -23,18 +23,19 @@ KINDS = {"output": 0, "register": 1, "input": 2, "wire": 3}
 
 def signals(model: Model) -> list[str]:
     """Names, the most telling first: outputs, registers, inputs, wires; outer ones before inner ones; one of those that are the same."""
-    graph, held = model.graph, {model.clock, *model.held_names}
+    graph, held, words = model.graph, {model.clock, *model.held_names}, _words(model)
     rows = []
     for name, signal in graph.signals.items():
         constant = all(graph.kind[b >> 1] == Node.CONSTANT for b in signal.bits)
         if (
-            name not in held
+            name in words
+            and name not in held
             and not constant
             and re.fullmatch(r"[A-Za-z_][\w.$]*", name)
             and len(signal.bits) <= WIDEST
         ):
             rows.append((KINDS[signal.kind] + 2 * name.count("."), name))
-    seen: set[tuple[int, ...]] = set()
+    seen = {graph.signals[n].bits for n in held if n in graph.signals}
     found = []
     for _, name in sorted(rows):
         bits = graph.signals[name].bits
@@ -42,6 +43,18 @@ def signals(model: Model) -> list[str]:
             seen.add(bits)
             found.append(name)
     return found[:WORDS]
+
+
+def _words(model: Model) -> set[str]:
+    """What an expression may name: no memories and other arrays, though the graph has them."""
+    found, prefix = set[str](), f"{model.design.top}."
+
+    def visit(node: Any) -> None:
+        if type(node).__name__ in ("NetSymbol", "VariableSymbol") and node.type.isIntegral:
+            found.add(str(node.hierarchicalPath).removeprefix(prefix))
+
+    model.design.root.visit(visit)
+    return found
 
 
 def atoms(model: Model, names: Sequence[str], values: dict[str, np.ndarray]) -> list[Term]:
