@@ -7,7 +7,7 @@ from designs import COUNTER, FIFO, design
 
 from kerf.core.types import KerfError
 from kerf.verification.prove import Property, Verdict, prove
-from kerf.verification.sva import compile, equivalent
+from kerf.verification.sva import automaton, compile, equivalent
 from kerf.verification.sva.mending import mended
 from kerf.verification.trace import replay
 
@@ -144,6 +144,28 @@ def test_an_antecedent_that_is_never_met_is_told() -> None:
     triggered = [Property(a.name, a.triggered) for a in found if a.triggered is not None]
     results = prove(made, triggered)
     assert [str(r.verdict) for r in results] == ["proved", "proved", "refuted"]
+
+
+def test_what_has_too_many_states_is_followed_one_attempt_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    extra = [
+        "taking |=> !empty",
+        "a |-> ##[1:3] b",
+        "a |-> (b ##[1:3] c) within ##[2:4] b",
+        "a |-> ##1 b[->2]",
+    ]
+    texts = [FIFO, *(["module m(input clk, a, b, c); endmodule"] * 3)]
+    before = [verdicts_and_depth(t, e) for t, e in zip(texts, extra)]
+    monkeypatch.setattr(automaton, "LIMIT", 1)
+    after = [verdicts_and_depth(t, e) for t, e in zip(texts, extra)]
+    assert after == before and before[0] == ("proved", -1)
+    with pytest.raises(KerfError, match="too many states"):
+        compile(design(texts[1]), ["assume property (@(posedge clk) a |-> ##[1:3] b)"])
+
+
+def verdicts_and_depth(text: str, extra: str) -> tuple[str, int]:
+    made, found = compile(design(text), [extra])
+    (result,) = prove(made, [Property("p", found[0].bad)])
+    return str(result.verdict), result.depth
 
 
 def test_a_violation_is_seen_in_the_first_cycle_in_which_it_is_certain() -> None:

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from kerf.verification.sva.guards import YES, Guards
 from kerf.verification.sva.properties import DONE, Clause, Property, Stepper, loops_forever, states
 
-LIMIT = 2000
+LIMIT = 2000  # sets of obligations
+STATES = 4000  # obligations
 
 State = frozenset[Property]
 
@@ -27,8 +28,8 @@ class Automaton:
 
 
 def good_prefixes(stepper: Stepper, wanted: Property) -> Automaton:
-    """OverflowError when it takes more than LIMIT states."""
-    known = states(stepper, [wanted], LIMIT)
+    """OverflowError when it takes more than LIMIT states, or the property has more than STATES obligations."""
+    known = states(stepper, [wanted], STATES)
     certain = _certain(stepper.guards, known)
     number: dict[State, int] = {}
     edges: dict[int, tuple[tuple[int, int], ...]] = {}
@@ -88,7 +89,7 @@ def _useful(edges: Mapping[int, tuple[tuple[int, int], ...]]) -> dict[int, tuple
 
 def may_last(stepper: Stepper, wanted: Property) -> bool:
     """Whether `wanted` may come to hold by what never happens, so that good prefixes alone do not tell."""
-    known = states(stepper, [wanted], LIMIT)
+    known = states(stepper, [wanted], STATES)
     certain = _certain(stepper.guards, known)
     after = {
         p: {s for _, rest in row for s in rest} - certain for p, row in known.items() if p not in certain

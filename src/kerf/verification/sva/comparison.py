@@ -119,7 +119,7 @@ class _Question:
 
     def _kept(self) -> list[int]:
         immediate = [c.holds for c in self.model.checks if c.kind == "assume"]
-        return [*immediate, *(a.finite ^ 1 for _, a in self.premises)]
+        return [*immediate, *(a.finite ^ 1 for _, a in self.premises if not a.symbolic)]
 
     def _lasso(self) -> int:
         builder, graph = Builder(self.model), self.model.graph

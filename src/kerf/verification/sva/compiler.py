@@ -19,6 +19,7 @@ from kerf.verification.sva.extra import with_extra
 from kerf.verification.sva.liveness import Pursuit, lasso, once, pursue
 from kerf.verification.sva.monitor import Gates, first_cycle, watch
 from kerf.verification.sva.places import Places
+from kerf.verification.sva.properties import Property, Stepper
 from kerf.verification.sva.statements import Statement
 from kerf.verification.sva.statements import statements as read_statements
 
@@ -28,7 +29,8 @@ class Assertion:
     """`bad`: a literal of the model's graph, true in a cycle in which the assertion is violated (a cover: reached). `triggered`: true in a cycle in
     which an antecedent is met; None where there is none: an assertion whose antecedent is never met is vacuous. `live`: what holds can be refuted by
     an infinite run alone; `bad` is then true where a loop of such a run closes, and `looping` where it has begun; `finite`
-    is true where a finite run alone violates."""
+    is true where a finite run alone violates. `symbolic`: simulation sees a violation only where it drives the free inputs (a local variable's value; the
+    attempt that is followed, where there are too many states to follow all) as a solver would."""
 
     name: str
     kind: str
@@ -39,6 +41,7 @@ class Assertion:
     live: bool = False
     looping: int | None = None
     finite: int = FALSE
+    symbolic: bool = False
 
 
 def compile(design: Design, extra: Sequence[str] = (), **model_options: Any) -> tuple[Model, list[Assertion]]:
@@ -78,6 +81,7 @@ class Builder:
     model: Model
     assumed: list[int] = field(default_factory=list)
     fair: list[Pursuit] = field(default_factory=list)
+    symbolic: bool = False
 
     @property
     def graph(self) -> Graph:
@@ -89,12 +93,14 @@ class Builder:
         order = sorted(range(len(statements)), key=lambda i: statements[i].kind != "assume")
         for i in order:
             s = statements[i]
+            self.symbolic = bool(s.translator.locals.wires)
             try:
-                made[i] = self._cover(s) if s.kind == "cover" else self._assert(s)
+                found = self._cover(s) if s.kind == "cover" else self._assert(s)
             except OverflowError as error:
                 raise KerfError(
                     f"{s.source}: assertion {s.name} needs too many states: narrow its ranges of ticks"
                 ) from error
+            made[i] = replace(found, symbolic=self.symbolic)
         return [made[i] for i in range(len(statements))]
 
     def gates(self, s: Statement) -> Gates:
@@ -110,17 +116,15 @@ class Builder:
             raise KerfError(
                 f"{s.source}: cover {s.name} is reached by no finite run: cover a sequence instead"
             )
-        reached = self._kept(s, watch(gates, good_prefixes(stepper, s.wanted)))
+        reached = self._kept(s, self._finite(gates, stepper, s.wanted, TRUE))
         return Assertion(s.name, s.kind, s.text, s.source, reached, finite=reached)
 
     def _assert(self, s: Statement) -> Assertion:
         gates, stepper = self.gates(s), s.translator.stepper
         wrong = stepper.dual(s.wanted)
         begin = first_cycle(self.graph) if s.once else TRUE
-        bad = self._kept(s, watch(gates, good_prefixes(stepper, wrong), begin))
-        triggered = (
-            None if s.antecedent is None else watch(gates, good_prefixes(stepper, s.antecedent), begin)
-        )
+        bad = self._kept(s, self._finite(gates, stepper, wrong, begin, s.kind == "assume"))
+        triggered = None if s.antecedent is None else self._finite(gates, stepper, s.antecedent, begin)
         done = Assertion(s.name, s.kind, s.text, s.source, bad, triggered, finite=bad)
         live = may_last(stepper, wrong)
         if s.kind == "assume":
@@ -133,6 +137,20 @@ class Builder:
         found = lasso(self.graph, [pursue(gates, stepper, wrong, once(self.graph)), *self.fair], self.assumed)
         closed = self._kept(s, found.closed)
         return replace(done, bad=self.graph.disjunction(bad, closed), live=True, looping=found.saved)
+
+    def _finite(
+        self, gates: Gates, stepper: Stepper, wanted: Property, begin: int, assumed: bool = False
+    ) -> int:
+        """Where a finite run comes to satisfy `wanted`: all attempts followed at once, or one that a free input chooses, where that takes too many
+        flip-flops (which will not do for an assumption: the choice would be to look away)."""
+        try:
+            return watch(gates, good_prefixes(stepper, wanted), begin)
+        except OverflowError:
+            if assumed:
+                raise
+            self.symbolic = True
+            start = self.graph.conjunction(once(self.graph), begin)
+            return pursue(gates, stepper, wanted, start).done
 
     def _kept(self, s: Statement, literal: int) -> int:
         """The literal, in runs in which local variables have not changed."""

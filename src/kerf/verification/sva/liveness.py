@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from kerf.verification.graph import FALSE, Graph
-from kerf.verification.sva.automaton import LIMIT
+from kerf.verification.sva.automaton import STATES
 from kerf.verification.sva.monitor import Gates
 from kerf.verification.sva.properties import Clause, Property, Stepper, loops_forever, states
 
@@ -20,17 +20,18 @@ from kerf.verification.sva.properties import Clause, Property, Stepper, loops_fo
 @dataclass(frozen=True)
 class Pursuit:
     """A property followed along the run. `failed`: the choices made do not satisfy it (in this cycle or earlier); `met`: a breakpoint; `begun`: an attempt
-    has begun in an earlier cycle; `roots`: literals of its state."""
+    has begun in an earlier cycle; `done`: in this cycle all that was pending came to hold; `roots`: literals of its state."""
 
     failed: int
     met: int
     begun: int
+    done: int
     roots: tuple[int, ...]
 
 
 def pursue(gates: Gates, stepper: Stepper, wanted: Property, begin: int) -> Pursuit:
     """Follow `wanted` from every cycle with `begin`. OverflowError when it has too many states."""
-    return _Pursuer(gates, states(stepper, [wanted], LIMIT)).pursue(wanted, begin)
+    return _Pursuer(gates, states(stepper, [wanted], STATES)).pursue(wanted, begin)
 
 
 @dataclass
@@ -47,15 +48,27 @@ class _Pursuer:
         stuck = [graph.conjunction(active[p], graph.any_of(row) ^ 1) for p, row in chosen.items()]
         met = graph.any_of(owed.values()) ^ 1
         source = {p: graph.choose(met, active[p], owed.get(p, FALSE)) for p in self.known}
-        for latches, held in ((pending, active), (owed, source)):
-            arriving = self._arriving(held, chosen)
-            for p, latch in latches.items():
-                graph.set_next(latch, graph.any_of(arriving[p]))
+        ahead = self._follow(pending, active, chosen)
+        self._follow(owed, source, chosen)
         failed, begun = graph.add_latch(0), graph.add_latch(0)
         now = graph.disjunction(failed, graph.any_of(stuck))
         graph.set_next(failed, now)
         graph.set_next(begun, graph.disjunction(begun, begin))
-        return Pursuit(failed, met, begun, (failed, begun, *pending.values(), *owed.values()))
+        done = graph.all_of([graph.any_of(active.values()), now ^ 1, ahead ^ 1])
+        return Pursuit(failed, met, begun, done, (failed, begun, *pending.values(), *owed.values()))
+
+    def _follow(
+        self,
+        latches: Mapping[Property, int],
+        held: Mapping[Property, int],
+        chosen: Mapping[Property, Sequence[int]],
+    ) -> int:
+        """What is held goes on by the clauses chosen; whether anything does."""
+        arriving = self._arriving(held, chosen)
+        ahead = {p: self.gates.graph.any_of(arriving[p]) for p in latches}
+        for p, latch in latches.items():
+            self.gates.graph.set_next(latch, ahead[p])
+        return self.gates.graph.any_of(ahead.values())
 
     def _choices(self, row: Sequence[Clause]) -> list[int]:
         """For each clause, whether it is the one chosen: the last wherever no other is."""
