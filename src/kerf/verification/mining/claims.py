@@ -219,6 +219,10 @@ def view_of(graph: Graph) -> View:
     return View(graph, {name: signal.bits for name, signal in graph.signals.items()})
 
 
+def negations(claim: Claim) -> int:
+    return sum(not f.holds for f in (*claim.given, claim.then))
+
+
 def exclusive(claims: Sequence[Claim]) -> list[Claim]:
     """Sets of bits of which, by these claims, no two are one together, as one claim each: greedy cliques of the pairs."""
     never: dict[str, set[str]] = {}

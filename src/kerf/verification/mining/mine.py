@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from kerf.core.types import KerfError
-from kerf.verification.mining.claims import Claim, OneHot, exclusive, view_of
+from kerf.verification.mining.claims import Claim, OneHot, exclusive, negations, view_of
 from kerf.verification.mining.confirm import confirmed
 from kerf.verification.mining.induction import DEPTH, proved
 from kerf.verification.mining.propose import propose
@@ -80,15 +80,15 @@ def mine(model: Model, *, seconds: float = 30.0, mutants: int = 200, most: int =
 
 def _chosen(claims: Sequence[Claim], kills: np.ndarray, model: Model) -> list[int]:
     """Indices: those that do not follow from others, in the order in which they are shown."""
-    order = sorted(range(len(claims)), key=lambda k: _length(claims[k]))
+    order = sorted(range(len(claims)), key=lambda k: _rank(claims[k], int(kills[k].sum())))
     widths = {n: len(s.bits) for n, s in model.graph.signals.items()}
     return _greedy([order[i] for i in independent([claims[k] for k in order], widths)], kills)
 
 
-def _length(claim: Claim) -> tuple[object, ...]:
-    """How much there is to read: what is said in fewer words is kept, and what follows from it dropped."""
+def _rank(claim: Claim, kills: int) -> tuple[object, ...]:
+    """What is said with less given comes first, and of that what notices more: the rest follows from it, or not."""
     about = isinstance(claim.then.term, OneHot) and not claim.given
-    return len(claim.given), not about, claim.later, sum(not f.holds for f in (*claim.given, claim.then)), len(claim.text), claim.text  # fmt: skip
+    return len(claim.given), not about, -kills, claim.later, negations(claim), len(claim.text), claim.text
 
 
 def _greedy(chosen: Sequence[int], kills: np.ndarray) -> list[int]:

@@ -15,7 +15,7 @@ from kerf.verification.compiled import simulator
 from kerf.verification.graph import FREE
 from kerf.verification.lanes import random_planes
 from kerf.verification.mining import atoms as facts
-from kerf.verification.mining.claims import Claim, Fact, Since, Term, names_of, view_of
+from kerf.verification.mining.claims import Claim, Fact, Since, Term, names_of, negations, view_of
 from kerf.verification.model import Model
 from kerf.verification.random_runs import stimulus
 
@@ -126,11 +126,12 @@ def _pairs(given: np.ndarray, then: np.ndarray, starts: Sequence[Fact], ends: Se
     ]
 
 
-def _triples(given: np.ndarray, then: np.ndarray, starts: Sequence[Fact], ends: Sequence[Fact], *, later: bool) -> list[tuple[int, Claim]]:  # fmt: skip
-    """With how many situations show each. None that one of the two given things is enough for, or that gives one thing twice."""
+def _triples(given: np.ndarray, then: np.ndarray, starts: Sequence[Fact], ends: Sequence[Fact], *, later: bool) -> list[tuple[float, Claim]]:  # fmt: skip
+    """With how often each would be broken, were its parts unrelated. None that one of the two given things is enough for, or that gives one thing twice."""
     missing = _missing(then)
     enough = _apart(given, missing)
-    sometimes = np.asarray(missing.any(axis=1))
+    absent = [_count(row) for row in missing]
+    sometimes = np.array(absent) > 0
     found = []
     for a in range(len(given)):
         both = given[a] & given[a + 1 :]
@@ -139,10 +140,14 @@ def _triples(given: np.ndarray, then: np.ndarray, starts: Sequence[Fact], ends: 
         for b, j in np.argwhere(_apart(both, missing) & wanted):
             facts_of = (starts[a], starts[a + 1 + b], ends[j])
             if facts_of[0].term != facts_of[1].term and (later or not _about_one_word(facts_of)):
-                support = int(np.unpackbits(both[b].view(np.uint8)).sum())
+                support = float(_count(both[b]) * absent[j])
                 first = tuple(sorted(facts_of[:2], key=lambda f: not f.holds))
                 found.append((support, Claim(first, ends[j], later)))
     return found
+
+
+def _count(row: np.ndarray) -> int:
+    return int(np.unpackbits(row.view(np.uint8)).sum())
 
 
 def _about_one_word(row: Sequence[Fact]) -> bool:
@@ -151,9 +156,20 @@ def _about_one_word(row: Sequence[Fact]) -> bool:
 
 
 def _once(claims: Sequence[Claim]) -> list[Claim]:
-    """One of the several ways to say a clause: a -> b is !b -> !a."""
+    """One of the several ways to say a clause, that with the fewest negations: a -> b is !b -> !a."""
     kept: dict[object, Claim] = {}
     for claim in claims:
-        parts = [(f.term, not f.holds) for f in claim.given] + [(claim.then.term, claim.then.holds)]
-        kept.setdefault(claim if claim.later else frozenset(parts), claim)
+        parts = [Fact(f.term, not f.holds) for f in claim.given] + [claim.then]
+        ways = (
+            [claim]
+            if claim.later or not claim.given
+            else [_way(parts, i) for i in reversed(range(len(parts)))]
+        )
+        kept.setdefault(claim if claim.later else frozenset(parts), min(ways, key=negations))
     return list(kept.values())
+
+
+def _way(parts: Sequence[Fact], last: int) -> Claim:
+    """A clause as a claim about its part `last`."""
+    given = [Fact(f.term, not f.holds) for i, f in enumerate(parts) if i != last]
+    return Claim(tuple(sorted(given, key=lambda f: not f.holds)), parts[last])

@@ -10,14 +10,15 @@ from kerf.verification.sat import Unrolling
 
 
 def independent(claims: Sequence[Claim], widths: Mapping[str, int]) -> list[int]:
-    """Indices of claims, the best of which come first, such that all the others follow from them and none from the rest."""
+    """Indices of claims, the best of which come first, such that all the others follow from them, and none of these from the rest; what is said of
+    every cycle stays though longer claims together say it too."""
     logic = _Logic(claims, widths)
     try:
         kept: list[int] = []
         for index in range(len(claims)):
             if not logic.follows(index, kept):
                 kept.append(index)
-        for index in reversed(list(kept)):
+        for index in [k for k in reversed(kept) if claims[k].given]:
             rest = [k for k in kept if k != index]
             if logic.follows(index, rest):
                 kept = rest
