@@ -37,6 +37,7 @@ class ExpressionReader:
         self.local = 0
         self.own: set[tuple[str, int]] = set()  # what the module at hand declares
         self.numbers: dict[tuple[str, int], int] = {}
+        self.pattern = False  # whether the next `if` is the one of an asynchronous reset
         self.module: Module
 
     def span(self, where: Any) -> Span | None:

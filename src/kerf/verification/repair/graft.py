@@ -70,24 +70,40 @@ class _Graft:
 
     def _value(self, literal: int) -> int:
         """The new literal of an old one, its cone built first."""
-        old, todo, entered = self.old, [literal >> 1], set()
+        old, todo = self.old, [literal >> 1]
+        entered: dict[int, int] = {}  # nodes whose inputs are being built, and where they lie in `todo`
         while todo:
             node = todo[-1]
             if node in self.literal:
                 todo.pop()
+                entered.pop(node, None)
                 continue
             sources = self._sources(node)
             missing = [s >> 1 for s in sources if s >> 1 not in self.literal]
-            if not missing:
+            loop = next((m for m in missing if m in entered or m == node), None)
+            if loop is not None:
+                self._cut(loop, node, todo, entered)
+            elif missing:
+                entered[node] = len(todo) - 1
+                todo += missing
+            else:
                 values = [self.literal[s >> 1] ^ (s & 1) for s in sources]
                 self.literal[node] = self.new.conjunction(*values) if old.kind[node] == Node.AND else self._choose(node, values)  # fmt: skip
-                todo.pop()
-                continue
-            if node in entered:
-                raise KerfError("a loop through gates: a change would read what it assigns")
-            entered.add(node)
-            todo += missing
         return self.literal[literal >> 1] ^ (literal & 1)
+
+    def _cut(self, first: int, last: int, todo: list[int], entered: dict[int, int]) -> None:
+        """A loop through gates from `first` to `last` and back: the last choice in it loses the word that closes it (it reads false then)."""
+        entered.setdefault(last, len(todo) - 1)
+        loop = sorted((n for n in entered if entered[n] >= entered[first]), key=entered.__getitem__)
+        at = max((i for i, n in enumerate(loop) if n in self.picked), default=-1)
+        if at < 0:
+            raise KerfError("a loop through gates")
+        chooser, follower = loop[at], loop[(at + 1) % len(loop)]
+        pick, options = self.picked[chooser]
+        self.picked[chooser] = (pick, [FALSE if o >> 1 == follower else o for o in options])
+        del todo[entered[chooser] + 1 :]
+        for node in loop[at:]:
+            del entered[node]
 
     def _sources(self, node: int) -> list[int]:
         if node in self.picked:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -12,20 +13,22 @@ from kerf.verification.model import Model, model
 from kerf.verification.repair.play import Played, Run, Unknowns, frames_of, play
 from kerf.verification.repair.table import Table
 
-Build = Callable[[Design], Model]
+Build = Callable[[Design, float], Model]
+MOST_SECONDS = 120.0
 
 
-def plain(design: Design) -> Model:
+def plain(design: Design, seconds: float) -> Model:
     """A design as it is at power-up, its reset an input like others."""
-    return model(design, reset="")
+    return model(design, reset="", timeout_s=seconds)
 
 
 @dataclass
 class Oracle:
-    """`build` makes the model of a design, whose outputs are looked at; `zero` as for `Unknowns`. `refused`: what could not be built, and why."""
+    """`deadline` (of `time.monotonic`) bounds every synthesis; `build` makes the model of a design, whose outputs are looked at; `zero` as for `Unknowns`. `refused`: what could not be built, and why."""
 
     design: Design
     table: Table
+    deadline: float
     zero: bool = False
     build: Build = plain
     refused: list[str] = field(default_factory=list)
@@ -45,11 +48,18 @@ class Oracle:
 
     def _play(self, texts: Mapping[str, str]) -> Played | None:
         try:
-            made = self.build(self.design.with_texts(texts))
+            made = self.made(self.design.with_texts(texts))
         except KerfError as error:
             self.refused.append(str(error).splitlines()[-1])
             return None
         return play(made.graph, self.run(made, made.graph), Unknowns(1, self.zero))
+
+    def made(self, design: Design) -> Model:
+        """The model of another design, in the time that is left."""
+        left = self.deadline - time.monotonic()
+        if left <= 0:
+            raise KerfError("no time is left: give it longer")
+        return self.build(design, min(left, MOST_SECONDS))
 
     def run(self, made: Model, graph: Graph, fixed: Sequence[int] = ()) -> Run:
         """The table as frames of `graph`, a version of the model's."""

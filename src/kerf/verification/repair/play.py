@@ -42,7 +42,8 @@ def frames_of(table: Table, graph: Graph, clocks: Sequence[str], *, stepped: boo
     pins = {b >> 1 for c in clocks if c in graph.signals for b in graph.signals[c].bits}
     frames = []
     for index, row in enumerate(table.rows):
-        known, expected = _bits(row, graph, clocks)
+        masks = {n: table.masks[index, n] for n in row if (index, n) in table.masks}
+        known, expected = _bits(row, masks, graph, clocks)
         low = known | dict.fromkeys(pins, 0)
         restart = index == 0 or index in table.restarts
         frames.append(Frame(low, () if late else expected, index, restart=restart))
@@ -56,7 +57,7 @@ def frames_of(table: Table, graph: Graph, clocks: Sequence[str], *, stepped: boo
 
 
 def _bits(
-    row: Mapping[str, int], graph: Graph, clocks: Sequence[str]
+    row: Mapping[str, int], masks: Mapping[str, int], graph: Graph, clocks: Sequence[str]
 ) -> tuple[dict[int, int], tuple[tuple[int, int], ...]]:
     known: dict[int, int] = {}
     expected: list[tuple[int, int]] = []
@@ -64,7 +65,7 @@ def _bits(
         signal = graph.signals.get(name)
         if signal is None or name in clocks:
             continue
-        pairs = [(bit, value >> i & 1) for i, bit in enumerate(signal.bits)]
+        pairs = [(bit, value >> i & 1) for i, bit in enumerate(signal.bits) if masks.get(name, -1) >> i & 1]
         if signal.kind == "input":
             known |= {b >> 1: v for b, v in pairs}
         else:

@@ -193,9 +193,11 @@ class _Reader(ExpressionReader):
         if timing and self.process:
             held = tuple(sorted(set(self.process.targets) - surely_assigned(body)))
             self.found.always[timing] = Always(self.process, timing, tuple(events), tuple(names_read(body)), held, first_condition(body))  # fmt: skip
-        self._statement(body)
-        if span:
+        # synthesis knows an asynchronous reset by its pattern: the list, and one `if` that is all of the body
+        self.pattern = len([e for e in events if e.edge]) > 1
+        if span and not self.pattern:
             self._branch(body, span, True)
+        self._statement(body)
         self.process = None
 
     def _event(self, event: Any) -> Event | None:
@@ -246,7 +248,8 @@ class _Reader(ExpressionReader):
             self._statement(s.stmt)
 
     def _conditional(self, s: Any) -> None:
-        for condition in s.conditions:
+        pattern, self.pattern = self.pattern, False
+        for condition in () if pattern else s.conditions:
             self._expression(condition.expr, "condition", 1)
         self._lead(s.ifTrue)
         if s.ifFalse is None:
@@ -259,7 +262,7 @@ class _Reader(ExpressionReader):
         spans = [self._whole(x) for x in (s, s.conditions[0].expr, s.ifTrue, s.ifFalse)]
         word = s.syntax.elseClause.elseKeyword
         start = word.location.offset
-        if all(spans) and len(s.conditions) == 1 and self.manager.isFileLoc(word.location):
+        if not pattern and all(spans) and len(s.conditions) == 1 and self.manager.isFileLoc(word.location):
             whole, condition, then, other = spans
             assert whole and condition and then and other and self.process
             keyword = Span(whole.source, start, start + 4)

@@ -6,21 +6,26 @@ them and nothing else: give a table too, of what must stay as it is.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from kerf.core.types import KerfError
 from kerf.verification.design import Design
 from kerf.verification.equivalence import Equivalence, Same, equivalent
 from kerf.verification.graph import Signal
-from kerf.verification.model import Model
+from kerf.verification.lanes import Lanes, random_planes
+from kerf.verification.model import Model, model
 from kerf.verification.prove import Property, Result, Verdict, prove
 from kerf.verification.repair.oracle import Build, Oracle, plain
 from kerf.verification.repair.search import Outcome, Repair, Search, Status, Watch, with_status
 from kerf.verification.repair.table import Table, check_names, load_table
 
+CYCLES = 64
 ROUNDS = 12  # counterexamples
 CHECK_SHARE = 0.3  # of the time, for proofs
 VIOLATED = "kerf violated {}"
@@ -49,7 +54,7 @@ def repair(design: Design, *, table: Table | str | Path | None = None, assertion
     deadline = time.monotonic() + seconds
     if not (wished[1] or reference):
         assert given
-        return Search(Oracle(design, given, zero), deadline, most, watch).run()
+        return Search(Oracle(design, given, deadline, zero), most, watch).run()
     judge = _by_reference(design, reference) if reference else _by_assertions(design, assertions)
     build = plain if reference else _asserted(assertions)
     return _guided(design, given or Table((), ()), judge, build, deadline, most, zero, watch)
@@ -70,10 +75,11 @@ def _guided(design: Design, table: Table, judge: Judge, build: Build, deadline: 
         if left <= 0:
             break
         watch(f"round {number + 1}: {len(table)} cycles")
-        outcome = Search(Oracle(design, table, zero, build), time.monotonic() + left * (1 - CHECK_SHARE), most * 2, watch).run()  # fmt: skip
+        outcome = Search(Oracle(design, table, time.monotonic() + left * (1 - CHECK_SHARE), zero, build), most * 2, watch).run()  # fmt: skip
         judged, table, grown = _judged(outcome.repairs, judge, table, deadline, refuted)
         if judged or not grown:
-            kept = tuple(sorted(judged, key=lambda r: r.status is not Status.PROVED))
+            order = {r.diff: _kept(design, r.texts) for r in judged}
+            kept = tuple(sorted(judged, key=lambda r: (r.status is not Status.PROVED, len(r.changes), -order[r.diff])))  # fmt: skip
             return replace(outcome, repairs=kept[:most], passes=False, seconds=time.monotonic() - begun)
     return replace(outcome, repairs=(), passes=False, exhausted=False, seconds=time.monotonic() - begun)
 
@@ -94,6 +100,29 @@ def _judged(repairs: Sequence[Repair], judge: Judge, table: Table, deadline: flo
     return kept, table, grown
 
 
+def _kept(design: Design, texts: Mapping[str, str]) -> float:
+    """The share of cycles, under random inputs, in which outputs stay as they were: of repairs that do, the one that changes least is the likeliest meant."""
+    old, new = model(design), model(design.with_texts(texts))
+    if old.outputs != new.outputs or old.inputs != new.inputs:
+        return 0.0
+    sides = [Lanes(m.graph, 1, m.initial) for m in (old, new)]
+    rng, same = np.random.default_rng(0), 0
+    for _ in range(CYCLES):
+        stimulus = {n: random_planes(rng, len(old.graph.signals[n].bits), 1) for n in old.inputs}
+        seen = []
+        for lanes, made in zip(sides, (old, new)):
+            for name, planes in stimulus.items():
+                lanes.set_word(name, planes)
+            for node, value in made.held.items():
+                lanes.set_node(node, value)
+            lanes.evaluate()
+            seen.append([lanes.planes(made.graph.signals[n].bits) for n in made.outputs])
+            lanes.clock()
+        differ = [np.bitwise_or.reduce(a ^ b, axis=0)[0] for a, b in zip(*seen) if a.shape == b.shape]
+        same += 64 - int(np.bitwise_or.reduce(differ)).bit_count() if differ else 0
+    return same / (64 * CYCLES)
+
+
 def _by_reference(design: Design, reference: Design) -> Judge:
     def judge(texts: Mapping[str, str], seconds: float) -> Status | Table:
         found = equivalent(reference, design.with_texts(texts), timeout_s=max(seconds, 0.5))
@@ -107,19 +136,26 @@ def _by_reference(design: Design, reference: Design) -> Judge:
 def _expected(found: Equivalence, design: Design) -> Table:
     """The run of a difference, with the reference's outputs."""
     names = tuple(p.name for p in design.ports)
-    rows = []
-    for row in found.table:
-        told = {n: str(v).partition("/")[0] for n, v in row.items() if n in names}
-        rows.append({n: int(v) for n, v in told.items() if v.isdigit()})
-    return Table(names, tuple(rows))
+    rows, masks = [], {}
+    for t, row in enumerate(found.table):
+        values: dict[str, int] = {}
+        for name, value in row.items():
+            if isinstance(value, int):
+                values[name] = value
+            else:  # in binary, before a slash
+                text = value.partition("/")[0]
+                values[name] = int(text.replace("x", "0"), 2)
+                masks[t, name] = int(re.sub("[01]", "1", text).replace("x", "0"), 2)
+        rows.append({n: v for n, v in values.items() if n in names})
+    return Table(names, tuple(rows), (), masks)
 
 
 def _asserted(assertions: Sequence[str]) -> Build:
     """Models in which each assertion has an output that is true when it is violated."""
     from kerf.verification.sva import compile as compiled
 
-    def build(design: Design) -> Model:
-        made, found = compiled(design, assertions, reset="")
+    def build(design: Design, seconds: float) -> Model:
+        made, found = compiled(design, assertions, reset="", timeout_s=seconds)
         for index, one in enumerate(a for a in found if a.kind == "assert"):
             name = VIOLATED.format(index)
             made.graph.signals[name] = Signal(name, (one.bad,), "output", one.source)

@@ -84,7 +84,6 @@ class Search:
     """Repairs after which a design does what an oracle's table says."""
 
     oracle: Oracle
-    deadline: float
     most: int = 5
     watch: Watch = lambda text: None
     found: dict[str, Repair] = field(default_factory=dict)
@@ -102,6 +101,10 @@ class Search:
         rows = sorted(self.found.values(), key=lambda r: (len(r.changes), r.weight + len(r.notes)))
         notes = tuple(dict.fromkeys((*self.notes, *self.oracle.refused)))
         return Outcome(tuple(rows[: self.most]), passes, self.exhausted, notes, time.monotonic() - begun)
+
+    @property
+    def deadline(self) -> float:
+        return self.oracle.deadline
 
     @property
     def late(self) -> bool:
@@ -164,7 +167,7 @@ class Search:
             share = (self.deadline - time.monotonic()) / (len(rounds) - index)
             final = self._level(base, level, share) and final
             if level == 0 and not self.found:
-                self._variants(base, time.monotonic() + share)
+                self._variants(base, time.monotonic() + (self.deadline - time.monotonic()) / 2)
         self.exhausted = final and not self.found
 
     def _level(self, base: _Base, level: int, seconds: float) -> bool:
@@ -183,7 +186,7 @@ class Search:
         return apart.exhausted
 
     def _solver(self, base: _Base, level: int) -> Solver | None:
-        plan = Offer(base.places, Order(base.places, base.design.top), base.texts, level).plan()
+        plan = Offer(base.places, Order(base.places), base.texts, level).plan()
         for _ in range(MOST_DROPPED):
             try:
                 return self._posed(base, plan)
@@ -198,7 +201,7 @@ class Search:
 
     def _posed(self, base: _Base, plan: Plan) -> Solver:
         modules = base.places.modules
-        made = self.oracle.build(base.design.with_texts(weave(base.texts, modules, plan)))
+        made = self.oracle.made(base.design.with_texts(weave(base.texts, modules, plan)))
         graph = grafted(made.graph, plan.changes, modules)
         unknowns = Unknowns(0, self.oracle.zero)
         return Solver(graph, lambda g, fixed: self.oracle.run(made, g, fixed), plan.changes, unknowns, self.deadline)  # fmt: skip

@@ -181,6 +181,7 @@ class Solver:
     def choices(self, most: int, wanted: int = 8) -> Iterator[Choice]:
         """Choices with fewest changes first, at most `most` changes each; nothing when the run passes unchanged."""
         if self.none.passed or not self.changes:
+            self.exhausted = not self.changes
             return
         frames = self.frames_to(self.none.row)
         origin = self.origin(frames - 1)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from kerf.core.types import KerfError
@@ -21,11 +21,12 @@ IGNORED = ("time",)
 @dataclass(frozen=True)
 class Table:
     """`rows[t][name]`: the value of a port in cycle t; unknown ones are left out. `restarts`: rows before which everything is as at power-up, besides the
-    first."""
+    first; `masks[t, name]`: the bits that are known, where not all are."""
 
     names: tuple[str, ...]
     rows: tuple[Mapping[str, int], ...]
     restarts: tuple[int, ...] = ()
+    masks: Mapping[tuple[int, str], int] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -35,7 +36,8 @@ class Table:
         at = len(self.rows)
         names = tuple(dict.fromkeys((*self.names, *other.names)))
         restarts = (*self.restarts, at, *(at + r for r in other.restarts))
-        return Table(names, self.rows + other.rows, restarts if at else other.restarts)
+        masks = {**self.masks, **{(at + t, n): m for (t, n), m in other.masks.items()}}
+        return Table(names, self.rows + other.rows, restarts if at else other.restarts, masks)
 
     def constant(self, name: str) -> int | None:
         """The one value of a column, None for several or unknown ones."""
