@@ -99,6 +99,11 @@ def repeat(body: Sequence, low: int, high: int | None) -> Sequence:
     return body if (low, high) == (1, 1) else Repeat(body, low, high)
 
 
+def first(body: Sequence) -> Sequence:
+    """`first_match(body)`."""
+    return EMPTY if nullable(body) else First(frozenset({body}))
+
+
 def ticks(low: int, high: int | None) -> Sequence:
     return repeat(ANY, low, high)
 

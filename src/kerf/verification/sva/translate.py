@@ -26,7 +26,6 @@ from kerf.verification.sva.properties import (
 )  # fmt: skip
 from kerf.verification.sva.sequences import (
     ANY,
-    First,
     Fusion,
     Sequence,
     Tick,
@@ -34,6 +33,7 @@ from kerf.verification.sva.sequences import (
     choice,
     concat,
     delayed,
+    first,
     goto,
     intersect,
     nonconsecutive,
@@ -234,7 +234,7 @@ class Translator:
 
     def _first(self, e: Any) -> Sequence:
         with self.locals.at(binding=False):
-            body = First(frozenset({self.sequence(e.seq)}))
+            body = first(self.sequence(e.seq))
         return self._assigned(body, e.matchItems)
 
     def _with_match(self, e: Any) -> Sequence:
