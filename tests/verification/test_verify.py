@@ -179,3 +179,16 @@ def test_a_run_is_exported_for_other_tools(fifo: str, tmp_path: Path) -> None:
     table = next((folder / "stimulus").glob("run1.csv"))
     _, again = command("verify", fifo, "--goal", "mutate", "--test", str(table))
     assert again["mutants"]["tests"] == "given" and again["mutants"]["killed"] > 0
+
+
+def test_a_repair_is_written_and_holds(tmp_path: Path) -> None:
+    broken = tmp_path / "counter.v"
+    broken.write_text(COUNTER.replace("4'd9 ?", "4'd8 ?"))
+    golden = tmp_path / "golden.v"
+    golden.write_text(COUNTER)
+    assert command("equiv", str(golden), str(broken))[1]["verdict"] == "different"
+    status, said = command(
+        "repair", str(broken), "--reference", str(golden), "--out", str(tmp_path / "mended"), "--most", "1"
+    )
+    assert status == 0 and said["repairs"][0]["status"] == "proved" and "+" in said["repairs"][0]["diff"]
+    assert command("equiv", str(golden), said["written"][0])[1]["verdict"] == "equal"

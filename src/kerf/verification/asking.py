@@ -1,20 +1,21 @@
-"""Questions about a design: does a sentence hold (`kerf assert`), why has a signal its value (`kerf why`)."""
+"""Questions about a design: does a sentence hold (`kerf assert`), what mends it (`kerf repair`), why has a signal its value (`kerf why`)."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from kerf.archive import Archive
+from kerf.core.records import Moment
 from kerf.core.types import KerfError
 from kerf.verification.design import load
 from kerf.verification.english import to_sva
 from kerf.verification.model import Model, model
 from kerf.verification.tables import read_table
 from kerf.verification.trace import Trace, replay
-from kerf.verification.verify import Request, Watch, claims_of, is_sva, problem_of, request_of, verify
+from kerf.verification.verify import Request, Watch, as_sva, claims_of, is_sva, problem_of, request_of, verify
 from kerf.verification.why import explain
 
 
@@ -32,6 +33,40 @@ def asserted(request: Request, sentence: str, watch: Watch) -> dict[str, Any]:
         | {k: v for k, v in row.items() if k != "text"}
         | {k: report[k] for k in ("design", "notes", "report", "run", "seconds")}
     )
+
+
+def repaired(
+    files: Sequence[str], top: str, how: Mapping[str, Any], trace: str, sentences: Sequence[str], reference: Sequence[str],
+    *, seconds: float, most: int, zero: bool, out: str, watch: Watch,
+) -> dict[str, Any]:  # fmt: skip
+    """Repairs as JSON, the smallest first; the sources of the first in folder `out`. Without a wish, the design's own assertions are it."""
+    from kerf.verification.repair import repair
+
+    design = load(files, top=top, **how)
+    wanted = [as_sva(s, design) for s in sentences]
+    own = not (trace or wanted or reference)
+    golden = load(reference, top=top, **how) if reference else None
+    found = repair(
+        design, table=trace or None, assertions=wanted, own_assertions=own, reference=golden,
+        seconds=seconds, most=most, zero=zero, watch=lambda line: watch(Moment(line)),
+    )  # fmt: skip
+    written = _written(Path(out), found.repairs[0].texts) if out and found.repairs else []
+    return {
+        "design": design.top,
+        "repairs": [r.as_json() for r in found.repairs],
+        "passes": found.passes,
+        "exhausted": found.exhausted,
+        "notes": list(found.notes),
+        "written": written,
+        "seconds": round(found.seconds, 3),
+    }
+
+
+def _written(folder: Path, texts: Mapping[str, str]) -> list[str]:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in texts.items():
+        (folder / Path(name).name).write_text(text, errors="surrogateescape")
+    return [str(folder / Path(name).name) for name in texts]
 
 
 def of_files(design: Sequence[str], trace: str, top: str) -> tuple[Model, Trace]:

@@ -117,3 +117,26 @@ def _how(row: Mapping[str, Any]) -> str:
     return f" by {row['engine']}" + (
         ", but vacuous: its condition is never met" if row.get("vacuous") else ""
     )
+
+
+def repair(result: Result) -> str:
+    if result["passes"]:
+        return f"{result['design']} does already what is wanted ({result['seconds']:.1f} s)"
+    if not result["repairs"]:
+        why_not = (
+            "no change of any template would do" if result["exhausted"] else "none found in the time given"
+        )
+        return "\n".join(
+            [f"no repair: {why_not} ({result['seconds']:.1f} s)", *(f"note: {n}" for n in result["notes"])]
+        )
+    lines = []
+    for number, found in enumerate(result["repairs"], 1):
+        lines += [
+            f"repair {number}, {found['status']}: {'; '.join(found['changes'])}",
+            found["diff"].rstrip(),
+            "",
+        ]
+        lines += [f"note: {n}" for n in found["notes"]]
+    lines += [f"note: {n}" for n in result["notes"]]
+    lines += [f"written: {', '.join(result['written'])}"] if result["written"] else []
+    return "\n".join([*lines, f"{len(result['repairs'])} repairs in {result['seconds']:.1f} s"])

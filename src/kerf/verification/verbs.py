@@ -140,6 +140,46 @@ def judge(
     return {"answers": rows, "counts": dict(counts), "total": len(rows)}
 
 
+def repair(
+    design: Files,
+    *,
+    trace: Annotated[
+        str,
+        Option(
+            "What it should do: a table of inputs and expected outputs (.csv, x where it does not matter).",
+            metavar="T.csv",
+        ),
+    ] = "",
+    assertion: Annotated[
+        list[str], Option("What should hold, SVA or English; may be repeated.", "--assert", "SENTENCE")
+    ] = [],  # noqa: B006
+    reference: Annotated[
+        str, Option("A design that it should equal: a file, or several with commas between.", metavar="R.v")
+    ] = "",
+    top: Top = "",
+    minutes: Minutes = 1.0,
+    most: Annotated[int, Option("How many repairs to look for.", metavar="N")] = 5,
+    zero: Annotated[
+        bool,
+        Option("Registers without an initial value start at 0, as tables from two-state simulators assume."),
+    ] = False,
+    out: Annotated[str, Option("Write the sources of the first repair here.", metavar="DIR")] = "",
+    define: Define = [],  # noqa: B006
+    include: Include = [],  # noqa: B006
+    watch: Any = _ignore,
+) -> dict[str, Any]:
+    """The smallest change to the source after which a design does what a table, assertions or another design say. Without any of
+    them, what its own assertions say."""
+    _check_installed()
+    from kerf.verification.asking import repaired
+
+    how: dict[str, Any] = {"defines": _pairs(define), "includes": [Path(i) for i in include]}
+    return repaired(
+        [_source(d) for d in design], top, how, trace, assertion, reference.split(",") if reference else [],
+        seconds=60 * minutes, most=most, zero=zero, out=out, watch=watch,
+    )  # fmt: skip
+
+
 def export(archive: Any, run: str, folder: Path) -> Path:
     """A run's counterexamples and stimulus for other tools."""
     _check_installed()
@@ -257,6 +297,7 @@ VERBS = (
     Verb("verify", verify, render.verify, resume=go_on, export=export),
     Verb("assert", assert_, render.asserted),
     Verb("equiv", equiv, render.equiv),
+    Verb("repair", repair, render.repair),
     Verb("why", why, render.why),
     Verb("judge", judge, render.judge),
 )
