@@ -17,7 +17,9 @@ from typing import Any
 
 from kerf.core.types import KerfError
 from kerf.verification.design import Design, load
-from kerf.verification.repair import Outcome, repair
+from kerf.verification.equivalence import Same, equivalent
+from kerf.verification.model import model
+from kerf.verification.repair import Outcome, Repair, repair
 
 CIRFIX = {
     "decoder_3_to_8": ("wadden_buggy1", "wadden_buggy2"),
@@ -50,6 +52,8 @@ FPGA = {
     "axis-switch-d8": ("d8",),
     "zipcpu-spi-c1-c3-d9": ("c1", "c3", "d9"),
 }
+CYCLES = 12
+CHECKED = 3  # repairs of each bug compared with the original
 ORACLES = ("orig_tb", "csv", "fixed_x_prop_tb")
 
 
@@ -103,10 +107,61 @@ def _told(bug: dict[str, Any], design: Design, outcome: Outcome, seconds: float)
     row: dict[str, Any] = {"seconds": round(seconds, 2), "passed_before": outcome.passes}
     if not outcome.repairs:
         why = "passes as it is" if outcome.passes else "none found" if outcome.exhausted else "time"
-        return row | {"result": why, "notes": outcome.notes}
+        return row | {"result": why, "notes": list(outcome.notes)}
+    original = load(bug["originals"], top=bug["top"], includes=bug["includes"])
+    verdicts = [_against(original, design, r) for r in outcome.repairs[:CHECKED]]
     first = outcome.repairs[0]
-    return row | {"result": "repaired", "changes": list(first.changes), "diff": first.diff, "repairs": len(outcome.repairs), "notes": outcome.notes,
-                  "all": [r.diff for r in outcome.repairs]}  # fmt: skip
+    return row | {
+        "result": "repaired", "against_original": verdicts[0], "any_correct": any(v.startswith("equal") for v in verdicts),
+        "changes": list(first.changes), "diff": _relative(first.diff, design), "repairs": len(outcome.repairs), "notes": list(first.notes),
+    }  # fmt: skip
+
+
+def _relative(diff: str, design: Design) -> str:
+    for source in design.sources:
+        diff = diff.replace(source.name, Path(source.name).name)
+    return diff
+
+
+def _against(original: Design, design: Design, found: Repair) -> str:
+    """The repaired design beside the original: for every input sequence from power-up, from reset, or for some cycles."""
+    try:
+        repaired = design.with_texts(found.texts)
+        from_power_up = equivalent(original, repaired, timeout_s=15)
+        if from_power_up.verdict is Same.EQUAL:
+            return "equal"
+        reset = model(original).reset
+        name = ("" if reset.active else "!") + reset.name if reset else None
+        verdict = equivalent(original, repaired, timeout_s=15, reset=name).verdict if name else from_power_up.verdict  # fmt: skip
+        if verdict is Same.EQUAL:
+            return "equal from reset"
+        if verdict is Same.UNDECIDED:
+            bounded = equivalent(original, repaired, timeout_s=15, bounded=CYCLES, reset=name)
+            return f"equal for {CYCLES} cycles" if bounded.verdict is Same.EQUAL else str(bounded.verdict)
+        return str(verdict)
+    except KerfError as error:
+        return f"not compared: {str(error).splitlines()[0][:80]}"
+
+
+def summary(rows: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """A row for each set of bugs, with what was published for RTL-Repair."""
+    known = {"CirFix": ("17 of 32, 7 min", "20 of 32"), "FPGA": ("9 of 13, 4 min", "10 of 13")}
+    for kind, (published, aim) in known.items():
+        mine = [r for r in rows if r["set"] == kind]
+        done = [r for r in mine if r["result"] == "repaired"]
+        tried = [r for r in mine if not r["result"].startswith("no ")]
+        correct = [r for r in done if r["against_original"].startswith("equal")]
+        if mine:
+            yield {
+                "work": f"repair: {kind}", "known": published, "aim": aim,
+                "measured": f"{len(done)} of {len(mine)} repaired ({len(tried)} with an oracle), {len(correct)} equal to the original",
+                "seconds": round(statistics.median(r["seconds"] for r in done), 2) if done else 0.0,
+            }  # fmt: skip
+
+
+def rows(data: Path, seconds: float = 60.0) -> Iterator[dict[str, Any]]:
+    """The table's rows: every bug tried, then one row a set."""
+    yield from summary([attempt(bug, seconds) for bug in bugs(data)])
 
 
 def main() -> None:
@@ -117,19 +172,19 @@ def main() -> None:
     parser.add_argument("--diffs", action="store_true")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
-    rows = []
+    found = []
     for bug in bugs(args.data):
         if args.only not in bug["name"]:
             continue
         row = attempt(bug, args.seconds)
-        rows.append(row)
-        print(f"{row['set']:7}{row['name']:45}{row.get('seconds', 0):7.2f} s  {row['result']}  {'; '.join(row.get('changes', []))}", flush=True)  # fmt: skip
+        found.append(row)
+        print(f"{row['set']:7}{row['name']:45}{row.get('seconds', 0):7.2f} s  {row['result']}, {row.get('against_original', '')}  {'; '.join(row.get('changes', []))}", flush=True)  # fmt: skip
         if args.diffs:
             print(row.get("diff", ""), *row.get("notes", ()), sep="\n")
-    done = [r for r in rows if r["result"] == "repaired"]
-    print(f"{len(done)} of {len(rows)} repaired, median {statistics.median(r['seconds'] for r in done) if done else 0:.2f} s")  # fmt: skip
+    for row in summary(found):
+        print(row)
     if args.json:
-        args.json.write_text(json.dumps(rows, indent=1) + "\n")
+        args.json.write_text(json.dumps({"summary": list(summary(found)), "bugs": found}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -59,7 +59,7 @@ class Oracle:
         left = self.deadline - time.monotonic()
         if left <= 0:
             raise KerfError("no time is left: give it longer")
-        return self.build(design, min(left, MOST_SECONDS))
+        return self.build(design, min(left / 2, MOST_SECONDS))  # synthesis takes two steps
 
     def run(self, made: Model, graph: Graph, fixed: Sequence[int] = ()) -> Run:
         """The table as frames of `graph`, a version of the model's."""

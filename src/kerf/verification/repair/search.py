@@ -167,7 +167,7 @@ class Search:
             share = (self.deadline - time.monotonic()) / (len(rounds) - index)
             final = self._level(base, level, share) and final
             if level == 0 and not self.found:
-                self._variants(base, time.monotonic() + (self.deadline - time.monotonic()) / 2)
+                self._variants(base, time.monotonic() + (self.deadline - time.monotonic()) / 4)
         self.exhausted = final and not self.found
 
     def _level(self, base: _Base, level: int, seconds: float) -> bool:
