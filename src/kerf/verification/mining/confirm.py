@@ -42,10 +42,15 @@ def _proved_at_once(model: Model, bad: Sequence[int], deadline: float) -> bool:
 def _from_texts(model: Model, texts: Sequence[str], deadline: float) -> int:
     """How many a compiler that knows nothing of mining, and the model checker, prove."""
     reset = "" if model.reset is None else ("" if model.reset.active else "!") + model.reset.name
+    left = deadline - time.monotonic()
+    if left < 0.2:
+        return 0
     try:
-        made, assertions, source = compiled(model.design, texts, reset=reset, reset_free=model.reset_free)
+        made, assertions, source = compiled(
+            model.design, texts, reset=reset, reset_free=model.reset_free, timeout_s=left
+        )
     except KerfError:
-        return 0  # the design holds assertions of its own that are not supported
+        return 0  # the design holds assertions of its own that are not supported, or the time is up
     mined = [a for a, origin in zip(assertions, source.origin) if origin >= 0]
     left = deadline - time.monotonic()
     if left < 0.2:
