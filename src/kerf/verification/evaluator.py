@@ -222,7 +222,9 @@ class VerificationEvaluator:
     def _mine(self, asked: dict[str, str]) -> Evaluation:
         from kerf.verification.mining import mine
 
-        free = model(self.problem.design, reset=self.problem.reset, reset_free=self.problem.reset_free)
+        free = model(
+            self.problem.design, reset=self.problem.reset, reset_free=self.problem.reset_free, keep=True
+        )
         found = mine(free, seconds=self.share("mine"), seed=self.problem.seed, watch=self._hear)
         headline = f"{len(found.assertions)} assertions mined and proved"
         self.watch(Moment(headline, passing=False))
@@ -258,7 +260,7 @@ def covered_model(problem: VerificationProblem) -> tuple[Model, list[Bin], list[
         return made
 
     made, bins, notes = instrumented(
-        problem.design, build=build, reset=problem.reset, reset_free=problem.reset_free
+        problem.design, build=build, reset=problem.reset, reset_free=problem.reset_free, keep=True
     )
     covers = [Bin(a.name, a.bad, "property", a.source) for a in claims if a.kind == "cover"]
     return made, [*bins, *covers], [a.bad ^ 1 for a in claims if a.kind == "assume"], notes

@@ -69,11 +69,17 @@ class Model:
 
 
 def model(design: Design, texts: Mapping[str, str] | None = None, *, reset: str | None = None, reset_free: bool = False,
-          free_unknowns: bool = True, stepped: bool = False, checks: bool = False, timeout_s: float = 60.0) -> Model:  # fmt: skip
+          free_unknowns: bool = True, stepped: bool = False, checks: bool = False, keep: bool = False, timeout_s: float = 60.0) -> Model:  # fmt: skip
     """Synthesize and find clock and reset. `reset`: its name, "!name" for an active-low one, "" for none; found by name and effect when None.
-    `free_unknowns`, `stepped` and `checks` as for `synthesize`."""
+    `free_unknowns`, `stepped`, `checks` and `keep` as for `synthesize`."""
     made = synthesize(
-        design, texts, free_unknowns=free_unknowns, stepped=stepped, checks=checks, timeout_s=timeout_s
+        design,
+        texts,
+        free_unknowns=free_unknowns,
+        stepped=stepped,
+        checks=checks,
+        keep=keep,
+        timeout_s=timeout_s,
     )
     net = made.netlist
     clock, edge = net.clocks[0] if net.clocks and not made.stepped else ("", "")

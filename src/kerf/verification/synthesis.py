@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from kerf.core.types import KerfError
+from kerf.verification import kept
 from kerf.verification.design import Design
 from kerf.verification.netlist import CombinationalLoop, Netlist, netlist
 from kerf.verification.yosys import Yosys, warm
@@ -50,14 +51,33 @@ def synthesize(
     free_unknowns: bool = True,
     stepped: bool = False,
     checks: bool = False,
+    keep: bool = False,
     timeout_s: float = 60.0,
 ) -> Synthesized:
     """The graph of `design`; `texts` replaces the text of sources by name (same top, same lines). An `x` and a net that nothing drives are free
     inputs of the graph, as a proof wants; without `free_unknowns` they are what makes the graph smallest, as in a chip. `stepped`: every clock an
     input, even where there is one. `checks`: with the immediate assertions (concurrent ones are for `sva` to replace); without, all assertions are
-    passed over. YosysError when Yosys refuses, KerfError for what no model can be made of: black boxes, combinational loops,
+    passed over. `keep`: look for the graph on disk, and leave it there. YosysError when Yosys refuses, KerfError for what no model can be made of: black boxes, combinational loops,
     memories over 2^18 bits."""
     texts = {s.name: s.text for s in design.sources} | dict(texts or {})
+    key = kept.key_of(design, texts, free_unknowns, stepped, checks) if keep else ""
+    if key and (known := kept.recall(key)) is not None:
+        return Synthesized(*known)
+    made = _patiently(design, texts, free_unknowns, stepped, checks, timeout_s)
+    if key:
+        kept.keep(key, made.netlist, made.stepped, made.notes)
+    return made
+
+
+def _patiently(
+    design: Design,
+    texts: Mapping[str, str],
+    free_unknowns: bool,
+    stepped: bool,
+    checks: bool,
+    timeout_s: float,
+) -> Synthesized:
+    """Once more with latches where `always_comb` leaves a value unassigned."""
     try:
         return _synthesized(design, texts, free_unknowns, stepped, checks, timeout_s)
     except CombinationalLoop:

@@ -167,7 +167,7 @@ def run_of(path: Path, model: Model, watch: Watch) -> Table | Trace:
 def claims_of(problem: VerificationProblem) -> tuple[Model, list[Assertion]]:
     """The model with the monitors of all assertions; those that are not in the source are called spec1, spec2, ..."""
     made, assertions, facts = compiled(
-        problem.design, problem.properties, reset=problem.reset, reset_free=problem.reset_free
+        problem.design, problem.properties, reset=problem.reset, reset_free=problem.reset_free, keep=True
     )
     origin = [*facts.origin, *([-1] * (len(assertions) - len(facts.origin)))]
     named = [
