@@ -9,7 +9,6 @@ from typing import Any
 
 from kerf.core.types import KerfError
 from kerf.verification.design import Design
-from kerf.verification.graph import TRUE
 from kerf.verification.model import Model
 from kerf.verification.prove import Property, Result, Unsound, Verdict, prove, read_trace
 from kerf.verification.sat import Unrolling
@@ -125,9 +124,14 @@ class _Question:
         builder, graph = Builder(self.model), self.model.graph
         statement = self.conclusion[0]
         stepper = statement.translator.stepper
-        pursuits = [pursue(builder.gates(statement), stepper, stepper.dual(statement.wanted), once(graph))]
+        start = graph.conjunction(once(graph), builder.begin(statement))
+        pursuits = [pursue(builder.gates(statement), stepper, stepper.dual(statement.wanted), start)]
         for premise, _ in self.premises:
-            pursuits.append(pursue(builder.gates(premise), premise.translator.stepper, premise.wanted, TRUE))
+            pursuits.append(
+                pursue(
+                    builder.gates(premise), premise.translator.stepper, premise.wanted, builder.begin(premise)
+                )
+            )
         return lasso(graph, pursuits, self._kept()).closed
 
     def _look_ahead(self, closed: int, depth: int) -> Trace | None:

@@ -110,21 +110,27 @@ class Builder:
             self.graph, s.translator.guards, [signals[prefix + n].bits[0] for n in s.translator.atoms]
         )
 
+    def begin(self, s: Statement) -> int:
+        """Where attempts begin: everywhere, or in the first cycle alone."""
+        return first_cycle(self.graph) if s.once else TRUE
+
     def _cover(self, s: Statement) -> Assertion:
         gates, stepper = self.gates(s), s.translator.stepper
         if may_last(stepper, s.wanted):
             raise KerfError(
                 f"{s.source}: cover {s.name} is reached by no finite run: cover a sequence instead"
             )
-        reached = self._kept(s, self._finite(gates, stepper, s.wanted, TRUE))
+        reached = self._kept(s, self._finite(gates, stepper, s.wanted, self.begin(s)))
         return Assertion(s.name, s.kind, s.text, s.source, reached, finite=reached)
 
     def _assert(self, s: Statement) -> Assertion:
         gates, stepper = self.gates(s), s.translator.stepper
         wrong = stepper.dual(s.wanted)
-        begin = first_cycle(self.graph) if s.once else TRUE
+        begin = self.begin(s)
         bad = self._kept(s, self._finite(gates, stepper, wrong, begin, s.kind == "assume"))
-        triggered = None if s.antecedent is None else self._finite(gates, stepper, s.antecedent, begin)
+        triggered = None
+        if s.antecedent is not None:
+            triggered = self._kept(s, self._finite(gates, stepper, s.antecedent, begin))
         done = Assertion(s.name, s.kind, s.text, s.source, bad, triggered, finite=bad)
         live = may_last(stepper, wrong)
         if s.kind == "assume":
@@ -134,7 +140,8 @@ class Builder:
             return replace(done, live=live)
         if not live:
             return done
-        found = lasso(self.graph, [pursue(gates, stepper, wrong, once(self.graph)), *self.fair], self.assumed)
+        start = self.graph.conjunction(once(self.graph), begin)
+        found = lasso(self.graph, [pursue(gates, stepper, wrong, start), *self.fair], self.assumed)
         closed = self._kept(s, found.closed)
         return replace(done, bad=self.graph.disjunction(bad, closed), live=True, looping=found.saved)
 

@@ -59,6 +59,10 @@ class Repeat:
     low: int
     high: int | None
 
+    def __hash__(self) -> int:
+        """Without None, whose hash differs from process to process: the same source gives the same graph."""
+        return hash((self.body, self.low, -1 if self.high is None else self.high))
+
 
 @dataclass(frozen=True)
 class First:
