@@ -132,6 +132,12 @@ def test_a_table_notices_only_what_it_expects() -> None:
         score(made, [wrong])
 
 
+def test_a_reset_that_may_come_at_any_time() -> None:
+    made = model(design(FIFO), reset_free=True)
+    result = score(made, random_tests(made, 200), seconds=10)
+    assert result.total > 100 and result.rate > 0.8
+
+
 def test_faults_that_would_be_other_hardware_are_left_out() -> None:
     text = """module m(input [3:0] a, input s, output reg [3:0] y, output [4:0] c);
       assign c[0] = 1'b0;

@@ -112,7 +112,7 @@ class Mutated:
         lanes.restart(self._power_up())
         for node, value in self._held().items():
             lanes.set_node(node, value)
-        if reset and not _drives(test, reset.name):
+        if reset and not _resets(self.model, test):
             node = self.graph.signals[reset.name].bits[0] >> 1
             inputs = [n for n in map(self.nodes.get, self._driven_bits()) if n is not None]
             bits = np.random.default_rng(0).integers(0, 2, (reset.cycles, len(inputs) + 1), np.uint8)
@@ -125,7 +125,7 @@ class Mutated:
         start = test.start if isinstance(test, Trace) else {}
         for node, value in self.model.initial.items():
             place = self.nodes.get(node)
-            if value == FREE and place is not None and not (reset and _drives(test, reset.name)):
+            if value == FREE and place is not None and not _resets(self.model, test):
                 lanes.set_node(place >> 1, start.get(node, 0) ^ (place & 1))
 
     def _power_up(self) -> dict[int, int]:
@@ -178,13 +178,14 @@ def _source(graph: Graph, literal: int) -> int | None:
     return None
 
 
-def _drives(test: Trace | Table, name: str) -> bool:
-    return any(name in row for row in test.inputs)
+def _resets(model: Model, test: Trace | Table) -> bool:
+    """Whether a test drives the reset that is held otherwise, and so begins before it."""
+    return any(name in row for name in model.held_names for row in test.inputs)
 
 
 def _driven(model: Model, test: Trace | Table) -> list[str]:
     """Inputs that a test has values for: with the reset, where it drives that."""
-    return [*model.inputs, *(n for n in sorted(model.held_names) if _drives(test, n))]
+    return [*model.inputs, *(sorted(model.held_names) if _resets(model, test) else [])]
 
 
 def _planes(graph: Graph, names: Sequence[str], test: Trace | Table, nodes: Mapping[int, int]) -> tuple[list[int], np.ndarray]:  # fmt: skip
@@ -210,7 +211,7 @@ def reference(model: Model, test: Trace | Table) -> np.ndarray:
     graph = model.graph
     outputs = [b for n in model.outputs for b in graph.signals[n].bits]
     given = dict(test.start) if isinstance(test, Trace) else {}
-    start = _power_up_of(model) if model.reset and _drives(test, model.reset.name) else _begun(model)
+    start = _power_up_of(model) if _resets(model, test) else _begun(model)
     lanes = simulator(graph, 1, {n: 0 if v == FREE else v for n, v in start.items()}, outputs)
     for node, value in model.held.items():
         lanes.set_node(node, value)
