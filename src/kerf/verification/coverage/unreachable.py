@@ -17,7 +17,7 @@ from kerf.verification.prove import Property, Unsound, Verdict, prove
 CHECKER = "minisat22"  # checks what the other engine proved
 INDUCTION_SHARE = 0.5  # of the time spent so far
 INDUCTION_LEAST_S = 2.0
-PDR_LEAST_S, PDR_NODE_S = 0.5, 3e-5  # for a bin, and a node of the graph
+PDR_LEAST_S, PDR_NODE_S = 0.05, 3e-5  # for a bin, and a node of the graph
 PDR_SHARE = (
     0.5  # of the time spent so far: it is the last resort, and slow where bins can be reached after all
 )
