@@ -77,7 +77,7 @@ def judged(data: Path, limit: int | None) -> Row:
                 verdicts["not synthesized"] += 1
                 continue
             begun = time.monotonic()
-            found = equivalent(load([path], top="RefModule"), gate, timeout_s=20)
+            found = equivalent(load([path], top="RefModule"), gate, timeout_s=60)
             seconds.append(time.monotonic() - begun)
             verdicts[str(found.verdict)] += 1
             if found.verdict is not Same.EQUAL:
@@ -102,7 +102,7 @@ def mutants(data: Path, limit: int | None, each: int = 3) -> Row:
             begun = time.monotonic()
             try:
                 changed = design.with_texts(text)
-                verdict = equivalent(design, changed, timeout_s=20).verdict
+                verdict = equivalent(design, changed, timeout_s=60).verdict
             except KerfError:
                 verdicts["refused"] += 1
                 continue

@@ -93,7 +93,7 @@ def _starting(model: Model, pairs: Sequence[tuple[int, int]]) -> dict[int, int]:
 def _followers(
     made: Product, row: Mapping[int, np.ndarray], others: Sequence[int]
 ) -> Iterator[tuple[int, int, int]]:
-    """For each register on two rails those that it may follow, the one of its name first."""
+    """For each register on two rails those that it may follow, only the one of its name where it fits."""
     if not others:
         return
     values = np.array([row[n] for n in others])
@@ -107,7 +107,7 @@ def _followers(
         fits = [2 * others[i] for i in np.flatnonzero(plain).tolist()] + [
             2 * others[i] + 1 for i in np.flatnonzero(inverted).tolist()
         ]
-        fits.sort(key=lambda literal: literal != d.named)
+        fits = [d.named] if d.named in fits else fits
         begins = {initial[d.one >> 1] * 2 + initial[d.zero >> 1]} - {0}
         sure = [
             v
@@ -122,6 +122,8 @@ def _weaker(reduced: Reduced, guess: Invariant, conflicts: int, deadline: float)
     examples: list[dict[int, int]] = []
     unsure: set[int] = set()
     for a, b in guess.implied():
+        if time.monotonic() > deadline:
+            return Invariant()
         broken = reduced.graph.conjunction(reduced.next(a), reduced.next(b) ^ 1)
         found = reduced.possible(broken, conflicts, deadline)
         if found:

@@ -99,10 +99,17 @@ class _Session:
         return product(self.gold, self.gate)
 
     @cached_property
-    def matched(self) -> Product | None:
-        """With registers of one name starting alike, where that says more."""
-        made = product(self.gold, self.gate, matched=True)
-        return made if made.unknown_starts < self.plain.unknown_starts else None
+    def alike(self) -> list[Product]:
+        """With unknowns of gold chosen as gate's, where that leaves fewer of them: what is proved so says more, and is proved sooner."""
+        unknown = len(self.plain.doubled)
+        made = (
+            [product(self.gold, self.gate, matched=True, shared=shared) for shared in (True, False)]
+            if unknown
+            else []
+        )
+        return [
+            m for k, m in enumerate(made) if len(m.doubled) < (unknown, len(made[0].doubled) + unknown)[k]
+        ]
 
     def decide(self) -> Equivalence:
         """From the cheapest way to the dearest."""
@@ -111,7 +118,7 @@ class _Session:
         trace = hunt(self.plain.model, self.plain.bad)
         if trace:
             return self._different(self.plain, trace, "simulation")
-        for made in filter(None, (self.matched, self.plain if not self.vague else None)):
+        for made in (*self.alike, *([] if self.vague else [self.plain])):
             invariant = correspond(made, self.deadline)
             if invariant and check(made, invariant, self.deadline):
                 return self._equal(made, "register correspondence")
@@ -119,10 +126,10 @@ class _Session:
 
     def _prove(self) -> Equivalence:
         """With a model checker; first as if unknown registers started alike, which says more and is sooner said."""
-        if self.matched:
-            (alike,) = self._check(self.matched, self.matched.bad, self.left / 3)
+        for made in self.alike[:1]:
+            (alike,) = self._check(made, made.bad, self.left / 3)
             if alike.verdict is Verdict.PROVED:
-                return self._equal(self.matched, alike.engine)
+                return self._equal(made, alike.engine)
         (result,) = self._check(self.plain, self.plain.bad, self.left)
         if result.trace:
             return self._different(self.plain, result.trace, result.engine)
@@ -156,13 +163,13 @@ class _Session:
         self.notes.append(
             f"never determined by {self.gold.design.top}: {names}; it needs a reset or initial value"
         )
-        if self.matched:
-            bits = self._vague_bits(self.matched)
-            (result,) = self._check(self.matched, self.matched.differs(bits), self.left / 2)
+        for made in self.alike[:1]:
+            bits = self._vague_bits(made)
+            (result,) = self._check(made, made.differs(bits), self.left / 2)
             if result.verdict is Verdict.PROVED:
-                return self._equal(self.matched, result.engine)
-            if result.trace and not self._possible(self.matched, result.trace):
-                return self._impossible(self.matched, result.trace)
+                return self._equal(made, result.engine)
+            if result.trace and not self._possible(made, result.trace):
+                return self._impossible(made, result.trace)
         for trace in samples(self.plain.model, 12):
             if not self._possible(self.plain, trace):
                 return self._impossible(self.plain, trace)

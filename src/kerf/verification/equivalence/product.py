@@ -87,19 +87,21 @@ def _alone(gold: Model, gate: Model) -> Iterator[str]:
         yield f"{gate.clock} of {gate.design.top} is taken to be the clock {gold.clock}"
 
 
-def product(gold: Model, gate: Model, *, matched: bool = False) -> Product:
-    """`matched`: registers of the same name that have no initial value in gold start in both with the same value, and count as known."""
+def product(gold: Model, gate: Model, *, matched: bool = False, shared: bool = False) -> Product:
+    """`matched`: registers of the same name that have no initial value in gold start in both with the same value, and count as known. `shared`: so do the x
+    of both sources, one by one in their order, where they are as many. Either is a choice of gold's unknowns, so what is proved with it holds."""
     graph = Graph()
     words = _shared_inputs(graph, gold, gate)
     alike = _same_registers(gold, gate)
     starts = {n: m for n, m in alike.items() if matched and gold.initial[n] == FREE}
     begin = _beginning(gold, gate, starts)
-    maybe, starts = _maybe_unknown(gold, begin, starts)
     gate_nodes = splice(graph, gate, words)
-    rails = _splice_rails(graph, gold, words, begin, maybe)
+    chosen = _same_unknowns(gold, gate, gate_nodes) if shared else {}
+    maybe, starts = _maybe_unknown(gold, begin, starts, set(chosen))
+    rails = _splice_rails(graph, gold, _placed_inputs(gold, words) | chosen, begin, maybe)
     compared = tuple(_compared(graph, gold, gate, rails, gate_nodes))
-    shared = {n: m for n, m in starts.items() if begin[n] == FREE}
-    pairs = tuple((rails[n][0], gate_nodes[m >> 1] ^ (m & 1)) for n, m in shared.items())
+    free = {n: m for n, m in starts.items() if begin[n] == FREE}
+    pairs = tuple((rails[n][0], gate_nodes[m >> 1] ^ (m & 1)) for n, m in free.items())
     assumed = (_equal_at_first(graph, pairs),) if pairs else ()
     named = {n: gate_nodes[m >> 1] ^ (m & 1) for n, m in alike.items()}
     double = tuple(Doubled(*rails[n], named.get(n)) for n in gold.graph.latches if n in maybe)
@@ -154,12 +156,12 @@ def splice(graph: Graph, side: Model, words: Mapping[str, tuple[int, ...]]) -> d
     return place
 
 
-def _splice_rails(graph: Graph, side: Model, words: Mapping[str, tuple[int, ...]], begin: Mapping[int, int],
+def _splice_rails(graph: Graph, side: Model, inputs: Mapping[int, int], begin: Mapping[int, int],
                   maybe: set[int]) -> dict[int, Rails]:  # fmt: skip
     """A copy of `side` on two rails where it may be X (`maybe`), on one elsewhere: node -> (is 1, is 0)."""
     source = side.graph
     rails: dict[int, Rails] = {0: (FALSE, TRUE)}
-    rails |= {n: (literal, literal ^ 1) for n, literal in _placed_inputs(side, words).items()}
+    rails |= {n: (literal, literal ^ 1) for n, literal in inputs.items()}
     rails |= {n: (FALSE, FALSE) for n in source.inputs if n not in rails}
     rails |= {n: _latch_rails(graph, begin[n], n in maybe) for n in source.latches}
     for node in _ands(source):
@@ -190,7 +192,7 @@ def _ands(graph: Graph) -> Iterator[int]:
 
 
 def _same_registers(gold: Model, gate: Model) -> dict[int, int]:
-    """Latch of gold -> the literal of gate's register bit of the same name."""
+    """Latch of gold -> the literal of gate's register bit of the same name; those without a name in their order, where they are as many."""
     found: dict[int, int] = {}
     theirs = _words(gate.graph)
     for name, bits in _words(gold.graph).items():
@@ -199,7 +201,9 @@ def _same_registers(gold: Model, gate: Model) -> dict[int, int]:
             mine, yours = _register(gold.graph, bit), _register(gate.graph, its)
             if mine and yours:
                 found.setdefault(mine >> 1, yours ^ (mine & 1))
-    return found
+    taken = {m >> 1 for m in found.values()}
+    ours, others = ([n for n in m.graph.latches if n not in t] for m, t in ((gold, found), (gate, taken)))
+    return found | ({a: 2 * b for a, b in zip(ours, others)} if len(ours) == len(others) else {})
 
 
 def _words(graph: Graph) -> dict[str, list[int]]:
@@ -231,11 +235,20 @@ def _beginning(gold: Model, gate: Model, starts: Mapping[int, int]) -> dict[int,
     return begin
 
 
-def _maybe_unknown(gold: Model, begin: Mapping[int, int], starts: Mapping[int, int]) -> tuple[set[int], dict[int, int]]:  # fmt: skip
+def _unnamed(side: Model) -> list[int]:
+    named = {b >> 1 for s in side.graph.signals.values() if s.kind == "input" for b in s.bits}
+    return [n for n in side.graph.inputs if n not in named]
+
+
+def _same_unknowns(gold: Model, gate: Model, nodes: Mapping[int, int]) -> dict[int, int]:
+    mine, theirs = _unnamed(gold), _unnamed(gate)
+    return {m: nodes[t] for m, t in zip(mine, theirs)} if len(mine) == len(theirs) else {}
+
+
+def _maybe_unknown(gold: Model, begin: Mapping[int, int], starts: Mapping[int, int], chosen: set[int]) -> tuple[set[int], dict[int, int]]:  # fmt: skip
     """The nodes that may be X at some time, and those of `starts` that hold: a register that starts like gate's and may become X later is carried on
     two rails, which could not start together, so it starts as X."""
-    named = {b >> 1 for s in gold.graph.signals.values() if s.kind == "input" for b in s.bits}
-    unknown, kept = set(gold.graph.inputs) - named, dict(starts)
+    unknown, kept = set(_unnamed(gold)) - chosen, dict(starts)
     while True:
         free = {n for n, v in begin.items() if v == FREE and n not in kept}
         maybe = _reached(gold.graph, unknown | free)
