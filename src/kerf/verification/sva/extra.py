@@ -24,11 +24,7 @@ def with_extra(design: Design, extra: Sequence[str]) -> tuple[Design, list[tuple
     """The design with `extra` in its top module; and where each begins and ends, in bytes of that source."""
     if not extra:
         return design, []
-    module = (
-        design.root.body.definition.syntax
-        if hasattr(design.root.body, "definition")
-        else design.root.definition.syntax
-    )
+    module = design.root.definition.syntax
     end = module.endmodule.location
     index = _source(design, end)
     text = design.sources[index].text.encode("utf-8", "surrogateescape")
@@ -78,7 +74,8 @@ def clock(design: Design) -> str:
     edges = re.findall(r"@\s*\(?\s*(posedge|negedge)\s+(\w+)", "\n".join(s.text for s in design.sources))
     found = [(edge, name) for edge, name in edges if name in inputs]
     if found:
-        return " ".join(Counter(found).most_common(1)[0][0])
+        likely = [f for f in found if CLOCK_NAME.search(f[1])] or found
+        return " ".join(Counter(likely).most_common(1)[0][0])
     named = [n for n in inputs if CLOCK_NAME.search(n)]
     if not named:
         raise KerfError(

@@ -70,18 +70,29 @@ class _Reading:
     node: Any
 
     def statement(self) -> Statement:
-        member, spec = self.node.syntax.parent, self.node.propertySpec
-        what = KINDS.get(last(self.node.assertionKind), "")
-        if not what:
+        member, syntax = self.node.syntax.parent, self.node.syntax
+        what = KINDS.get(last(self.node.assertionKind))
+        if what is None:
             raise Unsupported(f"{last(self.node.assertionKind).lower()} property")
         procedure = None if kind(member) == "ConcurrentAssertionMember" else Procedure(self.block, self.node)
         anchor = member if procedure is None else self.block.syntax
+        declare = self.places.at(anchor) if procedure is None else self.places.beside(anchor, syntax)
         outside = defaults(anchor.parent)
-        clock = self._clock(spec, outside, procedure)
-        declare = (
-            self.places.at(anchor) if procedure is None else self.places.beside(anchor, self.node.syntax)
-        )
+        clock = self._clock(self.node.propertySpec, outside, procedure)
         translator = Translator(declare, clock, weak=what != "cover", covering=what == "cover")
+        wanted, antecedent = self._asked(translator, procedure, outside.get("disable"), what)
+        scope = self.block.hierarchicalPath.partition(".")[2]
+        place, line = self.places.range(syntax), self.places.location(syntax)
+        return Statement(
+            self._name(scope, what, line), what, plain(syntax.propertySpec), line, scope, translator, wanted, antecedent,
+            declare.net(clock.text), (place.source, place.start), procedure is not None and procedure.initial,
+        )  # fmt: skip
+
+    def _asked(
+        self, translator: Translator, procedure: Procedure | None, disable: Any, what: str
+    ) -> tuple[Property, Property | None]:
+        """The property and its antecedent, with what the place around them adds."""
+        spec = self.node.propertySpec
         wanted = translator.property(spec)
         if translator.locals.assigned and what == "assume":
             raise Unsupported("local variables in an assumption")
@@ -89,16 +100,11 @@ class _Reading:
         antecedent = Antecedents(translator).of(spec)
         if procedure is not None:
             wanted, antecedent = procedure.enabled(translator, wanted, antecedent)
-        if "disable" in outside and not _disables(spec):
-            condition = translator.named(translator.wording().text(outside["disable"], ()))
+        if disable is not None and not _disables(spec):
+            condition = translator.named(translator.wording().text(disable, ()))
             wanted = abort(condition, what != "cover", wanted)
             antecedent = antecedent and abort(condition, False, antecedent)
-        scope = self.block.hierarchicalPath.partition(".")[2]
-        place, line = self.places.range(self.node.syntax), self.places.location(self.node.syntax)
-        return Statement(
-            self._name(scope, what, line), what, plain(self.node.syntax.propertySpec), line, scope, translator, wanted, antecedent,
-            declare.net(clock.text), (place.source, place.start), procedure is not None and procedure.initial,
-        )  # fmt: skip
+        return wanted, antecedent
 
     def _name(self, scope: str, what: str, line: str) -> str:
         label = self.node.syntax.label
@@ -230,7 +236,7 @@ class Antecedents:
             inner = self.of(e.expr)
             return inner and abort(t.guard(e.condition), False, inner)
         if name == "SimpleAssertionExpr" and last(e.expr.kind) == "AssertionInstance":
-            with t._inside(e.expr):
+            with t.inside(e.expr):
                 return self.of(e.expr.body)
         if name == "BinaryAssertionExpr" and "Implication" in last(e.op):
             with t.locals.at(binding=True):

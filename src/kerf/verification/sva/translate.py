@@ -23,7 +23,7 @@ from kerf.verification.sva.properties import (
     any_of,
     later,
     some,
-)  # fmt: skip
+)
 from kerf.verification.sva.sequences import (
     ANY,
     Fusion,
@@ -40,8 +40,8 @@ from kerf.verification.sva.sequences import (
     repeat,
     ticks,
     within,
-)  # fmt: skip
-from kerf.verification.sva.wording import (  # fmt: skip
+)
+from kerf.verification.sva.wording import (
     Clock,
     Declarations,
     Frame,
@@ -111,7 +111,7 @@ class Translator:
 
     def _simple(self, e: Any) -> Property:
         if last(e.expr.kind) == "AssertionInstance":
-            with self._inside(e.expr):
+            with self.inside(e.expr):
                 return self.property(e.expr.body)
         return Holds(self.guard(e.expr, unwrapped(e.syntax)))
 
@@ -204,7 +204,7 @@ class Translator:
 
     def _simple_sequence(self, e: Any) -> Sequence:
         if last(e.expr.kind) == "AssertionInstance":
-            with self._inside(e.expr):
+            with self.inside(e.expr):
                 return self._repeated(lambda: self.sequence(e.expr.body), e.repetition)
         return self._repeated(lambda: Tick(self.guard(e.expr, unwrapped(e.syntax))), e.repetition)
 
@@ -289,7 +289,7 @@ class Translator:
         return name in ("SequenceConcatExpr", "SequenceWithMatchExpr", "FirstMatchAssertionExpr")
 
     @contextmanager
-    def _inside(self, instance: Any) -> Iterator[None]:
+    def inside(self, instance: Any) -> Iterator[None]:
         for variable in instance.localVars:
             self.locals.declare(variable, self.declare)
         if instance.isRecursiveProperty:
