@@ -23,7 +23,8 @@ from kerf.verification.model import Model
 from kerf.verification.trace import Trace
 
 FUZZ_SHARE = 0.3
-SEARCH_SHARE = 0.9  # the rest is for making the runs few
+SEARCH_SHARE = 0.85  # the rest is for making the runs few
+SELECT_SHARE = 0.9  # later than this they stay as they are
 FIRST_PATIENCE_S = 2.0
 
 
@@ -135,7 +136,7 @@ class _Session:
         self.heard(line)
 
     def _closed(self, board: Board, prover: Prover) -> Closure:
-        chosen, where = select(board, self.begun + self.limit)
+        chosen, where = select(board, self.begun + self.limit * SELECT_SHARE)
         lucky = [i for i in board.lucky if i < len(self.bins)]
         unreachable = {self.bins[i].name: engine for i, engine in sorted(prover.proved.items())}
         covered = {self.bins[i].name: Hit(*where[i]) for i in sorted(where)}

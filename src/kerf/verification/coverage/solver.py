@@ -11,6 +11,8 @@ from kerf.verification.sat import Unrolling
 
 ENGINE = "glucose4"  # CaDiCaL as PySAT has it cannot be interrupted
 
+AGAIN_S = 0.02
+
 
 class Frames(Unrolling):
     """An `Unrolling` with questions about many literals at once, each with a deadline (time.monotonic)."""
@@ -24,7 +26,11 @@ class Frames(Unrolling):
         self, literals: Sequence[int], frame: int, deadline: float, assumptions: Sequence[int] = ()
     ) -> bool | None:
         """Whether one of `literals` can be true in `frame`; None when time is up. The question is forgotten afterwards."""
-        wanted = [self.at(x, frame) for x in literals]
+        wanted = []
+        for x in literals:  # each may bring the clauses of many gates
+            if time.monotonic() > deadline:
+                return None
+            wanted.append(self.at(x, frame))
         asked = self.variable()
         self.solver.add_clause([-asked, *wanted])
         answer = self.solve_until([asked, *assumptions], deadline)
@@ -35,11 +41,19 @@ class Frames(Unrolling):
         left = deadline - time.monotonic()
         if left <= 0:
             return None
-        timer = threading.Timer(left, self.solver.interrupt)
-        timer.start()
+        done = threading.Event()
+        watch = threading.Thread(target=self._stop, args=(left, done), daemon=True)
+        watch.start()
         try:
             answer = self.solver.solve_limited(assumptions=list(assumptions), expect_interrupt=True)
         finally:
-            timer.cancel()
+            done.set()
+            watch.join()
             self.solver.clear_interrupt()
         return None if answer is None else bool(answer)
+
+    def _stop(self, seconds: float, done: threading.Event) -> None:
+        """Interrupt again and again: a solver that has not begun yet forgets that it was told."""
+        done.wait(seconds)
+        while not done.wait(AGAIN_S):
+            self.solver.interrupt()

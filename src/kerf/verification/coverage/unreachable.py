@@ -61,6 +61,8 @@ class Prover:
         board, left = self._board, list(self._board.missing)
         selector = {i: frames.variable() for i in left}
         for i in left:
+            if time.monotonic() > deadline:
+                return []
             for t in range(depth):
                 frames.solver.add_clause([-selector[i], -frames.at(board.gated[i], t)])
         while left:
@@ -97,10 +99,12 @@ class Prover:
         """All that is missing at once, then those that there is time for, the next time others."""
         board = self._board
         now = time.monotonic()
-        seconds = min((now - self._begun) * PDR_SHARE, deadline - now)
+        seconds = min(
+            (now - self._begun) * PDR_SHARE, (deadline - now) / 2
+        )  # it runs over by what reading and checking take
         least = PDR_LEAST_S + PDR_NODE_S * len(board.model.graph)
         count = min(int(seconds / least), len(board.missing))
-        if not count:
+        if count <= 0:
             return
         self._turn = self._turn % len(board.missing)
         chosen = (board.missing[self._turn :] + board.missing[: self._turn])[:count]
