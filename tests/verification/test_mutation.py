@@ -132,6 +132,14 @@ def test_a_table_notices_only_what_it_expects() -> None:
         score(made, [wrong])
 
 
+def test_a_latch_that_nothing_sets_shows_no_mutant() -> None:
+    text = """module m(input clock, input a, output reg p, output reg q);
+      always @(negedge clock) q <= a;
+      always @* if (clock) p = a; endmodule"""
+    made = model(design(text))
+    assert score(made, random_tests(made, 20, 3), seconds=5).total > 3  # Unsound, were p taken to be known
+
+
 def test_a_reset_that_may_come_at_any_time() -> None:
     made = model(design(FIFO), reset_free=True)
     result = score(made, random_tests(made, 200), seconds=10)

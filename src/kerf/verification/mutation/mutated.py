@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -22,6 +22,7 @@ from kerf.verification.tables import Table
 from kerf.verification.trace import Trace
 
 ANY = 2  # an expected value that may be either
+FIRST, FEWER = 0.6, 8  # the share of the time for all mutants at once; then every eighth is tried
 LATCHES = "latches:"  # begins the note that synthesis makes of them
 
 
@@ -149,7 +150,7 @@ class Mutated:
 
     def _expected(self, test: Trace | Table) -> np.ndarray:
         """(cycles, output bits): what the design does; only where a table says so, if the table says anything."""
-        seen = reference(self.model, test)
+        seen = reference(self.model, test, self.nodes)
         if not isinstance(test, Table) or not any(test.expected):
             return seen
         wanted = np.full_like(seen, ANY)
@@ -205,12 +206,13 @@ def _planes(graph: Graph, names: Sequence[str], test: Trace | Table, nodes: Mapp
     return found, np.ascontiguousarray(rows)
 
 
-def reference(model: Model, test: Trace | Table) -> np.ndarray:
+def reference(model: Model, test: Trace | Table, known: Container[int] | None = None) -> np.ndarray:
     """(cycles, output bits) uint8: what the design's outputs are; ANY where that depends on what nothing determines: an x, a net without a driver, a
-    register that neither a reset nor the test gives a value. Of those, lane 0 has zeros and 63 others random values."""
+    register that neither a reset nor the test gives a value. Of those, lane 0 has zeros and 63 others random values. `known`: the registers whose start counts as given."""
     graph = model.graph
     outputs = [b for n in model.outputs for b in graph.signals[n].bits]
     given = dict(test.start) if isinstance(test, Trace) else {}
+    given = {n: v for n, v in given.items() if known is None or n in known}
     start = _power_up_of(model) if _resets(model, test) else _begun(model)
     lanes = simulator(graph, 1, {n: 0 if v == FREE else v for n, v in start.items()}, outputs)
     for node, value in model.held.items():
@@ -242,7 +244,8 @@ def _power_up_of(model: Model) -> dict[int, int]:
 
 def mutated(model: Model, mutants: Sequence[Mutant], headers: Mapping[int, tuple[str, int]] | None = None,
             *, timeout_s: float = 60.0) -> Mutated:  # fmt: skip
-    """Synthesize the design with all of `mutants` in it. Those that make another kind of hardware of it are found by halving, and left out.
+    """Synthesize the design with all of `mutants` in it. Those that make another kind of hardware of it are found by halving, and left out; where all
+    together take too long, every eighth is taken.
     KerfError when not even the design alone can be done in time."""
     builder = _Builder(model, headers or find(model.design).headers, time.monotonic() + timeout_s)
     made, kept = builder.largest(list(mutants))
@@ -254,9 +257,14 @@ class _Builder:
     model: Model
     headers: Mapping[int, tuple[str, int]]
     deadline: float
+    slow: bool = False
 
     def largest(self, mutants: list[Mutant]) -> tuple[Synthesized, list[Mutant]]:
-        made = self._made(mutants)
+        """All, or an eighth where all take too long, or those that can be taken."""
+        made = self._made(mutants, FIRST)
+        if made is None and self.slow:
+            mutants = mutants[::FEWER]
+            made = self._made(mutants)
         if made is not None:
             return made, mutants
         kept = self._takeable(mutants, known_bad=True)
@@ -278,13 +286,15 @@ class _Builder:
         half = len(mutants) // 2
         return self._takeable(mutants[:half]) + self._takeable(mutants[half:])
 
-    def _made(self, mutants: Sequence[Mutant]) -> Synthesized | None:
-        """None where it is not the same kind of hardware."""
+    def _made(self, mutants: Sequence[Mutant], share: float = 1.0) -> Synthesized | None:
+        """None where it is not the same kind of hardware, or takes more than a share of what time is left."""
         texts = instrument(self.model.design, mutants, self.headers).texts
-        left = max(self.deadline - time.monotonic(), 1.0)
+        begun = time.monotonic()
+        limit = max((self.deadline - begun) * share, 1.0)
         try:
-            made = synthesize(self.model.design, texts, stepped=self.model.stepped, timeout_s=left)
+            made = synthesize(self.model.design, texts, stepped=self.model.stepped, timeout_s=limit)
         except KerfError:
+            self.slow = time.monotonic() - begun > 0.9 * limit
             return None
         had, has = (any(n.startswith(LATCHES) for n in notes) for notes in (self.model.notes, made.notes))
         same = made.stepped == self.model.stepped and (had or not has)
