@@ -71,7 +71,7 @@ class ExpressionReader:
             self._binary(e, role, wanted)
         elif kind == "ConditionalExpression":
             for condition in e.conditions:
-                self._expression(condition.expr, "condition", 1)
+                self._condition(condition.expr)
             self._expression(e.left, "value", wanted)
             self._expression(e.right, "value", wanted)
             self._note(e, "other", role, wanted)
@@ -83,6 +83,11 @@ class ExpressionReader:
             self._note(e, "other", role, wanted)
         elif kind in ("RangeSelectExpression", "MemberAccessExpression"):
             self._note(e, "other", role, wanted)
+
+    def _condition(self, e: Any) -> None:
+        """A constant one stays: what it leaves out may not even compile."""
+        if not is_constant(e):
+            self._expression(e, "condition", 1)
 
     def _index(self, e: Any) -> None:
         """An array of nets can be indexed by constants alone, which no wire may stand for."""

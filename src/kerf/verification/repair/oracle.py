@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from kerf.core.types import KerfError
 from kerf.verification.design import Design
@@ -52,7 +52,10 @@ class Oracle:
         except KerfError as error:
             self.refused.append(str(error).splitlines()[-1])
             return None
-        return play(made.graph, self.run(made, made.graph), Unknowns(1, self.zero))
+        found = play(made.graph, self.run(made, made.graph), Unknowns(1, self.zero))
+        wrong = found.wrong.get(found.row, set())
+        outputs = (s for s in made.graph.signals.values() if s.kind == "output")
+        return replace(found, names=tuple(s.name for s in outputs if wrong & set(s.bits)))
 
     def made(self, design: Design) -> Model:
         """The model of another design, in the time that is left."""

@@ -103,11 +103,14 @@ class Unknowns:
 @dataclass(frozen=True)
 class Played:
     """`first[k]`: the first row in which lane k's outputs are not as expected, or the number of rows. `states`: the
-    latches, one bit a lane, before each frame."""
+    latches, one bit a lane, before each frame; `wrong`: of rows in which a lane fails first, the literals that are not as expected;
+    `names`: of the outputs that they are bits of, in the row in which most lanes fail."""
 
     first: np.ndarray
     rows: int
     states: list[np.ndarray] = field(default_factory=list, repr=False)
+    wrong: dict[int, set[int]] = field(default_factory=dict, repr=False)
+    names: tuple[str, ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -162,4 +165,8 @@ def _note(lanes: Lanes, frame: Frame, played: Played) -> None:
     wrong = np.bitwise_or.reduce(lanes.planes(literals) ^ wanted, axis=0)
     if wrong.any():
         bits = np.unpackbits(wrong.view(np.uint8), bitorder="little").astype(bool)
-        played.first[bits & (played.first == played.rows)] = frame.row
+        new = bits & (played.first == played.rows)
+        played.first[new] = frame.row
+        if new.any():
+            odd = (lanes.planes(literals) ^ wanted).any(axis=1)
+            played.wrong.setdefault(frame.row, set()).update(int(b) for b in literals[odd])

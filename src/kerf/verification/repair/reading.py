@@ -123,11 +123,8 @@ class _Reader(ExpressionReader):
         """What the process at hand assigns depends on what it reads: at once, or a clock edge later."""
         assert self.process
         targets = {(self.module.name, t) for t in self.process.targets}
-        if self.process.clocked:
-            self.found.registers |= targets
-        else:
-            self.found.driven |= targets
-            self.found.flows |= {((self.module.name, n), t) for n in names_read(body) for t in targets}
+        flows = self.found.later if self.process.clocked else self.found.flows
+        flows |= {((self.module.name, n), t) for n in names_read(body) for t in targets}
 
     def _begin(self, key: Any, clocked: bool, targets: Sequence[str], span: Span | None) -> None:
         place = self.span(key)
@@ -167,10 +164,8 @@ class _Reader(ExpressionReader):
             if type(e).__name__ == "AssignmentExpression":
                 outer = [(self.module.name, n) for n in names_in(e.left)]
                 self.found.flows |= {(inner, o) for o in outer}
-                self.found.driven |= set(outer)
                 continue
             self.found.flows |= {((self.module.name, n), inner) for n in names_read(e)}
-            self.found.driven.add(inner)
             self._begin(e.sourceRange, False, [], None)
             self._expression(e, "value", int(e.type.bitWidth) if e.type.isIntegral else 0)
             self.process = None
@@ -250,7 +245,7 @@ class _Reader(ExpressionReader):
     def _conditional(self, s: Any) -> None:
         pattern, self.pattern = self.pattern, False
         for condition in () if pattern else s.conditions:
-            self._expression(condition.expr, "condition", 1)
+            self._condition(condition.expr)
         self._lead(s.ifTrue)
         if s.ifFalse is None:
             return

@@ -20,13 +20,14 @@ from kerf.verification.repair.order import Order
 from kerf.verification.repair.play import Unknowns
 from kerf.verification.repair.reading import places
 from kerf.verification.repair.solve import MOST_LANES, Choice, Solver
-from kerf.verification.repair.source import Places
+from kerf.verification.repair.source import Key, Places, behind
 from kerf.verification.repair.templates import Offer
 
 MOST_CHANGES = 12
 ENOUGH = 2  # changes, up to which no larger set of templates is tried
 LEVELS = (0, 1, 2)
 MOST_WIDE = 4  # changes of the larger sets of templates
+MANY = 400  # changes, from which on only those that can touch a wrong output are offered
 MOST_DROPPED = 20  # changes that synthesis refuses, before a set of templates is given up
 
 
@@ -186,7 +187,10 @@ class Search:
         return apart.exhausted
 
     def _solver(self, base: _Base, level: int) -> Solver | None:
-        plan = Offer(base.places, Order(base.places), base.texts, level).plan()
+        offer = Offer(base.places, Order(base.places), base.texts, level)
+        plan = offer.plan()
+        if len(plan.changes) > MANY:
+            plan = replace(offer, scope=self._scope(base)).plan()
         for _ in range(MOST_DROPPED):
             try:
                 return self._posed(base, plan)
@@ -198,6 +202,12 @@ class Search:
                     return None
                 plan = Plan(kept, plan.lists)
         return None
+
+    def _scope(self, base: _Base) -> set[Key] | None:
+        """The words that outputs depend on which are wrong in the first row that fails."""
+        played = self.oracle.played(base.texts)
+        names = played.names if played else ()
+        return behind(base.places, {(base.design.top, n) for n in names}) if names else None
 
     def _posed(self, base: _Base, plan: Plan) -> Solver:
         modules = base.places.modules

@@ -194,8 +194,21 @@ class Places:
     connections: dict[Span, Connection] = field(default_factory=dict)
     varying: set[Span] = field(default_factory=set)  # of another width in another instance
     flows: set[tuple[Key, Key]] = field(default_factory=set)  # a word that another depends on within a cycle
-    registers: set[Key] = field(default_factory=set)
-    driven: set[Key] = field(default_factory=set)  # other than by registers
+    later: set[tuple[Key, Key]] = field(default_factory=set)  # ... or from one cycle to the next
+
+
+def behind(places: Places, words: set[Key]) -> set[Key]:
+    """`words` and all that they depend on, now or from earlier cycles."""
+    before: dict[Key, list[Key]] = {}
+    for source, target in places.flows | places.later:
+        before.setdefault(target, []).append(source)
+    found, todo = set(words), list(words)
+    while todo:
+        for other in before.get(todo.pop(), ()):
+            if other not in found:
+                found.add(other)
+                todo.append(other)
+    return found
 
 
 def uncommented(text: str) -> str:

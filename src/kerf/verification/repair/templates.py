@@ -19,6 +19,7 @@ from kerf.verification.repair.source import (
     Constant,
     Expr,
     If,
+    Key,
     Module,
     Places,
     Process,
@@ -69,14 +70,14 @@ class Offer:
     order: Order
     texts: dict[str, str]
     level: int = 1
-    modules: frozenset[str] | None = None
+    scope: set[Key] | None = None  # words whose assignments may change; None for all
     _count: int = 0
     _lists: dict[tuple[str, int, tuple[str, ...]], str] = field(default_factory=dict)
     _rank: int = 0
 
     def plan(self) -> Plan:
         """All changes up to `level` (0: within expressions; 1: guards, other words and assignments; 2: new branches and overwrites)."""
-        changes = [c for c in self._all() if self.modules is None or c.module in self.modules]
+        changes = list(self._all())
         used = {p.words for c in changes for p in c.picks}
         lists: dict[str, list[tuple[str, int, Sequence[str]]]] = {}
         for (module, width, words), name in self._lists.items():
@@ -84,9 +85,14 @@ class Offer:
                 lists.setdefault(module, []).append((name, width, words))
         return Plan(tuple(self._lined(c) for c in changes), lists)
 
+    def _reaches(self, process: Process, target: str = "") -> bool:
+        """Whether a process, or what it assigns to one target, is in scope."""
+        targets = (target,) if target else process.targets
+        return self.scope is None or not targets or any((process.module, t) in self.scope for t in targets)
+
     def _all(self) -> Iterator[Change]:
         p = self.places
-        for e in p.expressions.values():
+        for e in filter(lambda e: self._reaches(e.process, e.target), p.expressions.values()):
             if e.kind == "literal":
                 yield from self._literal(e)
             elif e.role == "condition":
@@ -96,7 +102,8 @@ class Offer:
         for c in p.constants.values():
             yield from self._constant(c)
         for i in p.ifs.values():
-            yield from self._independent(i)
+            if self._reaches(i.process):
+                yield from self._independent(i)
         if self.level >= 1:
             yield from self._second()
         if self.level >= 2:
@@ -104,22 +111,25 @@ class Offer:
 
     def _second(self) -> Iterator[Change]:
         p = self.places
-        for e in p.expressions.values():
+        for e in filter(lambda e: self._reaches(e.process, e.target), p.expressions.values()):
             if e.kind == "name" or e.kind == "other":
                 yield from self._word(e)
             if e.role in ("condition", "value") and e.width == e.wanted == 1:
                 yield from self._guard(e)
         for a in p.assignments.values():
-            yield from self._value(a)
+            if self._reaches(a.process, a.target):
+                yield from self._value(a)
         for b in p.branches.values():
             yield from self._assigned(b)
 
     def _third(self) -> Iterator[Change]:
         p = self.places
         for a in p.assignments.values():
-            yield from self._guarded(a)
+            if self._reaches(a.process, a.target):
+                yield from self._guarded(a)
         for c in p.cases.values():
-            yield from self._case(c)
+            if self._reaches(c.process):
+                yield from self._case(c)
         for b in p.branches.values():
             if b.body:
                 yield from self._overwrite(b)
@@ -351,7 +361,7 @@ class Offer:
         return plain and set(self.order.readable(a.process, variables)) == set(variables)
 
     def _all_usual(self, process: Process, target: str) -> list[Assignment]:
-        known = self.places.assignments.values()
+        known = self.places.assignments.values() if self._reaches(process, target) else ()
         return [a for a in known if a.process.number == process.number and a.target == target and a.whole and not self._is_list(a)]  # fmt: skip
 
     def _usual(self, process: Process, target: str) -> list[Assignment]:
