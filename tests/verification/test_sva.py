@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from designs import COUNTER, FIFO, design
 
 from kerf.core.types import KerfError
+from kerf.verification.design import load
 from kerf.verification.prove import Property, Verdict, prove, reach
 from kerf.verification.sva import automaton, compile, equivalent
 from kerf.verification.sva.mending import mended
@@ -231,3 +234,16 @@ def test_what_is_not_quite_sva_is_mended_and_told() -> None:
     assert mended("a |-> s_until(b && c)")[0] == "a |-> s_eventually (b && c)"
     fine = "a |-> (b s_until (c)) and s_always [1:2] (b)"
     assert mended(fine) == (fine, ())
+
+
+def test_files_that_begin_with_an_include_or_a_macro(tmp_path: Path) -> None:
+    (tmp_path / "first.svh").write_text(
+        "package pk; localparam K = 3; endpackage\n`define TICK @(posedge clk)\n`define MOD module\n"
+    )
+    inner = '`include "first.svh"\n`MOD inner(input clk, a, output reg r);\n  always @(posedge clk) r <= a;\n  one: assert property (`TICK a |=> r);\nendmodule\n'
+    (tmp_path / "inner.sv").write_text(inner)
+    (tmp_path / "outer.sv").write_text("module outer(input clk, a, output r); inner u(.*); endmodule\n")
+    made, found = compile(load([tmp_path / "outer.sv", tmp_path / "inner.sv"], top="outer"), ["u.r == r"])
+    assert [a.source.rpartition("/")[2] for a in found] == ["inner.sv:4", "outer.sv:1"]
+    results = prove(made, [Property(a.name, a.bad) for a in found])
+    assert [str(r.verdict) for r in results] == ["proved", "proved"]

@@ -9,7 +9,7 @@ from typing import Any
 
 from kerf.core.types import KerfError
 from kerf.verification.design import Design
-from kerf.verification.sva.places import defaults
+from kerf.verification.sva.places import buffers, defaults
 
 STATEMENT = re.compile(
     r"\s*(?:(?P<label>[A-Za-z_]\w*)\s*:\s*)?(?P<word>assert|assume|cover|restrict)\b", re.S
@@ -40,12 +40,12 @@ def with_extra(design: Design, extra: Sequence[str]) -> tuple[Design, list[tuple
 
 
 def _source(design: Design, location: Any) -> int:
-    for index, tree in enumerate(design.compilation.getSyntaxTrees()):
-        if int(tree.root.sourceRange.start.buffer.id) == int(location.buffer.id):
-            return index
-    raise KerfError(
-        f"the end of module {design.top} is not in one of the design's files: assertions cannot be added to it"
-    )
+    found = buffers(design).get(int(location.buffer.id))
+    if found is None:
+        raise KerfError(
+            f"module {design.top} does not end in one of the design's files: assertions cannot be added to it"
+        )
+    return found
 
 
 def _member(design: Design, module: Any, given: str, number: int) -> str:

@@ -34,8 +34,7 @@ class Places:
     _buffers: dict[int, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for index, tree in enumerate(self.design.compilation.getSyntaxTrees()):
-            self._buffers[int(tree.root.sourceRange.start.buffer.id)] = index
+        self._buffers = buffers(self.design)
 
     @property
     def manager(self) -> Any:
@@ -122,6 +121,19 @@ class Places:
                         place,
                         "begin end" if kind(node) in ASSERTIONS and kind(node.parent) not in BLOCKS else "",
                     )
+
+
+def buffers(design: Design) -> dict[int, int]:
+    """Which source of the design each of slang's buffers is; included files are none."""
+    manager, found = design.compilation.sourceManager, {}
+    for index, tree in enumerate(design.compilation.getSyntaxTrees()):
+        location = tree.root.sourceRange.start
+        while manager.isMacroLoc(location):
+            location = manager.getExpansionLoc(location)
+        while manager.isIncludedFileLoc(location):
+            location = manager.getIncludedFrom(location.buffer)
+        found[int(location.buffer.id)] = index
+    return found
 
 
 def _members(root: Any) -> list[Any]:
