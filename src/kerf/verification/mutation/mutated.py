@@ -272,8 +272,8 @@ class _Builder:
         while made is None and kept:
             kept = kept[: len(kept) // 2]  # fine one by one, but not together
             made = self._made(kept)
-        if made is None:
-            raise KerfError("the design could not be synthesized for mutation; give it more time")
+        if made is None or not kept:
+            raise KerfError("the design could not be synthesized with mutants in it: give it more time, or fewer mutants")  # fmt: skip
         return made, kept
 
     def _takeable(self, mutants: list[Mutant], known_bad: bool = False) -> list[Mutant]:
