@@ -113,14 +113,17 @@ class _Session:
         return self._closed(board, prover)
 
     def _search(self, board: Board, fuzzer: Fuzzer, prover: Prover, deadline: float) -> None:
-        """Deeper and deeper; proof each time that the depth has doubled, luck again when the solver takes long."""
+        """Deeper and deeper; proof each time that the depth has doubled, luck again when the solver has found something or takes long."""
         search, due, patience = Search(board, fuzzer), 0, FIRST_PATIENCE_S
         try:
             while board.missing and (now := time.monotonic()) < deadline:
-                if not search.deeper(min(deadline, now + patience)):
+                answers = search.answers
+                deeper = search.deeper(min(deadline, now + patience))
+                if not deeper or search.answers > answers:  # what the solver found is worth mutating
                     fuzzer.play(min(deadline, time.monotonic() + patience))
-                    patience *= 2
                     self._tell(board, "simulation")
+                if not deeper:
+                    patience *= 2
                 elif search.depth > due:
                     due = 2 * search.depth
                     self._tell(board, f"search of {search.depth} cycle(s)")

@@ -15,8 +15,7 @@ from kerf.verification.graph import FALSE
 from kerf.verification.prove import Property, Unsound, Verdict, prove
 
 CHECKER = "minisat22"  # checks what the other engine proved
-INDUCTION_SHARE = 0.5  # of the time spent so far
-INDUCTION_LEAST_S = 2.0
+INDUCTION_OF_SPENT, INDUCTION_OF_LEFT = 0.5, 0.25  # of the time; cut off, it has nothing to show
 PDR_LEAST_S, PDR_NODE_S = 0.05, 3e-5  # for a bin, and a node of the graph
 PDR_SHARE = (
     0.5  # of the time spent so far: it is the last resort, and slow where bins can be reached after all
@@ -47,7 +46,7 @@ class Prover:
     def _inductive(self, depth: int, deadline: float) -> list[int]:
         board, now = self._board, time.monotonic()
         frames = Frames(board.model.graph, None, board.model.held)
-        share = max(now - self._begun, INDUCTION_LEAST_S) * INDUCTION_SHARE
+        share = max(INDUCTION_OF_SPENT * (now - self._begun), INDUCTION_OF_LEFT * (deadline - now))
         try:
             left = self._fixpoint(frames, depth, min(deadline, now + share))
         finally:
