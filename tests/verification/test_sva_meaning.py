@@ -52,6 +52,7 @@ CORPUS: list[Term] = [
     ("not", ("strong", ("delay", A, 1, None, B))),
     ("|->", A, ("always", 1, 2, ("weak", B))),
     ("accept_on", c, ("|->", A, ("strong", ("lead", 2, 2, B)))),
+    ("accept_on", c, ("weak", ("intersect", ("delay", A, 1, 1, B), C))),
     ("reject_on", c, ("nexttime", 1, ("weak", A))),
     ("if", a, ("weak", B), ("nexttime", 1, ("weak", C))),
     ("implies", ("weak", A), ("nexttime", 2, ("weak", B))),

@@ -11,6 +11,8 @@ from kerf.verification.sva.guards import NO, YES, Guards
 from kerf.verification.sva.names import Locals, collect, known, last, syntax_of
 from kerf.verification.sva.properties import (
     TRUE,
+    AllOf,
+    AnyOf,
     Every,
     Holds,
     Property,
@@ -126,7 +128,22 @@ class Translator:
         return abort(self.guard(e.condition), not self.covering, self.property(e.expr))
 
     def _abort(self, e: Any) -> Property:
-        return abort(self.guard(e.condition), last(e.action) == "Accept", self.property(e.expr))
+        """What no run of any length could satisfy, an abort does not save (annex F.5.3.1: it extends the run so far by what satisfies everything)."""
+        body, accept = self.property(e.expr), last(e.action) == "Accept"
+        if self._hopeless(body if accept else self.stepper.dual(body)):
+            return body
+        return abort(self.guard(e.condition), accept, body)
+
+    def _hopeless(self, p: Property) -> bool:
+        """Whether its sequences have no length in common."""
+        match p:
+            case Some(sequence, _, _):
+                return not self.stepper.reader.alive(sequence)
+            case AllOf(parts):
+                return any(map(self._hopeless, parts))
+            case AnyOf(parts):
+                return all(map(self._hopeless, parts))
+        return False
 
     def _unary(self, e: Any) -> Property:
         op, body = last(e.op), self.property(e.expr)
