@@ -172,7 +172,8 @@ def _simulate(model: Model, trace: Trace, last: int) -> list[list[int]]:
 def _owners(graph: Graph) -> dict[int, tuple[str, int]]:
     """Node -> the name (the shortest, least deep) and bit that it is known by."""
     owner: dict[int, tuple[str, int]] = {}
-    for name in sorted(graph.signals, key=lambda n: (n.count("."), len(n)), reverse=True):
+    named = [n for n in graph.signals if not n.rpartition(".")[2].startswith("kerf_")]  # not what monitors added
+    for name in sorted(named, key=lambda n: (n.count("."), len(n)), reverse=True):
         for index, bit in enumerate(graph.signals[name].bits):
             if bit > 1:
                 owner[bit >> 1] = (name, index)
