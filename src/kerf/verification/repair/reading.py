@@ -26,6 +26,7 @@ from kerf.verification.repair.source import (
 from kerf.verification.repair.syntax import (
     assigned,
     bodies,
+    counters_in,
     events_of,
     first_condition,
     integer,
@@ -183,7 +184,8 @@ class _Reader(ExpressionReader):
             self.module.clocks |= {e.name for e in events if e.edge}
             body = body.stmt
         span = self._whole(body)
-        self._begin(body.sourceRange, clocked, list(assigned(body)), span)
+        counters = counters_in(body)
+        self._begin(body.sourceRange, clocked, [n for n in assigned(body) if n not in counters], span)
         self._flow(body)
         if timing and self.process:
             held = tuple(sorted(set(self.process.targets) - surely_assigned(body)))
@@ -192,7 +194,9 @@ class _Reader(ExpressionReader):
         self.pattern = len([e for e in events if e.edge]) > 1
         if span and not self.pattern:
             self._branch(body, span, True)
+        hidden, self.own = self.own, {(n, at) for n, at in self.own if n not in counters}
         self._statement(body)
+        self.own = hidden
         self.process = None
 
     def _event(self, event: Any) -> Event | None:
@@ -235,10 +239,7 @@ class _Reader(ExpressionReader):
             self._case(s)
         elif kind == "ForLoopStatement":
             self._loop(s.sourceRange, [*(getattr(i, "right", None) for i in s.initializers), s.stopExpr])
-            counters = {n for i in s.initializers for n in names_in(getattr(i, "left", i))}
-            hidden, self.own = self.own, {(n, at) for n, at in self.own if n not in counters}
             self._statement(s.body)
-            self.own = hidden
         elif kind == "TimedStatement":
             self._statement(s.stmt)
 
@@ -302,7 +303,10 @@ class _Reader(ExpressionReader):
     def _assign(self, e: Any, statement: Any = None) -> None:
         if e.isCompound or not e.left.type.isIntegral:
             return
-        self.target = next(iter(names_in(e.left)), "")
+        target = next(iter(names_in(e.left)), "")
+        if self.process is None or target not in self.process.targets:
+            return
+        self.target = target
         self._selects(e.left)
         self._expression(e.right, "value", int(e.left.type.bitWidth))
         span = self.span(statement.sourceRange) if statement is not None else self.span(e.sourceRange)

@@ -50,6 +50,19 @@ def compared_bits(left: Any, right: Any) -> int:
     return max(own_bits(left), own_bits(right)) or max(bits_of(left), bits_of(right))
 
 
+def counters_in(body: Any) -> set[str]:
+    """Names that for statements count with: synthesis unrolls them, and they must stay as they are."""
+    found: set[str] = set()
+
+    def look(one: Any) -> None:
+        if type(one).__name__ == "ForLoopStatement":
+            for initial in one.initializers:
+                found.update(names_in(getattr(initial, "left", initial)))
+
+    body.visit(look)
+    return found
+
+
 def is_constant(e: Any) -> bool:
     """Made of numbers, parameters and loop variables of generate blocks."""
     found = True
