@@ -53,7 +53,7 @@ FPGA = {
     "zipcpu-spi-c1-c3-d9": ("c1", "c3", "d9"),
 }
 CYCLES = 12
-CHECKED = 3  # repairs of each bug compared with the original
+CHECKED = 2  # repairs of each bug compared with the original
 ORACLES = ("orig_tb", "csv", "fixed_x_prop_tb")
 
 
