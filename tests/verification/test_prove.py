@@ -177,3 +177,19 @@ def test_a_word_that_a_register_does_not_take_is_still_what_the_source_says() ->
     taken = g.conjunction(g.disjunction(s["v"][0] ^ 1, s["hit"][0]), g.equal(s["t"], s["s"]) ^ 1)
     results = prove(made, [Property("moved", moved), Property("taken", taken)])
     assert [r.verdict for r in results] == [Verdict.PROVED] * 2
+
+
+def test_a_clock_that_is_data_is_said_to_be() -> None:
+    text = "module m(input clk, output reg q); initial q = 0; always @(posedge clk) q <= clk; endmodule"
+    assert any("just before its edge" in n for n in model(design(text)).notes)
+    assert not any("just before its edge" in n for n in model(design(COUNTER)).notes)
+
+
+@pytest.mark.parametrize(("edge", "before"), [("posedge", 0), ("negedge", 1)])
+def test_outputs_show_the_clock_as_it_is_before_its_edge(edge: str, before: int) -> None:
+    text = f"module m(input clk, d, output reg q, output y); always @({edge} clk) q <= d; assign y = clk; endmodule"
+    made = model(design(text))
+    y = made.graph.signals["y"].bits[0]
+    results = prove(made, [Property("low", y ^ 1), Property("high", y)])
+    proved = [r.verdict is Verdict.PROVED for r in results]
+    assert proved == [bool(before), not before]

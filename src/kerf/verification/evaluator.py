@@ -161,6 +161,7 @@ class VerificationEvaluator:
     def _cover(self, asked: dict[str, str]) -> Evaluation:
         """Code, toggles and the source's cover properties, under its assumptions, from the tests that exist on."""
         from kerf.verification.coverage import close
+        from kerf.verification.coverage.constants import mined
 
         made, bins, assumed, notes = covered_model(self.problem)
         tests = [t if isinstance(t, Trace) else t.trace() for t in self.tests]
@@ -170,6 +171,7 @@ class VerificationEvaluator:
             seconds=self.share("cover"),
             seed=self.problem.seed,
             assumed=assumed,
+            constants=mined(self.problem.design),
             tests=tests,
             heard=self._hear,
         )
@@ -186,6 +188,7 @@ class VerificationEvaluator:
                 for b in bins
             ],
             "stimuli": [t.as_json() for t in found.stimuli],
+            "lucky": len(found.lucky),
             "notes": [*notes, *found.notes],
             "goal": "cover",
             "headline": headline,

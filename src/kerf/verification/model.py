@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from kerf.core.types import KerfError
 from kerf.verification.design import Design
 from kerf.verification.graph import FREE, Graph, Node
-from kerf.verification.netlist import Check
+from kerf.verification.netlist import Check, Netlist
 from kerf.verification.synthesis import synthesize
 
 RESET_NAMES = re.compile(r"(^|_|\b)(a|s|hw|sys|n|async_|sync_)?(rst|reset|resetn|rstn|clr|clear)(_?n|_?ni|_?i|_?b|_?l)?($|_)", re.I)  # fmt: skip
@@ -59,10 +60,10 @@ class Model:
 
     @property
     def held(self) -> dict[int, int]:
-        """Input nodes with a constant value: the clock, and the reset where it is held inactive."""
+        """Input nodes with a constant value: the clock, as it is just before its edge, and the reset where it is held inactive."""
         values: dict[int, int] = {}
         if self.clock:
-            values |= {b >> 1: 0 for b in self.graph.signals[self.clock].bits}
+            values |= {b >> 1: int(self.edge == "negedge") for b in self.graph.signals[self.clock].bits}
         if self.reset and not self.reset_free:
             values[self.graph.signals[self.reset.name].bits[0] >> 1] = 1 - self.reset.active
         return values
@@ -72,20 +73,20 @@ def model(design: Design, texts: Mapping[str, str] | None = None, *, reset: str 
           free_unknowns: bool = True, stepped: bool = False, checks: bool = False, keep: bool = False, timeout_s: float = 60.0) -> Model:  # fmt: skip
     """Synthesize and find clock and reset. `reset`: its name, "!name" for an active-low one, "" for none; found by name and effect when None.
     `free_unknowns`, `stepped`, `checks` and `keep` as for `synthesize`."""
-    made = synthesize(
-        design,
-        texts,
-        free_unknowns=free_unknowns,
-        stepped=stepped,
-        checks=checks,
-        keep=keep,
-        timeout_s=timeout_s,
-    )
+    how: dict[str, Any] = {
+        "free_unknowns": free_unknowns,
+        "checks": checks,
+        "keep": keep,
+        "timeout_s": timeout_s,
+    }
+    made = synthesize(design, texts, stepped=stepped, **how)
     net = made.netlist
     clock, edge = net.clocks[0] if net.clocks and not made.stepped else ("", "")
     chosen = _find_reset(net.graph, clock) if reset is None else _given_reset(net.graph, reset)
     initial = {n: net.graph.right[n] for n in net.graph.latches}
     notes = made.notes
+    if clock and _reads_clock(net):
+        notes += (f"{clock} is data too: taken everywhere as it is just before its edge",)
     if chosen:
         initial = _after(net.graph, chosen, clock)
         level = "high" if chosen.active else "low"
@@ -99,6 +100,24 @@ def model(design: Design, texts: Mapping[str, str] | None = None, *, reset: str 
             f"{unknown} of {len(initial)} register bits start with any value: no reset or initial value reaches them",
         )
     return Model(design, net.graph, net.checks, clock, chosen, initial, notes, reset_free, edge, made.stepped)
+
+
+def _reads_clock(net: Netlist) -> bool:
+    """Whether a register or an immediate assertion reads the clock as data. A simulator shows it the value after the edge; cycles have the one before
+    it, which is what concurrent assertions sample."""
+    if len(net.clocks) != 1 or net.clocks[0][0] not in net.graph.signals:
+        return False
+    graph, clock = net.graph, net.graph.signals[net.clocks[0][0]].bits[0] >> 1
+    todo = [graph.left[n] >> 1 for n in graph.latches] + [c.holds >> 1 for c in net.checks]
+    seen: set[int] = set()
+    while todo:
+        node = todo.pop()
+        if node == clock:
+            return True
+        if node not in seen and graph.kind[node] == Node.AND:
+            todo += [graph.left[node] >> 1, graph.right[node] >> 1]
+        seen.add(node)
+    return False
 
 
 def _given_reset(graph: Graph, text: str) -> Reset | None:

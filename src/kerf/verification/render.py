@@ -19,6 +19,7 @@ def verify(result: Result) -> str:
     if c := result["coverage"]:
         parts.append(
             f"coverage: {c['covered']} of {c['total']} bins covered, {c['unreachable']} proved unreachable, {c['undecided']} undecided"
+            + (f" ({c['lucky']} only for some initial values)" if c.get("lucky") else "")
         )
     if m := result["mutants"]:
         parts.append(

@@ -219,7 +219,7 @@ def _renamed(found: Netlist, design: Design, worker: Yosys) -> Netlist:
 
     def place(text: str) -> str:
         file, _, where = text.partition("|")[0].partition(":")
-        return f"{staged.get(Path(file).name, file)}:{where.partition('-')[0]}" if text else ""
+        return f"{staged.get(Path(file).name, file)}:{where.partition('.')[0]}" if text else ""
 
     signals = found.graph.signals
     for name, signal in signals.items():
