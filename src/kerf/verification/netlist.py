@@ -160,13 +160,16 @@ class _Reader:
             yield self._name(bit), "posedge" if edge == "P" else "negedge"
 
     def _name(self, bit: Bit) -> str:
-        """The shortest public name of a net."""
+        """A net's name: an input's where it is one, else the shortest public one."""
         return self._names.get(bit) or str(bit)
 
     @cached_property
     def _names(self) -> dict[Bit, str]:
-        nets = self.module["netnames"]
-        order = sorted(nets, key=lambda n: (nets[n]["hide_name"], n.count("."), len(n), n), reverse=True)
+        nets, ports = self.module["netnames"], self.module["ports"]
+        driven = {n for n, port in ports.items() if port["direction"] != "output"}
+        order = sorted(
+            nets, key=lambda n: (nets[n]["hide_name"], n not in driven, n.count("."), len(n), n), reverse=True
+        )
         return {bit: name for name in order for bit in nets[name]["bits"]}
 
     def _names_of_undriven(self) -> tuple[str, ...]:
