@@ -172,7 +172,9 @@ def _simulate(model: Model, trace: Trace, last: int) -> list[list[int]]:
 def _owners(graph: Graph) -> dict[int, tuple[str, int]]:
     """Node -> the name (the shortest, least deep) and bit that it is known by."""
     owner: dict[int, tuple[str, int]] = {}
-    named = [n for n in graph.signals if not n.rpartition(".")[2].startswith("kerf_")]  # not what monitors added
+    named = [
+        n for n in graph.signals if not n.rpartition(".")[2].startswith("kerf_")
+    ]  # not what monitors added
     for name in sorted(named, key=lambda n: (n.count("."), len(n)), reverse=True):
         for index, bit in enumerate(graph.signals[name].bits):
             if bit > 1:
