@@ -167,8 +167,8 @@ def _after(graph: Graph, reset: Reset, clock: str) -> dict[int, int]:
     return state
 
 
-def ternary_step(graph: Graph, state: Mapping[int, int], inputs: Mapping[int, int]) -> dict[int, int]:
-    """The next value (0, 1 or FREE, unknown) of every latch, from those of the latches and of some inputs; other inputs are unknown."""
+def ternary(graph: Graph, state: Mapping[int, int], inputs: Mapping[int, int]) -> bytearray:
+    """The value of every node in a cycle: 0, 1 or X, unknown, which latches and inputs are that have none in `state` and `inputs`."""
     value = bytearray(len(graph))
     kind, left, right = graph.kind, graph.left, graph.right
     for node in range(1, len(graph)):
@@ -178,13 +178,18 @@ def ternary_step(graph: Graph, state: Mapping[int, int], inputs: Mapping[int, in
             x = x if x == X else x ^ (a & 1)
             y = y if y == X else y ^ (b & 1)
             value[node] = 0 if x == 0 or y == 0 else (1 if x == 1 and y == 1 else X)
-        elif kind[node] == Node.INPUT:
-            value[node] = inputs.get(node, X)
         else:
-            value[node] = state[node]
-    result = {}
-    for node in graph.latches:
-        source = left[node]
-        v = value[source >> 1]
-        result[node] = v if v == X else v ^ (source & 1)
-    return result
+            value[node] = (inputs if kind[node] == Node.INPUT else state).get(node, X)
+    return value
+
+
+def literal_value(value: bytearray, literal: int) -> int:
+    """Of a literal in `ternary`'s values: 0, 1 or X."""
+    found = value[literal >> 1]
+    return found if found == X else found ^ (literal & 1)
+
+
+def ternary_step(graph: Graph, state: Mapping[int, int], inputs: Mapping[int, int]) -> dict[int, int]:
+    """The next value (0, 1 or FREE, unknown) of every latch, from those of the latches and of some inputs; other inputs are unknown."""
+    value = ternary(graph, state, inputs)
+    return {node: literal_value(value, graph.left[node]) for node in graph.latches}

@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from kerf.core.types import KerfError
 from kerf.verification.graph import Graph, Node, Signal
 from kerf.verification.locations import assignments
-from kerf.verification.model import Model, X
+from kerf.verification.model import Model, X, literal_value, ternary
+from kerf.verification.prove import Unsound
 from kerf.verification.trace import Trace, drive, start
 
 Point = tuple[str, int]
@@ -151,10 +152,10 @@ class _Slice:
         state = {n: self.values[0][n] if (n, 0) in self.kept else X for n in graph.latches}
         for t in range(self.time + 1):
             known = {n: self.values[t][n] for n in graph.inputs if (n, t) in self.kept}
-            now = _ternary(graph, state, known)
-            state = {n: _invert(now[graph.left[n] >> 1], graph.left[n] & 1) for n in graph.latches}
-        for bit in graph.signals[name].bits:
-            assert _invert(now[bit >> 1], bit & 1) == self._value(bit, self.time), "the slice is too small"
+            now = ternary(graph, state, known)
+            state = {n: literal_value(now, graph.left[n]) for n in graph.latches}
+        if any(literal_value(now, bit) != self._value(bit, self.time) for bit in graph.signals[name].bits):
+            raise Unsound(f"the slice of {name} does not determine its value")
 
 
 def _simulate(model: Model, trace: Trace, last: int) -> list[list[int]]:
@@ -180,22 +181,6 @@ def _owners(graph: Graph) -> dict[int, tuple[str, int]]:
             if bit > 1:
                 owner[bit >> 1] = (name, index)
     return owner
-
-
-def _ternary(graph: Graph, state: Mapping[int, int], inputs: Mapping[int, int]) -> list[int]:
-    value = [0] * len(graph)
-    for node in range(1, len(graph)):
-        if graph.kind[node] == Node.AND:
-            a, b = graph.left[node], graph.right[node]
-            x, y = _invert(value[a >> 1], a & 1), _invert(value[b >> 1], b & 1)
-            value[node] = 0 if 0 in (x, y) else (1 if (x, y) == (1, 1) else X)
-        else:
-            value[node] = (inputs if graph.kind[node] == Node.INPUT else state).get(node, X)
-    return value
-
-
-def _invert(value: int, inverted: int) -> int:
-    return value if value == X else value ^ inverted
 
 
 def _ordered(reasons: Mapping[Point, Reason], first: Point) -> tuple[Reason, ...]:
