@@ -265,6 +265,17 @@ def test_a_proposer_that_repeats_itself_ends(archive):
     assert outcome.stop is Stop.EXHAUSTED and len(evaluator.calls) == 1
 
 
+OPEN_AT = "import sys, time\nfrom pathlib import Path\nfrom kerf.archive.database import Database\nwhile time.time() < float(sys.argv[2]): pass\nDatabase(Path(sys.argv[1]))"
+
+
+def test_many_processes_may_make_the_same_archive(tmp_path):
+    """SQLite's switch to WAL fails at once, without waiting, where two processes make it in the same moment."""
+    for k in range(3):
+        at = str(time.time() + 1.0)
+        command = [sys.executable, "-c", OPEN_AT, str(tmp_path / f"{k}.sqlite"), at]
+        assert [p.wait(timeout=60) for p in [subprocess.Popen(command) for _ in range(6)]] == [0] * 6
+
+
 def test_two_processes_share_an_archive(tmp_path):
     processes = [spawn(tmp_path, 0.0, seed, 150) for seed in (1, 2)]
     assert [p.wait(timeout=60) for p in processes] == [0, 0]

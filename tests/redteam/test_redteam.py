@@ -10,6 +10,7 @@ import pytest
 
 from kerf.core.types import KerfError
 from kerf.kernels import redteam
+from kerf.kernels.referee import case
 
 CORPUS = Path(__file__).parent
 ENTRIES = redteam.read_corpus(CORPUS)
@@ -34,6 +35,13 @@ def test_cheats_fail_for_their_reason(problem: str) -> None:
 def test_honest_kernels_pass(problem: str) -> None:
     found = [o.row() for o in outcomes(problem) if o.entry.kind == "honest" and not o.accepted]
     assert not found, "\n".join(f"{r['name']}: {r['status']} ({r['reason']})" for r in found)
+
+
+def test_answers_kept_by_address_never_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not by luck: some check surely finds new values at the address of the call before."""
+    monkeypatch.setattr(case, "SAME_PLACE", 0.0)
+    entry = next(e for e in ENTRIES if e.name == "B8_c_static_cache")
+    assert not redteam.run(CORPUS, [entry])[0].accepted
 
 
 def test_the_corpus_is_as_wide_as_it_says() -> None:

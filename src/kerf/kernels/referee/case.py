@@ -131,12 +131,13 @@ class Case:
     # ------------------------------------------------------------ one message
 
     def place(
-        self, sets: Sequence[Sequence[Any]], outputs: Pool, rng: random.Random
+        self, sets: Sequence[Sequence[Any]], outputs: Pool, rng: random.Random, *, again: bool = False
     ) -> tuple[dict[str, Any], list[Outputs]]:
-        """Write the arguments of some calls to new places, prepare as many outputs; the message that asks for them."""
+        """Write the arguments of some calls to new places, prepare as many outputs; the message that asks for them. `again`: surely to
+        where this worker's last call had its arguments, which otherwise happens now and then."""
         calls, held, places = [], [], []
         shift = self._shift(outputs, rng)
-        keep = self._same_place(outputs, len(sets)) if rng.random() < SAME_PLACE else None
+        keep = self._same_place(outputs, len(sets)) if again or rng.random() < SAME_PLACE else None
         for i, args in enumerate(sets):
             tensors = [a for a in args if isinstance(a, torch.Tensor)]
             offsets = keep[i] if keep else scatter(tensors, *_part(self.inputs, i, len(sets)), rng)
