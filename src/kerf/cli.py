@@ -13,7 +13,7 @@ import typer
 
 from kerf.core.types import KerfError
 from kerf.core.verb import Parameter, Verb
-from kerf.verbs import all_verbs
+from kerf.verbs import all_verbs, faces
 
 ABOUT = (
     "Kerf makes code fit chips and chips fit code: faster kernels for PyTorch operators, with evidence that they are right, "
@@ -23,7 +23,7 @@ ABOUT = (
 
 def build() -> typer.Typer:
     app = typer.Typer(help=ABOUT, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-    for verb in all_verbs().values():
+    for verb in (*all_verbs().values(), *faces().values()):
         app.command(verb.name, help=verb.summary)(_command(verb))
     app.callback()(_version)
     return app

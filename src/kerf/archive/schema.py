@@ -42,4 +42,15 @@ MIGRATIONS: tuple[str, ...] = (
     CREATE TABLE notes (id INTEGER PRIMARY KEY, subject TEXT NOT NULL, text TEXT NOT NULL, created REAL NOT NULL);
     CREATE INDEX notes_by_subject ON notes (subject, id);
     """,
+    """
+    CREATE TABLE turns (
+        id INTEGER PRIMARY KEY, run TEXT NOT NULL REFERENCES runs(id), agent INTEGER NOT NULL, turn INTEGER NOT NULL, body BLOB NOT NULL,
+        created REAL NOT NULL, UNIQUE (run, agent, turn)
+    );
+    CREATE TABLE conversations (id TEXT PRIMARY KEY, title TEXT NOT NULL, created REAL NOT NULL, updated REAL NOT NULL);
+    CREATE TABLE utterances (
+        id INTEGER PRIMARY KEY, conversation TEXT NOT NULL REFERENCES conversations(id), body BLOB NOT NULL, created REAL NOT NULL
+    );
+    CREATE INDEX utterances_by_conversation ON utterances (conversation, id);
+    """,
 )
