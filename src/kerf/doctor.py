@@ -82,4 +82,4 @@ def _text(result: Result) -> str:
     return "\n".join([*lines, "", result["summary"]])
 
 
-VERBS = (Verb("doctor", doctor, _text),)
+VERBS = (Verb("doctor", doctor, _text, reads_only=True),)

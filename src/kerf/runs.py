@@ -276,10 +276,10 @@ def _prune_text(result: Result) -> str:
 
 
 VERBS = (
-    Verb("runs", runs, _runs_text),
-    Verb("show", show, _show_text),
+    Verb("runs", runs, _runs_text, reads_only=True),
+    Verb("show", show, _show_text, reads_only=True),
     Verb("resume", resume, _resume_text, failed=_resume_failed),
-    Verb("compare", compare, _compare_text),
+    Verb("compare", compare, _compare_text, reads_only=True),
     Verb("export", export, _export_text),
-    Verb("prune", prune, _prune_text),
+    Verb("prune", prune, _prune_text, destroys=True),
 )

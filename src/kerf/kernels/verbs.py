@@ -220,5 +220,5 @@ VERBS = (
     Verb("replay", replay, render.evaluate),
     Verb("audit", audit, render.audit),
     Verb("redteam", redteam, render.redteam),
-    Verb("roofline", roofline, render.roofline),
+    Verb("roofline", roofline, render.roofline, reads_only=True),
 )

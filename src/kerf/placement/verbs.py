@@ -296,7 +296,7 @@ def _not_negative(threads: int) -> int:
 
 VERBS = (
     Verb("place", place, render.place, go_on, _export, failed=lambda result: result["status"] != "legal"),
-    Verb("score", score, render.score),
+    Verb("score", score, render.score, reads_only=True),
     Verb("draw", draw, render.draw),
     Verb("diff", diff, render.diff),
 )

@@ -296,8 +296,8 @@ def _check_installed() -> None:
 VERBS = (
     Verb("verify", verify, render.verify, resume=go_on, export=export),
     Verb("assert", assert_, render.asserted),
-    Verb("equiv", equiv, render.equiv),
+    Verb("equiv", equiv, render.equiv, reads_only=True),
     Verb("repair", repair, render.repair),
-    Verb("why", why, render.why),
+    Verb("why", why, render.why, reads_only=True),
     Verb("judge", judge, render.judge),
 )
