@@ -86,7 +86,8 @@ def _answer(verb: Verb, given: dict[str, Any], as_json: bool) -> None:
     except KeyboardInterrupt as stop:
         typer.echo(str(stop) or "interrupted", err=True)
         raise typer.Exit(130) from stop
-    typer.echo(json.dumps(result, default=str) if as_json else verb.render(result))
+    if said := json.dumps(result, default=str) if as_json else verb.render(result):
+        typer.echo(said)
     if verb.failed(result):
         raise typer.Exit(1)
 

@@ -13,18 +13,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from kerf.core.speech import Says
+
 Result = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class Option:
     """`flag`: the option's names on the command line, separated by spaces, where they are not the parameter's own ("--out -o").
-    `positional`: an argument that may be left out, though it has a default."""
+    `positional`: an argument that may be left out, though it has a default. `choices`: every value it may have, where that is a short and
+    closed list."""
 
     help: str
     flag: str = ""
     metavar: str = ""
     positional: bool = False
+    choices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,7 @@ class Verb:
     evaluations=, minutes=, watch=)` goes on with a run whose options say `"verb": name`; `export(archive, run, folder)` writes there what
     such a run has for its users, and returns its path (without it, the winner's files are written). `failed` tells a result that a script must
     not take for a success: exit status 1. `reads_only`: whatever its arguments, it changes nothing that a user keeps (no run, no file, no
-    candidate executed), so that nobody need be asked first; `destroys`: it drops what cannot be had again."""
+    candidate executed), so that nobody need be asked first; `destroys`: it drops what cannot be had again. `says`: how people say it."""
 
     name: str
     call: Callable[..., Result]
@@ -62,10 +66,15 @@ class Verb:
     failed: Callable[[Result], bool] = lambda result: False
     reads_only: bool = False
     destroys: bool = False
+    says: Says = Says()
+
+    @property
+    def about(self) -> str:
+        return inspect.getdoc(self.call) or ""
 
     @property
     def summary(self) -> str:
-        return (inspect.getdoc(self.call) or "").partition("\n\n")[0].replace("\n", " ")
+        return self.about.partition("\n\n")[0].replace("\n", " ")
 
     @property
     def watched(self) -> bool:

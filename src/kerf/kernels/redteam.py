@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any
 
 from kerf.core.types import Candidate, Evaluation, KerfError, Status
-from kerf.kernels.problem import load_problem
 
 _FIELD = re.compile(r"^# (id|problem|expect|reason):[ \t]*(.*)$", re.M)
 _SOURCES = (".py", ".c", ".h", ".json")
@@ -138,6 +137,7 @@ def run(
     folder: Path, entries: list[Entry], watch: Callable[[Outcome], None] = lambda _: None
 ) -> list[Outcome]:
     """Evaluate the entries, problem by problem, each in a sandbox of its own."""
+    from kerf.kernels.problem import load_problem
     from kerf.kernels.referee.evaluator import KernelEvaluator
 
     outcomes = []

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from kerf.core.types import KerfError
 from kerf.core.verb import Option, Verb
-from kerf.placement import render
+from kerf.placement import render, says
 
 DesignFile = Annotated[
     str,
@@ -62,7 +62,8 @@ def place(
     target: Annotated[
         str,
         Option(
-            "What to minimise: hpwl, routability (HPWL times congestion) or proxy. By default the proxy cost of clustered designs, else HPWL."
+            "What to minimise: hpwl, routability (HPWL times congestion) or proxy. By default the proxy cost of clustered designs, else HPWL.",
+            choices=("", "hpwl", "routability", "proxy"),
         ),
     ] = "",
     minutes: Annotated[
@@ -188,7 +189,13 @@ def draw(
         ),
     ] = "",
     map_name: Annotated[
-        str, Option("The map beside the layout: density, rudy, pins, congestion or none.", "--map", "NAME")
+        str,
+        Option(
+            "The map beside the layout: density, rudy, pins, congestion or none.",
+            "--map",
+            "NAME",
+            choices=("density", "rudy", "pins", "congestion", "none"),
+        ),
     ] = "density",
     nets: Annotated[str, Option("Draw the nets of this macro or cell.", metavar="CELL")] = "",
     animate: Annotated[
@@ -295,8 +302,8 @@ def _not_negative(threads: int) -> int:
 
 
 VERBS = (
-    Verb("place", place, render.place, go_on, _export, failed=lambda result: result["status"] != "legal"),
-    Verb("score", score, render.score, reads_only=True),
-    Verb("draw", draw, render.draw),
-    Verb("diff", diff, render.diff),
+    Verb("place", place, render.place, go_on, _export, failed=lambda result: result["status"] != "legal", says=says.PLACE),
+    Verb("score", score, render.score, reads_only=True, says=says.SCORE),
+    Verb("draw", draw, render.draw, says=says.DRAW),
+    Verb("diff", diff, render.diff, says=says.DIFF),
 )
