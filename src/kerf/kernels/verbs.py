@@ -149,6 +149,30 @@ def replay(
     return replay_evidence(Path(evidence), trust)
 
 
+def profile(
+    candidate: Annotated[
+        str,
+        Option(
+            "A Python file with ModelNew, a candidate's folder, or its id in the archive; a run's id or last for that run's winner.",
+            metavar="CANDIDATE",
+        ),
+    ],
+    problem: Problem,
+    *,
+    against: Annotated[
+        str,
+        Option("Another candidate, named in the same way: also say what differs from it.", metavar="OTHER"),
+    ] = "",
+    threads: Threads = 1,
+    sizes: Sizes = [],  # noqa: B006
+    trust: Trust = False,
+) -> dict[str, Any]:
+    """Why is a candidate as fast as it is? Roofline, hot loops, vectorization, ports, strides and spills, as text."""
+    from kerf.kernels.profile.given import profile_named
+
+    return profile_named(candidate, problem, parse_sizes(sizes), _threads(threads), against, trust)
+
+
 def roofline(
     *,
     threads: Threads = 0,
@@ -218,6 +242,7 @@ VERBS = (
     Verb("optimize", optimize, render.optimize, resume=resume, export=_export),
     Verb("evaluate", evaluate, render.evaluate),
     Verb("replay", replay, render.evaluate),
+    Verb("profile", profile, render.profile),
     Verb("audit", audit, render.audit),
     Verb("redteam", redteam, render.redteam),
     Verb("roofline", roofline, render.roofline, reads_only=True),
