@@ -88,6 +88,10 @@ def evaluate(result: Result) -> str:
     return "\n".join(lines)
 
 
+def profile(result: Result) -> str:
+    return "\n\n".join(filter(None, [result["text"], result.get("comparison", "")]))
+
+
 def audit(result: Result) -> str:
     if "problems" in result:
         rows = result["problems"]  # the sound ones were named as they ended

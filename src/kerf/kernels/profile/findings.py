@@ -40,6 +40,7 @@ def _elsewhere(profile: Profile) -> Iterator[str]:
 def _of(loop: HotLoop, chip: Chip) -> Iterator[str]:
     if loop.calls and loop.vector_bits == 0:
         yield f"it calls {', '.join(loop.calls)} for every element, so it cannot be vectorized: write the function out as arithmetic (a polynomial) that the compiler can inline."
+        return  # what its own instructions cost hides behind the call
     yield from _chain(loop)
     yield from _walks(loop)
     if loop.scalar_math and loop.vector_bits == 0 and not loop.calls:
