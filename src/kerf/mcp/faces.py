@@ -9,6 +9,8 @@ from typing import Annotated, Any
 from kerf.core.types import KerfError
 from kerf.core.verb import Option, Verb
 
+NAMES = ("claude", "codex", "cursor", "gemini", "vscode")
+
 
 def mcp(
     *,
@@ -37,6 +39,29 @@ def mcp(
     return {}
 
 
+def connect(
+    agent: Annotated[str, Option("claude, codex, cursor, gemini or vscode.", metavar="AGENT", choices=NAMES)],
+    *,
+    scope: Annotated[
+        str,
+        Option("Whose configuration: this folder's (project) or yours (user).", choices=("project", "user")),
+    ] = "project",
+    undo: Annotated[bool, Option("Take it back: the files as they were before.")] = False,
+    yes: Annotated[bool, Option("Write without asking.")] = False,
+) -> dict[str, Any]:
+    """Tell a coding agent of kerf's tools: its own configuration, and a skill that teaches the workflow."""
+    _check_installed()
+    from kerf.mcp.connect import connect as connecting
+
+    return connecting.connect(agent, scope, undo=undo, agreed=(lambda diff: True) if yes else connecting.ask)
+
+
+def _connected(result: Any) -> str:
+    from kerf.mcp.connect import connect as connecting
+
+    return connecting.text(result)
+
+
 def _enter(folder: str) -> None:
     try:
         os.chdir(folder)
@@ -45,8 +70,16 @@ def _enter(folder: str) -> None:
 
 
 def _check_installed() -> None:
-    if importlib.util.find_spec("mcp") is None:
-        raise KerfError("serving agents needs the mcp package: pip install 'kerf-ai[mcp]'")
+    missing = [name for name in ("mcp", "tomlkit") if importlib.util.find_spec(name) is None]
+    if missing:
+        raise KerfError(
+            f"agents need {' and '.join(missing)}, not installed here: pip install 'kerf-ai[mcp]'"
+        )
 
 
-FACES = (Verb("mcp", mcp, lambda result: ""),)
+FACES = (
+    Verb("mcp", mcp, lambda result: ""),
+    Verb(
+        "connect", connect, _connected, failed=lambda result: bool(result["diff"]) and not result["written"]
+    ),
+)
