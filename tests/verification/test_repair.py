@@ -14,8 +14,8 @@ from kerf.core.types import KerfError
 from kerf.verification.design import Design
 from kerf.verification.equivalence import Same, equivalent
 from kerf.verification.model import model
-from kerf.verification.repair import Outcome, Status, parse_table, repair
-from kerf.verification.repair.table import Table
+from kerf.verification.repair import Outcome, Status, repair
+from kerf.verification.tables import Table, parse_table
 from kerf.verification.trace import Trace, replay
 
 GATE = """\
@@ -60,20 +60,15 @@ def recorded(made: Design, cycles: int = 60, seed: int = 1) -> Table:
     power_up = model(made, reset="")
     seen = replay(power_up, Trace(tuple(rows)), power_up.outputs)
     outputs = [{str(n): v for n, v in row.items()} if t >= 2 else {} for t, row in enumerate(seen)]
-    return Table(
-        tuple(p.name for p in made.ports if p.name != "clk"),
-        tuple(a | b for a, b in zip(rows, outputs)),
-    )
+    return Table("recorded", tuple(rows), tuple(outputs))
 
 
 def does(texts: dict[str, str], like: Design, table: Table) -> bool:
     """Whether a source, read again, does what a table says; without any of the code of repair."""
     made = model(like.with_texts(texts), reset="")
-    rows = tuple({n: v for n, v in row.items() if n in made.inputs} for row in table.rows)
+    rows = tuple({n: v for n, v in row.items() if n in made.inputs} for row in table.inputs)
     seen = replay(made, Trace(rows), made.outputs)
-    return all(
-        seen[t][n] == v for t, row in enumerate(table.rows) for n, v in row.items() if n in made.outputs
-    )
+    return all(seen[t][n] == v for t, row in enumerate(table.expected) for n, v in row.items())
 
 
 def mended(text: str, old: str, new: str, seconds: float = 30.0) -> Outcome:
@@ -133,7 +128,7 @@ def test_a_design_that_passes_is_left_alone() -> None:
 def test_what_no_template_can_mend_is_said_so() -> None:
     """Outputs that follow no input and no state that the design has."""
     text = "module m(input clk, input a, output y); assign y = a; endmodule"
-    table = parse_table("a,y\n0,0\n0,1\n0,0\n0,0\n0,1\n0,1\n")
+    table = parse_table("a,y\n0,0\n0,1\n0,0\n0,0\n0,1\n0,1\n", design(text))
     outcome = repair(design(text), table=table, seconds=20)
     assert not outcome.repairs and outcome.exhausted
 
@@ -168,12 +163,15 @@ module top(input [3:0] a, output [3:0] y); wire [3:0] m; add one(a, m); add two(
 
 
 def test_a_table_that_does_not_fit_is_refused_with_row_and_column() -> None:
-    with pytest.raises(KerfError, match="line 3, y: 'two' is no number"):
-        parse_table("a,y\n1,0\n1,two\n")
-    with pytest.raises(KerfError, match="3 cells, but the header has 2"):
-        parse_table("a,y\n1,0,1\n")
-    with pytest.raises(KerfError, match=r"column z .* no port"):
-        repair(design(GATE), table=parse_table("rst,z\n1,1\n"))
+    given = design("module m(input a, output y); assign y = a; endmodule")
+    with pytest.raises(KerfError, match="table:3, y: 'two' is no number"):
+        parse_table("a,y\n1,0\n1,two\n", given)
+    with pytest.raises(KerfError, match="3 cells where the first line has 2"):
+        parse_table("a,y\n1,0,1\n", given)
+    with pytest.raises(KerfError, match="no port called 'z'"):
+        parse_table("a,z\n1,1\n", given)
+    with pytest.raises(KerfError, match="no column for an output"):
+        repair(given, table=parse_table("a\n1\n", given))
     with pytest.raises(KerfError, match="repair of what"):
         repair(design(GATE))
 

@@ -72,12 +72,12 @@ def test_a_run_survives_csv_and_vcd(tmp_path: Path) -> None:
         assert [r["count"] for r in table.expected] == [0, 1, 2, 3, 4]
 
 
-@pytest.mark.parametrize(("text", "value"), [("12", 12), ("0x1f", 31), ("4'b1010", 10), ("8'hfF", 255), ("x", None), ("4'b1x", None), ("", None), ("z", None)])  # fmt: skip
+@pytest.mark.parametrize(("text", "value"), [("12", 12), ("0x1f", 31), ("4'b1010", 10), ("8'hfF", 255), ("x", None), ("4'b1x", None), ("", None), ("z", None), ("-", None), ("0xx", None), ("-3", -3)])  # fmt: skip
 def test_numbers(text: str, value: int | None) -> None:
     assert number(text) == value
 
 
-@pytest.mark.parametrize(("text", "words"), [("go,nothing\n1,2\n", "1: no port"), ("go,n\n1\n", "2: 1 cells"), ("go\nzwei\n", "2: 'zwei'"), ("go\n", "no cycle")])  # fmt: skip
+@pytest.mark.parametrize(("text", "words"), [("go,nothing\n1,2\n", "1: no port"), ("go,n\n1\n", "2: 1 cells"), ("go\nzwei\n", "2, go: 'zwei'"), ("go\n", "no cycle")])  # fmt: skip
 def test_tables_that_are_wrong_are_refused_with_their_line(tmp_path: Path, text: str, words: str) -> None:
     path = tmp_path / "t.csv"
     path.write_text(text)

@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Container, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from kerf.core.types import KerfError
+from kerf.verification.design import Design
 from kerf.verification.model import Model
 from kerf.verification.trace import Trace
 
-MOST_CYCLES = 10_000_000
+IGNORED = ("time", "cycle", "")
 
 
 @dataclass(frozen=True)
 class Table:
-    """`inputs[t]`: driven values; `expected[t]`: outputs with a known value in that cycle. Cells that hold an x or z, or are empty, are in neither."""
+    """`inputs[t]`: driven values in cycle t, before its clock edge; `expected[t]`: outputs just before the edge that ends the cycle. What is unknown (x, z,
+    an empty cell) is in neither. `restarts`: cycles before which everything is as at power-up, besides the first; `masks[t, name]`: the bits that
+    are known, where not all are (the layout of RTL-Repair's test benches, Laeufer et al., ASPLOS 2024)."""
 
     name: str
     inputs: tuple[Mapping[str, int], ...]
     expected: tuple[Mapping[str, int], ...]
+    restarts: tuple[int, ...] = ()
+    masks: Mapping[tuple[int, str], int] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.inputs)
@@ -29,63 +34,107 @@ class Table:
     def trace(self) -> Trace:
         return Trace(self.inputs)
 
+    def then(self, other: Table) -> Table:
+        """Both runs, each from power-up."""
+        at = len(self)
+        masks = {**self.masks, **{(at + t, n): m for (t, n), m in other.masks.items()}}
+        restarts = (*self.restarts, *([at] if at else []), *(at + r for r in other.restarts))
+        return Table(self.name, self.inputs + other.inputs, self.expected + other.expected, restarts, masks)
+
+    def constant(self, name: str) -> int | None:
+        """The one value of an input, None for several or unknown ones."""
+        values = {row.get(name) for row in self.inputs}
+        return values.pop() if len(values) == 1 else None
+
+    def largest(self) -> Mapping[str, int]:
+        """Of each column, the largest value."""
+        found: dict[str, int] = {}
+        for row in (*self.inputs, *self.expected):
+            found |= {n: max(v, found.get(n, 0)) for n, v in row.items()}
+        return found
+
 
 def read_table(path: Path, model: Model, scope: Sequence[str] = ()) -> Table:
-    """A CSV table or a VCD of `model`'s design. In a table numbers are decimal, 0x/0b, or Verilog literals (8'hff); columns that are no ports are refused,
-    the clock's column is not needed. `scope`: where in a dump the design's instance is; without it, where its ports are first named. KerfError with file and line."""
+    """A CSV table or a VCD of `model`'s design, what the model has of it. `scope`: where in a dump the design's instance is; without it, where its ports
+    are first named. KerfError with file and line."""
     if path.suffix == ".vcd":
         rows = list(_vcd_rows(path, model, list(scope)))
+        if not rows:
+            raise KerfError(f"{path}: no cycle in it")
+        table = _split(str(path), rows, model.design)
     else:
-        rows = list(_csv_rows(path, model))
-    if not rows:
-        raise KerfError(f"{path}: no cycle in it")
+        table = load_table(path, model.design)
     driven, seen = set(model.graph.signals) & {*model.inputs, *model.held_names}, set(model.outputs)
-    inputs = tuple({n: v for n, v in row.items() if n in driven} for row in rows)
-    return Table(str(path), inputs, tuple({n: v for n, v in row.items() if n in seen} for row in rows))
+    return replace(table, inputs=_only(table.inputs, driven), expected=_only(table.expected, seen))
 
 
-def _csv_rows(path: Path, model: Model) -> Iterator[dict[str, int]]:
+def load_table(path: str | Path, design: Design) -> Table:
+    """A CSV file: see `parse_table`."""
     try:
-        lines = path.read_text(errors="replace").splitlines()
+        text = Path(path).read_text(errors="replace")
     except OSError as error:
         raise KerfError(f"cannot read {path}: {error.strerror}") from error
-    reader = csv.reader(lines)
-    header = [n.strip() for n in next(reader, [])]
-    ports = {p.name for p in model.design.ports}
-    stray = [n for n in header if n not in ports and n.lower() not in ("time", "cycle", "")]
+    return parse_table(text, design, str(path))
+
+
+def parse_table(text: str, design: Design, where: str = "table") -> Table:
+    """A column a port, a row a clock cycle. Numbers are decimal, 0x.. or 0b.., or Verilog literals (8'hff); x, z, - and nothing are unknown, negative ones are in two's complement; columns
+    called time or cycle are not looked at, the clock's is not needed. KerfError for other columns, and for cells that are no numbers, with line and column."""
+    lines = csv.reader(text.splitlines())
+    header = [n.strip() for n in next(lines, [])]
+    ports = {p.name: p.width for p in design.ports}
+    stray = [n for n in header if n not in ports and n.lower() not in IGNORED]
     if stray:
         raise KerfError(
-            f"{path}:1: no port called {stray[0]!r} in {model.design.top} (ports: {', '.join(sorted(ports))})"
+            f"{where}:1: no port called {stray[0]!r} in {design.top} (ports: {', '.join(sorted(ports))})"
         )
-    for number, row in enumerate(reader, 2):
-        if not any(c.strip() for c in row):
-            continue
-        if len(row) != len(header):
-            raise KerfError(f"{path}:{number}: {len(row)} cells where the first line has {len(header)}")
-        yield _numbers(header, row, f"{path}:{number}", ports)
+    filled = ((number, row) for number, row in enumerate(lines, 2) if any(c.strip() for c in row))
+    rows = [_numbers(header, row, f"{where}:{number}", ports) for number, row in filled]
+    if not rows:
+        raise KerfError(
+            f"{where}: no cycle in it (a line with the names of ports comes first, then a line a cycle)"
+        )
+    return _split(where, rows, design)
 
 
-def _numbers(header: Sequence[str], row: Sequence[str], place: str, ports: set[str]) -> dict[str, int]:
-    found = {}
-    for name, cell in zip(header, row):
-        if name in ports and (value := number(cell, place)) is not None:
-            found[name] = value
-    return found
+def _split(name: str, rows: Sequence[Mapping[str, int]], design: Design) -> Table:
+    inputs = {p.name for p in design.ports if p.direction == "input"}
+    outputs = {p.name for p in design.ports} - inputs
+    return Table(name, _only(rows, inputs), _only(rows, outputs))
+
+
+def _only(rows: Sequence[Mapping[str, int]], names: Container[str]) -> tuple[Mapping[str, int], ...]:
+    return tuple({n: v for n, v in row.items() if n in names} for row in rows)
+
+
+def _numbers(
+    header: Sequence[str], row: Sequence[str], place: str, widths: Mapping[str, int]
+) -> dict[str, int]:
+    if len(row) == len(header) + 1 and not row[-1].strip():
+        row = row[:-1]  # a comma at the end
+    if len(row) != len(header):
+        raise KerfError(f"{place}: {len(row)} cells where the first line has {len(header)}")
+    cells = ((n, number(c, f"{place}, {n}")) for n, c in zip(header, row) if n in widths)
+    return {n: v if v >= 0 else v & (1 << widths[n]) - 1 for n, v in cells if v is not None}
 
 
 def number(text: str, place: str = "") -> int | None:
-    """The value of a cell; None for x, z and nothing."""
+    """The value of a cell; None for x, z, - and nothing."""
     cell = text.strip().lower().replace("_", "")
     based = re.fullmatch(r"(\d+)?'s?([bodh])([0-9a-fxz?]+)", cell)
     if based:
         digits, base = based[3], {"b": 2, "o": 8, "d": 10, "h": 16}[based[2]]
         return None if re.search(r"[xz?]", digits) else int(digits, base)
-    if cell == "" or (re.fullmatch(r"[01]*[xz?][01xz?]*", cell) and not cell.startswith("0x")):
+    if re.fullmatch(r"(0[xb])?[0-9a-f]*[xz?][0-9a-fxz?]*|-*", cell) and not re.fullmatch(
+        r"0x[0-9a-f]+", cell
+    ):
         return None
     try:
         return int(cell, 0) if re.match(r"0[xb]", cell) else int(cell)
     except ValueError:
-        raise KerfError(f"{place}: {text.strip()!r} is no number") from None
+        raise KerfError(
+            f"{place}: {text.strip()!r} is no number (decimal, 0x.., 0b.., 8'h..) and no x"
+        ) from None
 
 
 def _vcd_rows(path: Path, model: Model, wanted: Sequence[str]) -> Iterator[dict[str, int]]:

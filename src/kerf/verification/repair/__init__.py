@@ -2,6 +2,5 @@
 
 from kerf.verification.repair.repair import repair
 from kerf.verification.repair.search import Outcome, Repair, Status
-from kerf.verification.repair.table import Table, load_table, parse_table
 
-__all__ = ["Outcome", "Repair", "Status", "Table", "load_table", "parse_table", "repair"]
+__all__ = ["Outcome", "Repair", "Status", "repair"]

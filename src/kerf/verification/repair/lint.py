@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from kerf.verification.design import Design
 from kerf.verification.repair.change import Edit
 from kerf.verification.repair.source import Always, Assignment, Places, Span
-from kerf.verification.repair.table import Table
+from kerf.verification.tables import Table
 
 CLOCKS = re.compile(r"cl(oc)?k", re.I)
 
@@ -161,7 +161,7 @@ class _Lint:
 
 
 def _needed(table: Table) -> Mapping[str, int]:
-    return {n: max((row.get(n, 0) for row in table.rows), default=0).bit_length() for n in table.names}
+    return {n: value.bit_length() for n, value in table.largest().items()}
 
 
 def variants(design: Design, places: Places) -> list[Variant]:

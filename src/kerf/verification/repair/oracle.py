@@ -11,7 +11,7 @@ from kerf.verification.design import Design
 from kerf.verification.graph import Graph
 from kerf.verification.model import Model, model
 from kerf.verification.repair.play import Played, Run, Unknowns, frames_of, play
-from kerf.verification.repair.table import Table
+from kerf.verification.tables import Table
 
 Build = Callable[[Design, float], Model]
 MOST_SECONDS = 120.0
@@ -72,7 +72,7 @@ class Oracle:
 
     def _late_edge(self, made: Model) -> bool:
         """Registers clocked by the other edge than that which rows were recorded at."""
-        level = self.table.constant(made.clock) if made.clock in self.table.names else None
+        level = self.table.constant(made.clock)
         return bool(made.clock) and level is not None and made.edge == ("negedge" if level else "posedge")
 
     def _clocks(self, graph: Graph) -> list[str]:

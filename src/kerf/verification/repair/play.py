@@ -9,7 +9,7 @@ import numpy as np
 
 from kerf.verification.graph import Graph
 from kerf.verification.lanes import ALL, Lanes
-from kerf.verification.repair.table import Table
+from kerf.verification.tables import Table
 
 LANES = 64
 
@@ -41,7 +41,8 @@ def frames_of(table: Table, graph: Graph, clocks: Sequence[str], *, stepped: boo
     cycle's outputs are looked at after its edge (registers clocked by the other edge than the table's)."""
     pins = {b >> 1 for c in clocks if c in graph.signals for b in graph.signals[c].bits}
     frames = []
-    for index, row in enumerate(table.rows):
+    for index, (driven, seen) in enumerate(zip(table.inputs, table.expected)):
+        row = {**driven, **seen}
         masks = {n: table.masks[index, n] for n in row if (index, n) in table.masks}
         known, expected = _bits(row, masks, graph, clocks)
         low = known | dict.fromkeys(pins, 0)

@@ -23,7 +23,7 @@ from kerf.verification.model import Model, model
 from kerf.verification.prove import Property, Result, Verdict, prove
 from kerf.verification.repair.oracle import Build, Oracle, plain
 from kerf.verification.repair.search import Outcome, Repair, Search, Status, Watch, with_status
-from kerf.verification.repair.table import Table, check_names, load_table
+from kerf.verification.tables import Table, load_table
 
 CYCLES = 64
 ROUNDS = 12  # counterexamples
@@ -41,7 +41,7 @@ def repair(design: Design, *, table: Table | str | Path | None = None, assertion
     cycle, x for what does not matter); `assertions`, SVA texts, and with `own_assertions` those in its source; `reference`, a design with the same ports.
     `zero`: registers without an initial value start at 0, as tables from two-state simulators assume; else a repair must do for (nearly) any value.
     KerfError when nothing is wanted, for tables that do not fit, and for what cannot be synthesized or compared."""
-    given = load_table(table) if isinstance(table, str | Path) else table
+    given = load_table(table, design) if isinstance(table, str | Path) else table
     wished = [given is not None, bool(assertions) or own_assertions, reference is not None]
     if not any(wished):
         raise KerfError(
@@ -49,15 +49,15 @@ def repair(design: Design, *, table: Table | str | Path | None = None, assertion
         )
     if wished[1] and wished[2]:
         raise KerfError("assertions and a reference at once are not supported: give one of them, and a table")
-    if given:
-        check_names(given, design)
+    if given and not any(given.expected):
+        raise KerfError(f"the table has no column for an output of {design.top}: there is nothing to check")
     deadline = time.monotonic() + seconds
     if not (wished[1] or reference):
         assert given
         return Search(Oracle(design, given, deadline, zero), most, watch).run()
     judge = _by_reference(design, reference) if reference else _by_assertions(design, assertions)
     build = plain if reference else _asserted(assertions)
-    return _guided(design, given or Table((), ()), judge, build, deadline, most, zero, watch)
+    return _guided(design, given or Table("runs", (), ()), judge, build, deadline, most, zero, watch)
 
 
 def _guided(design: Design, table: Table, judge: Judge, build: Build, deadline: float, most: int, zero: bool, watch: Watch) -> Outcome:  # fmt: skip
@@ -65,7 +65,7 @@ def _guided(design: Design, table: Table, judge: Judge, build: Build, deadline: 
     begun = time.monotonic()
     texts = {s.name: s.text for s in design.sources}
     verdict = judge(texts, CHECK_SHARE * (deadline - begun))
-    if isinstance(verdict, Status) and not table.rows:
+    if isinstance(verdict, Status) and not len(table):
         return Outcome((), verdict is Status.PROVED, False, () if verdict is Status.PROVED else ("nothing refuted: undecided in the time given",), time.monotonic() - begun)  # fmt: skip
     table = table.then(verdict) if isinstance(verdict, Table) else table
     refuted: set[str] = set()
@@ -135,8 +135,8 @@ def _by_reference(design: Design, reference: Design) -> Judge:
 
 def _expected(found: Equivalence, design: Design) -> Table:
     """The run of a difference, with the reference's outputs."""
-    names = tuple(p.name for p in design.ports)
-    rows, masks = [], {}
+    directions = {p.name: p.direction for p in design.ports}
+    inputs, outputs, masks = [], [], {}
     for t, row in enumerate(found.table):
         values: dict[str, int] = {}
         for name, value in row.items():
@@ -146,8 +146,9 @@ def _expected(found: Equivalence, design: Design) -> Table:
                 text = value.partition("/")[0]
                 values[name] = int(text.replace("x", "0"), 2)
                 masks[t, name] = int(re.sub("[01]", "1", text).replace("x", "0"), 2)
-        rows.append({n: v for n, v in values.items() if n in names})
-    return Table(names, tuple(rows), (), masks)
+        inputs.append({n: v for n, v in values.items() if directions.get(n) == "input"})
+        outputs.append({n: v for n, v in values.items() if directions.get(n, "input") != "input"})
+    return Table("a difference", tuple(inputs), tuple(outputs), (), masks)
 
 
 def _asserted(assertions: Sequence[str]) -> Build:
@@ -191,6 +192,6 @@ def _violated(made: Model, result: Result, count: int) -> Table:
         rows += [{made.reset.name: made.reset.active, **dict(result.trace.inputs[0])}] * made.reset.cycles
     for cycle in result.trace.inputs:
         held = {made.reset.name: 1 - made.reset.active} if made.reset and not made.reset_free else {}
-        rows.append({**held, **dict(cycle), **good})
-    names = tuple(dict.fromkeys(n for row in rows for n in row))
-    return Table(names, tuple(rows))
+        rows.append({**held, **dict(cycle)})
+    begin = len(rows) - len(result.trace)
+    return Table("a violation", tuple(rows), tuple(good if t >= begin else {} for t in range(len(rows))))
