@@ -17,12 +17,12 @@ import time
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from kerf.verification.coverage import Bin, Closure, close, cross, value_bins, word
 from kerf.verification.design import Source, load, read
 from kerf.verification.graph import Graph
 from kerf.verification.model import Model, model
+from verification_table import Row, part
 
 DECODER_TOP = """
 module decoder_bench (
@@ -187,7 +187,7 @@ def cpu_bins(g: Graph, adjacent: bool) -> list[Bin]:
     return bins
 
 
-WORKS: dict[str, dict[str, Any]] = {
+WORKS: dict[str, Row] = {
     "decoder": {"work": "Ibex decoder, 2107 bins", "known": "1239 (GPT-3.5, best); 1157 (uniform, 1 M words)", "aim": "2042 + 65 unreachable, <= 15 CPU-s", "make": decoder},
     "stride": {"work": "stride detector, 1024 bins", "known": "560 (GPT-3.5, best)", "aim": "1024", "make": stride},
     "cpu": {"work": "Ibex CPU, 196 bins", "known": "196 (Claude 3.5, 168k tokens or more)", "aim": "196", "make": cpu},
@@ -195,9 +195,7 @@ WORKS: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
-def rows(
-    data: Path, only: Sequence[str] = (), seed: int = 0, seconds: float = 60.0
-) -> Iterator[dict[str, Any]]:
+def rows(data: Path, only: Sequence[str] = (), seed: int = 0, seconds: float = 60.0) -> Iterator[Row]:
     """A row for each work, each measured in a process of its own, so that its processor time is all that it took, Python's start included."""
     for name in only or WORKS:
         begun, spent = time.monotonic(), _children()
@@ -213,12 +211,12 @@ def _children() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def one(name: str, data: Path, seed: int, seconds: float) -> dict[str, Any]:
+def one(name: str, data: Path, seed: int, seconds: float) -> Row:
     made, bins = WORKS[name]["make"](data)
     return _measured(close(made, bins, seconds=seconds, seed=seed))
 
 
-def _measured(closure: Closure) -> dict[str, Any]:
+def _measured(closure: Closure) -> Row:
     n = closure.as_json()
     text = f"{n['covered']} covered + {n['unreachable']} unreachable + {n['undecided']} undecided of {n['total']}, 0 tokens"
     return {
@@ -228,28 +226,19 @@ def _measured(closure: Closure) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--only", default="")
+def _options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--only", default="", help=f"of {', '.join(WORKS)}")
     parser.add_argument("--one", default="", choices=["", *WORKS], help="one work in this process, as JSON")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--seconds", type=float, default=60.0)
-    parser.add_argument("--json", type=Path)
-    args = parser.parse_args()
-    if args.one:
-        print(json.dumps(one(args.one, args.data, args.seed, args.seconds)))
+
+
+def chosen_rows(chosen: argparse.Namespace) -> Iterator[Row]:
+    if chosen.one:
+        print(json.dumps(one(chosen.one, chosen.data, chosen.seed, chosen.seconds)))
         return
-    found = []
-    for row in rows(args.data, [w for w in args.only.split(",") if w], args.seed, args.seconds):
-        found.append(row)
-        print(f"{row['work']}: {row['measured']} (known: {row['known']}; aim: {row['aim']})")
-        print(f"    {row['cpu_seconds']} CPU-s and {row['seconds']} s in all; {row['stimuli']} stimuli, {row['cycles']} cycles", flush=True)  # fmt: skip
-    if args.json:
-        args.json.write_text(json.dumps(found, indent=1) + "\n")
+    yield from rows(chosen.data, [w for w in chosen.only.split(",") if w], chosen.seed, chosen.seconds)
 
 
 if __name__ == "__main__":
-    main()
+    part(__doc__, chosen_rows, _options)

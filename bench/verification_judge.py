@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import json
 import random
 import re
 import statistics
@@ -23,7 +22,6 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from kerf.core.types import KerfError
 from kerf.verification.design import Design, Source, load, read
@@ -34,8 +32,8 @@ from kerf.verification.equivalence.product import product
 from kerf.verification.equivalence.simulation import run
 from kerf.verification.judge.assertions import grade
 from kerf.verification.mutation import find
+from verification_table import Row, part
 
-Row = dict[str, Any]
 YOSYS = (
     "from pyosys import libyosys as ys\nimport sys\nd = ys.Design()\nfor p in sys.argv[1:]: ys.run_pass(p, d)"
 )
@@ -88,7 +86,7 @@ def judged(data: Path, limit: int | None) -> Row:
             "aim": ">= 154 of 156, median <= 0.5 s", "seconds": round(sum(seconds), 1), "not proved": open_ones, "verdicts": dict(verdicts)}  # fmt: skip
 
 
-def mutants(data: Path, limit: int | None, each: int = 3) -> Row:
+def mutants(data: Path, limit: int | None, each: int) -> Row:
     """Mutants of the references: different, or not told apart by a long simulation either."""
     verdicts, wrong, seconds, rng = Counter[str](), 0, [], random.Random(0)
     for path in references(data)[:limit]:
@@ -147,12 +145,12 @@ def _table(data: Path, kind: str) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def rows(data: Path, only: str = "", limit: int | None = None) -> Iterator[Row]:
+def rows(data: Path, only: str = "", limit: int | None = None, each: int = 3) -> Iterator[Row]:
     """`only`: references, mutants or english."""
     if only in ("", "references"):
         yield judged(data, limit)
     if only in ("", "mutants"):
-        yield mutants(data, limit)
+        yield mutants(data, limit, each)
     if only in ("", "english"):
         machine, half = _table(data, "machine"), 150
         yield english(machine[:half][:limit], "English to SVA, NL2SVA-machine, first half (developed on)")
@@ -165,27 +163,11 @@ def _progress(text: str) -> None:
         print(f"\r{text[:110]:<110}", end="", file=sys.stderr, flush=True)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--data", type=Path, required=True)
+def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--only", default="", choices=["", "references", "mutants", "english"])
-    parser.add_argument("--limit", type=int)
-    parser.add_argument("--save", type=Path, help="write the rows as JSON")
-    options = parser.parse_args()
-    found = []
-    for row in rows(options.data, options.only, options.limit):
-        found.append(row)
-        print(
-            f"{row['work']}: {row['measured']} (aim: {row['aim']}; known: {row['known']}; {row['seconds']} s)",
-            flush=True,
-        )
-        if row.get("not proved"):
-            print("  not proved:", ", ".join(row["not proved"]))
-    if options.save:
-        options.save.write_text(json.dumps(found, indent=1) + "\n")
+    parser.add_argument("--limit", type=int, help="references, or sentences")
+    parser.add_argument("--each", type=int, default=3, help="mutants of each reference")
 
 
 if __name__ == "__main__":
-    main()
+    part(__doc__, lambda c: rows(c.data, c.only, c.limit, c.each), _options)

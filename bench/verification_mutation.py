@@ -7,9 +7,6 @@ CPU seconds are of this process, the synthesis worker and the model checkers; th
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import resource
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,12 +15,12 @@ from typing import Any
 import numpy as np
 
 from kerf.core.types import KerfError
-from kerf.verification import yosys
 from kerf.verification.compiled import CompiledLanes, library
 from kerf.verification.design import Design, Source, load, read
 from kerf.verification.mining import mine
 from kerf.verification.model import model
 from kerf.verification.mutation import mutated, random_tests, sample, score
+from verification_table import FIFO_HEAD, Row, cpu_s, part
 
 ALU = """module alu #(parameter W = 32) (input [2:0] op, input [W-1:0] a, b, output reg [W-1:0] y, output zero);
   always @* case (op)
@@ -39,33 +36,8 @@ ALU = """module alu #(parameter W = 32) (input [2:0] op, input [W-1:0] a, b, out
   assign zero = y == 0;
 endmodule
 """
-FIFO = """module fifo #(parameter W = 8, parameter D = 8, localparam A = $clog2(D)) (
-  input logic clk, rst, push, pop, input logic [W-1:0] din, output logic [W-1:0] dout, output logic full, empty, output logic [A:0] count);
-  logic [W-1:0] store [0:D-1];
-  logic [A-1:0] head, tail;
-  wire taking = push && !full, giving = pop && !empty;
-  assign full = count == D, empty = count == 0, dout = store[head];
-  always_ff @(posedge clk)
-    if (rst) begin head <= 0; tail <= 0; count <= 0; end
-    else begin
-      if (taking) begin store[tail] <= din; tail <= tail + 1'b1; end
-      if (giving) head <= head + 1'b1;
-      if (taking && !giving) count <= count + 1'b1;
-      if (giving && !taking) count <= count - 1'b1;
-    end
-endmodule
-"""
+FIFO = FIFO_HEAD + "endmodule\n"
 CYCLES = 300
-
-
-def cpu_s() -> float:
-    """Of this process, the children it has waited for, and the workers that still live."""
-    own, done = (resource.getrusage(w) for w in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    total = own.ru_utime + own.ru_stime + done.ru_utime + done.ru_stime
-    for worker in yosys._WARM.values():
-        fields = Path(f"/proc/{worker._process.pid}/stat").read_text().rpartition(")")[2].split()
-        total += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-    return total
 
 
 def timed(work: Callable[[], Any]) -> tuple[Any, float, float]:
@@ -75,7 +47,7 @@ def timed(work: Callable[[], Any]) -> tuple[Any, float, float]:
     return made, time.monotonic() - wall, cpu_s() - cpu
 
 
-def row(work: str, known: str, aim: str, measured: str, wall: float, **more: Any) -> dict[str, Any]:
+def row(work: str, known: str, aim: str, measured: str, wall: float, **more: Any) -> Row:
     return {"work": work, "known": known, "aim": aim, "measured": measured, "seconds": round(wall, 2), **more}
 
 
@@ -89,7 +61,7 @@ def stride(data: Path) -> Design:
     return read([Source("stride_detector.sv", text)], top="stride_detector")
 
 
-def lanes(data: Path) -> dict[str, Any]:
+def lanes(data: Path) -> Row:
     made = model(picorv32(data))
     graph = made.graph
     library()  # compiled once on a machine
@@ -105,7 +77,7 @@ def lanes(data: Path) -> dict[str, Any]:
     return row("picorv32 in lanes", "7 M cycles/CPU-s (Verilator)", ">= 20 M", measured, wall, rate=round(float(np.median(rates)), 2))  # fmt: skip
 
 
-def mutants(name: str, design: Design, count: int, seconds: float, known: str, aim: str) -> dict[str, Any]:
+def mutants(name: str, design: Design, count: int, seconds: float, known: str, aim: str) -> Row:
     made = model(design)
     tests = random_tests(made, CYCLES)
     _, wall, cpu = timed(lambda: mutated(made, *sample(made, count)).killed(tests[0]))
@@ -119,7 +91,7 @@ def mutants(name: str, design: Design, count: int, seconds: float, known: str, a
                equivalent=len(found.equivalent), survived=len(found.survived), told=shown)  # fmt: skip
 
 
-def mining(name: str, design: Design, seconds: float) -> dict[str, Any]:
+def mining(name: str, design: Design, seconds: float) -> Row:
     found, wall, cpu = timed(lambda: mine(model(design), seconds=seconds))
     best = "; ".join(f"{m.sva} ({m.kills})" for m in found.assertions[:3])
     measured = (
@@ -130,7 +102,7 @@ def mining(name: str, design: Design, seconds: float) -> dict[str, Any]:
                proved=found.proved, mutants=found.mutants, killed=found.killed, assertions=[m.as_json() for m in found.assertions])  # fmt: skip
 
 
-def references(data: Path, every: int) -> dict[str, Any]:
+def references(data: Path, every: int) -> Row:
     """VerilogEval's references with a clock, each for a few seconds."""
     begun, totals, refused = time.monotonic(), dict.fromkeys(("designs", "shown", "again", "mutants", "killed"), 0), []  # fmt: skip
     for path in sorted((data / "verilog-eval" / "dataset_spec-to-rtl").glob("*_ref.sv"))[::every]:
@@ -155,7 +127,7 @@ def references(data: Path, every: int) -> dict[str, Any]:
                time.monotonic() - begun, **totals, refused=refused)  # fmt: skip
 
 
-def rows(data: Path, every: int = 3) -> Iterator[dict[str, Any]]:
+def rows(data: Path, every: int = 3) -> Iterator[Row]:
     yield lanes(data)
     alu, fifo = (read([Source(f"{n}.sv", t)]) for n, t in (("alu", ALU), ("fifo", FIFO)))
     yield mutants("a 32-bit ALU", alu, 400, 20, "2.7 s prototype; 460 s a simulator a mutant", "<= 3 s")
@@ -167,18 +139,9 @@ def rows(data: Path, every: int = 3) -> Iterator[dict[str, Any]]:
     yield mining("picorv32", picorv32(data), 120)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True)
+def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--every", type=int, default=3, help="of VerilogEval's references")
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "verification_mutation.json")  # fmt: skip
-    chosen = parser.parse_args()
-    found = []
-    for made in rows(chosen.data, chosen.every):
-        found.append(made)
-        print(f"{made['work']}\n    {made['measured']}   (aim: {made['aim']}; {made['seconds']} s)", flush=True)  # fmt: skip
-        chosen.out.write_text(json.dumps(found, indent=1) + "\n")
 
 
 if __name__ == "__main__":
-    main()
+    part(__doc__, lambda chosen: rows(chosen.data, chosen.every), _options)

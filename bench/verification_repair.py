@@ -7,19 +7,18 @@ repaired when the design passes the whole table; as correct when it is, besides,
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import time
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from kerf.core.types import KerfError
 from kerf.verification.design import Design, load
 from kerf.verification.equivalence import Same, equivalent
 from kerf.verification.model import model
 from kerf.verification.repair import Outcome, Repair, repair
+from verification_table import Row, part
 
 CIRFIX = {
     "decoder_3_to_8": ("wadden_buggy1", "wadden_buggy2"),
@@ -57,7 +56,7 @@ CHECKED = 2  # repairs of each bug compared with the original
 ORACLES = ("orig_tb", "csv", "fixed_x_prop_tb")
 
 
-def bugs(data: Path) -> Iterator[dict[str, Any]]:
+def bugs(data: Path) -> Iterator[Row]:
     """Each bug: set, name, files, original files, top and table (None when it is not in the data)."""
     root = data / "rtl-repair" if (data / "rtl-repair" / "benchmarks").exists() else data
     for kind, folder, chosen in (("CirFix", "cirfix", CIRFIX), ("FPGA", "fpga-debugging", FPGA)):
@@ -72,7 +71,7 @@ def bugs(data: Path) -> Iterator[dict[str, Any]]:
                 yield _bug(kind, file, project, name)
 
 
-def _bug(kind: str, file: Path, project: dict[str, Any], name: str) -> dict[str, Any]:
+def _bug(kind: str, file: Path, project: Row, name: str) -> Row:
     home = (file.parent / project["project"].get("directory", ".")).resolve()
     bug = next(b for b in project["bugs"] if b["name"] == name)
     sources = project["project"]["sources"]
@@ -87,9 +86,9 @@ def _bug(kind: str, file: Path, project: dict[str, Any], name: str) -> dict[str,
     }  # fmt: skip
 
 
-def attempt(bug: dict[str, Any], seconds: float) -> dict[str, Any]:
+def attempt(bug: Row, seconds: float) -> Row:
     """One bug: the row of a table."""
-    row: dict[str, Any] = {"set": bug["set"], "name": bug["name"]}
+    row: Row = {"set": bug["set"], "name": bug["name"]}
     if bug.get("missing") or bug["table"] is None:
         return row | {"result": "no table in the data"}
     if not bug["top"]:
@@ -103,8 +102,8 @@ def attempt(bug: dict[str, Any], seconds: float) -> dict[str, Any]:
     return row | _told(bug, design, outcome, time.monotonic() - begun)
 
 
-def _told(bug: dict[str, Any], design: Design, outcome: Outcome, seconds: float) -> dict[str, Any]:
-    row: dict[str, Any] = {"seconds": round(seconds, 2), "passed_before": outcome.passes}
+def _told(bug: Row, design: Design, outcome: Outcome, seconds: float) -> Row:
+    row: Row = {"seconds": round(seconds, 2), "passed_before": outcome.passes}
     if not outcome.repairs:
         why = "passes as it is" if outcome.passes else "none found" if outcome.exhausted else "time"
         return row | {"result": why, "notes": list(outcome.notes)}
@@ -143,7 +142,7 @@ def _against(original: Design, design: Design, found: Repair) -> str:
         return f"not compared: {str(error).splitlines()[0][:80]}"
 
 
-def summary(rows: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+def summary(rows: list[Row]) -> Iterator[Row]:
     """A row for each set of bugs, with what was published for RTL-Repair."""
     known = {"CirFix": ("17 of 32, 7 min", "20 of 32"), "FPGA": ("9 of 13, 4 min", "10 of 13")}
     for kind, (published, aim) in known.items():
@@ -155,37 +154,31 @@ def summary(rows: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
             yield {
                 "work": f"repair: {kind}", "known": published, "aim": aim,
                 "measured": f"{len(done)} of {len(mine)} repaired ({len(tried)} with an oracle), {len(correct)} equal to the original",
-                "seconds": round(statistics.median(r["seconds"] for r in done), 2) if done else 0.0,
+                "seconds": round(statistics.median(r["seconds"] for r in done), 2) if done else 0.0, "bugs": mine,
             }  # fmt: skip
 
 
-def rows(data: Path, seconds: float = 60.0) -> Iterator[dict[str, Any]]:
-    """The table's rows: every bug tried, then one row a set."""
-    yield from summary([attempt(bug, seconds) for bug in bugs(data)])
+def rows(chosen: argparse.Namespace) -> Iterator[Row]:
+    """Every bug is told as it is tried; then a row a set, with its bugs."""
+    found = []
+    for bug in bugs(chosen.data):
+        if chosen.only in bug["name"]:
+            found.append(attempt(bug, chosen.seconds))
+            _tell(found[-1], chosen.diffs)
+    yield from summary(found)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--data", type=Path, required=True)
+def _tell(row: Row, diffs: bool) -> None:
+    print(f"{row['set']:7}{row['name']:45}{row.get('seconds', 0):7.2f} s  {row['result']}, {row.get('against_original', '')}  {'; '.join(row.get('changes', []))}", flush=True)  # fmt: skip
+    if diffs:
+        print(row.get("diff", ""), *row.get("notes", ()), sep="\n")
+
+
+def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seconds", type=float, default=60.0, help="for each bug")
     parser.add_argument("--only", default="", help="part of a name")
     parser.add_argument("--diffs", action="store_true")
-    parser.add_argument("--json", type=Path)
-    args = parser.parse_args()
-    found = []
-    for bug in bugs(args.data):
-        if args.only not in bug["name"]:
-            continue
-        row = attempt(bug, args.seconds)
-        found.append(row)
-        print(f"{row['set']:7}{row['name']:45}{row.get('seconds', 0):7.2f} s  {row['result']}, {row.get('against_original', '')}  {'; '.join(row.get('changes', []))}", flush=True)  # fmt: skip
-        if args.diffs:
-            print(row.get("diff", ""), *row.get("notes", ()), sep="\n")
-    for row in summary(found):
-        print(row)
-    if args.json:
-        args.json.write_text(json.dumps({"summary": list(summary(found)), "bugs": found}, indent=1) + "\n")
 
 
 if __name__ == "__main__":
-    main()
+    part(__doc__, rows, _options)

@@ -6,38 +6,23 @@ synthesis worker, which is warm. A reference that is no legal SystemVerilog is t
 
 from __future__ import annotations
 
-import argparse
 import csv
-import json
-import os
 import statistics
 import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from kerf.core.types import KerfError
-from kerf.verification import yosys
 from kerf.verification.design import Design, Source, read
 from kerf.verification.prove import Property, prove
 from kerf.verification.sva import compile, equivalent
 from kerf.verification.sva.mending import mended
+from verification_table import FIFO_HEAD, Row, cpu_s, part
 
-FIFO = """module fifo #(parameter W = 8, parameter D = 8, localparam A = $clog2(D)) (
-  input logic clk, rst, push, pop, input logic [W-1:0] din, output logic [W-1:0] dout, output logic full, empty, output logic [A:0] count);
-  logic [W-1:0] store [0:D-1];
-  logic [A-1:0] head, tail;
-  wire taking = push && !full, giving = pop && !empty;
-  assign full = count == D, empty = count == 0, dout = store[head];
-  always_ff @(posedge clk)
-    if (rst) begin head <= 0; tail <= 0; count <= 0; end
-    else begin
-      if (taking) begin store[tail] <= din; tail <= tail + 1'b1; end
-      if (giving) head <= head + 1'b1;
-      if (taking && !giving) count <= count + 1'b1;
-      if (giving && !taking) count <= count - 1'b1;
-    end
+FIFO = (
+    FIFO_HEAD
+    + """\
   default clocking @(posedge clk); endclocking
   default disable iff (rst);
   bounded: assert property (count <= D);
@@ -46,18 +31,10 @@ FIFO = """module fifo #(parameter W = 8, parameter D = 8, localparam A = $clog2(
   down: assert property (giving && !taking |=> count == $past(count) - 1'b1);
 endmodule
 """
+)
 
 
-def cpu_s() -> float:
-    """CPU seconds of this process, of children that have ended, and of the worker."""
-    spent = sum(os.times()[:4])
-    for worker in yosys._WARM.values():
-        fields = Path(f"/proc/{worker._process.pid}/stat").read_text().rpartition(")")[2].split()
-        spent += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-    return spent
-
-
-def fifo(repeats: int = 7) -> dict[str, Any]:
+def fifo(repeats: int = 7) -> Row:
     """Four invariants, unbounded, from text to verdict."""
     spent, proved = [], 0
     for _ in range(repeats + 1):
@@ -79,7 +56,7 @@ def references(data: Path, name: str) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def compiling(data: Path, name: str) -> dict[str, Any]:
+def compiling(data: Path, name: str) -> Row:
     """Each reference compiled in the scope of its test bench."""
     rows, begun, good, faults = references(data, name), time.monotonic(), 0, Counter[str]()
     refused = []
@@ -101,7 +78,7 @@ def compiling(data: Path, name: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def comparing(data: Path, name: str) -> dict[str, Any]:
+def comparing(data: Path, name: str) -> Row:
     """Each reference against itself, which must be equivalent, and against the next one over the same signals."""
     rows, counts, seconds = references(data, name), Counter[str](), []
     for row, other in zip(rows, [*rows[1:], rows[0]]):
@@ -123,7 +100,7 @@ def _compared(design: Design, left: dict[str, str], right: dict[str, str]) -> st
     return equivalent(design, *texts, timeout_s=20).verdict
 
 
-def rows(data: Path) -> Iterator[dict[str, Any]]:
+def rows(data: Path) -> Iterator[Row]:
     yield fifo()
     for name in ("human", "machine"):
         yield compiling(data, name)
@@ -131,18 +108,5 @@ def rows(data: Path) -> Iterator[dict[str, Any]]:
         yield comparing(data, name)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--out", type=Path, help="a JSON file for the rows")
-    chosen = parser.parse_args()
-    found = []
-    for row in rows(chosen.data):
-        found.append(row)
-        print(f"{row['work']}\n    {row['measured']}   (aim: {row['aim']}; {row['seconds']} s)", flush=True)
-        if chosen.out:
-            chosen.out.write_text(json.dumps(found, indent=1) + "\n")
-
-
 if __name__ == "__main__":
-    main()
+    part(__doc__, lambda chosen: rows(chosen.data))
