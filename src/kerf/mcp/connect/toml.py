@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import tomlkit
@@ -23,9 +24,10 @@ def merged(text: str, path: Sequence[str], value: Mapping[str, Any]) -> str:
     for name in path:
         there = there.get(name, {})
     result = _updated(text, path, value) if there else _appended(text, path, value)
-    if _loads(result) != wanted:
-        raise KerfError(f"[{'.'.join(path)}] cannot be added where it is written inline: add it by hand")
-    return result
+    with suppress(KerfError):
+        if _loads(result) == wanted:
+            return result
+    raise KerfError(f"[{'.'.join(path)}] cannot be added where {path[0]} is written inline: add it by hand")
 
 
 def _with(old: Mapping[str, Any], path: Sequence[str], value: Mapping[str, Any]) -> dict[str, Any]:
