@@ -12,12 +12,11 @@ from typing import Any, Protocol
 from kerf.core.records import RunRecord, Trial
 from kerf.core.types import Candidate, Evaluation, Metric, Status
 from kerf.report import charts
+from kerf.report.document import document, heading
 from kerf.report.facts import brief, facts, grid
-from kerf.report.markup import Markup, join, tag
-from kerf.report.style import CSS
+from kerf.report.markup import Markup, tag
 from kerf.report.tree import lineage, parents_of, tree
 
-POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 MOST_LINES, MOST_ROWS = 2000, 500
 
 
@@ -58,15 +57,7 @@ def html(run_id: str, archive: Records) -> str:
         _environment(view),
         _provenance(view),
     ]
-    body = tag("main", _header(view), tag("div", *sections, class_="grid"))
-    head = join(
-        tag("meta", charset="utf-8"),
-        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        tag("meta", http_equiv="Content-Security-Policy", content=POLICY),
-        tag("title", f"{view.run.problem_name}: kerf run {view.run.id}"),
-        tag("style", Markup(CSS)),
-    )
-    return f"<!doctype html>\n{tag('html', tag('head', head), tag('body', body), lang='en')}\n"
+    return document(f"{view.run.problem_name}: kerf run {view.run.id}", _header(view), sections)
 
 
 def _view(archive: Records, run_id: str) -> View:
@@ -98,15 +89,8 @@ def _header(view: View) -> Markup:
     point = charts.usable_roofline(view.verdict.detail) if view.verdict else None
     if point:
         tiles = {"of the roofline": f"{charts.roof_share(point):.0%}", **tiles}
-    shown = [tag("div", tag("span", name), value) for name, value in tiles.items()]
     started = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(run.created))
-    return tag(
-        "header",
-        tag("h1", run.problem_name, " ", _pill(view)),
-        tag("p", f"{started}. {run.state}."),
-        _headline(view),
-        tag("div", *shown, class_="tiles"),
-    )
+    return heading([run.problem_name, " ", _pill(view)], [f"{started}. {run.state}.", _headline(view)], tiles)
 
 
 def _pill(view: View) -> Markup:

@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kerf.core.records import Trial
+from kerf.report.document import document, heading
 from kerf.report.facts import facts, grid
 from kerf.report.markup import Markup, join, tag
-from kerf.report.page import POLICY
-from kerf.report.style import CSS
 from kerf.verification.evaluator import VerificationEvaluator
 from kerf.verification.trace import Trace, replay
 from kerf.verification.waves import waves
@@ -36,15 +35,7 @@ def page(report: Mapping[str, Any], evaluator: VerificationEvaluator, trials: Se
         _mined(report["mined"]),
         _notes(report),
     ]
-    head = join(
-        tag("meta", charset="utf-8"),
-        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        tag("meta", http_equiv="Content-Security-Policy", content=POLICY),
-        tag("title", f"{report['design']}: kerf run {report['run']}"),
-        tag("style", Markup(CSS)),
-    )
-    body = tag("main", _header(report), tag("div", *sections, class_="grid"))
-    return f"<!doctype html>\n{tag('html', tag('head', head), tag('body', body), lang='en')}\n"
+    return document(f"{report['design']}: kerf run {report['run']}", _header(report), sections)
 
 
 def _header(report: Mapping[str, Any]) -> Markup:
@@ -57,9 +48,8 @@ def _header(report: Mapping[str, Any]) -> Markup:
     if mutants := report["mutants"]:
         tiles["mutants killed"] = f"{mutants['killed']} of {mutants['total'] - mutants['equivalent']}"
     tiles |= {"mined": str(len(report["mined"])), "time": f"{report['seconds']:.1f} s", "run": report["run"]}
-    shown = [tag("div", tag("span", name), value) for name, value in tiles.items()]
     clocked = f"clock {report['clock'] or 'none'}, reset {report['reset'] or 'none'}"
-    return tag("header", tag("h1", report["design"]), tag("p", clocked), tag("div", *shown, class_="tiles"))
+    return heading([report["design"]], [clocked], tiles)
 
 
 def _section(title: str, *content: Markup | None, small: str = "") -> Markup:
