@@ -60,7 +60,7 @@ def _drop(archive: Archive, runs: Sequence[str]) -> list[str]:
     free = [run for run in runs if not archive.is_held(run)]
     with archive.db.transaction():
         for run in free:
-            for table in ("trials", "confirmations", "events"):
+            for table in ("trials", "confirmations", "events", "turns"):
                 archive.db.execute(f"DELETE FROM {table} WHERE run = ?", (run,))
             archive.db.execute("DELETE FROM notes WHERE subject = ?", (run,))
             archive.db.execute("DELETE FROM runs WHERE id = ?", (run,))

@@ -269,6 +269,17 @@ class Archive:
 
     # Memory, baselines, events, notes
 
+    def leading(self, problem: str, most: int) -> list[tuple[str, str, Candidate, Evaluation]]:
+        """(problem's name, run, candidate, evaluation) of the best that passed, over all runs of problems whose name holds `problem`,
+        each candidate once."""
+        rows = self.db.rows(
+            f"SELECT p.name, t.run, t.candidate, max(t.score), {EVALUATION_COLUMNS} FROM trials t JOIN problems p ON p.key = t.problem "
+            "JOIN evaluations e ON e.id = t.evaluation JOIN environments v ON v.id = e.environment "
+            "WHERE instr(lower(p.name), lower(?)) AND t.score IS NOT NULL GROUP BY t.problem, t.candidate ORDER BY t.score DESC LIMIT ?",
+            (problem, most),
+        )
+        return [(row[0], row[1], self.candidate(row[2]), _evaluation(row[4:])) for row in rows]
+
     def memory(self, run: str | None = None) -> ArchiveMemory:
         """What proposers learn from: everything recorded so far, or what was there when `run` began (so that a resumed run
         sees what it saw)."""
@@ -303,6 +314,18 @@ class Archive:
         """(search time in seconds, kind, body), in order."""
         rows = self.db.rows("SELECT at_s, kind, body FROM events WHERE run = ? ORDER BY id", (run,))
         return [(at_s, kind, json.loads(body)) for at_s, kind, body in rows]
+
+    def record_turn(self, run: str, agent: int, turn: int, body: Mapping[str, Any]) -> None:
+        """One answer of a language model in a run, with what it was sent; plain JSON, and no key in it."""
+        self.db.execute(
+            "INSERT OR REPLACE INTO turns VALUES (NULL, ?, ?, ?, ?, ?)",
+            (run, agent, turn, pack(dict(body)), time.time()),
+        )
+
+    def turns(self, run: str) -> list[tuple[int, int, dict[str, Any]]]:
+        """(agent, turn, body) of every recorded turn, in the order they were made."""
+        rows = self.db.rows("SELECT agent, turn, body FROM turns WHERE run = ? ORDER BY id", (run,))
+        return [(agent, turn, unpack(body)) for agent, turn, body in rows]
 
     def add_note(self, subject: str, text: str) -> None:
         """`subject` is the id of a run, candidate or problem."""

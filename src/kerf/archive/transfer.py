@@ -35,6 +35,7 @@ def export_run(archive: Archive, run: str, folder: Path | str) -> Path:
         "confirmations": {c: _evaluation_json(e) for c, e in confirmed.items()},
         "events": archive.events(record.id),
         "notes": archive.notes(record.id),
+        "turns": archive.turns(record.id),
     }
     target.mkdir(parents=True, exist_ok=True)
     (target / "run.json").write_text(json.dumps(body, indent=1, default=plain), encoding="utf-8")
@@ -72,6 +73,8 @@ def import_run(archive: Archive, folder: Path | str) -> str:
         archive.event(run, kind, event, at_s)
     for note in body["notes"]:
         archive.add_note(run, note)
+    for agent, turn, said in body.get("turns", ()):
+        archive.record_turn(run, agent, turn, said)
     archive.finish(run, RunState(record["state"]), record["seconds"], record["best"])
     return run
 

@@ -76,8 +76,18 @@ class Outcome:
 
 
 @dataclass(frozen=True)
+class Spending:
+    """What a language model cost a run so far; `dollars` None where its price is unknown."""
+
+    turns: int = 0
+    tokens: int = 0
+    dollars: float | None = 0.0
+
+
+@dataclass(frozen=True)
 class Progress:
-    """Sent before the first and after every evaluation (`trial` None before the first), once with `confirming` set, and at last with `stop`."""
+    """Sent before the first and after every evaluation (`trial` None before the first), once with `confirming` set, and at last with `stop`.
+    `spending`: where a language model takes part."""
 
     run: str
     budget: Budget
@@ -88,6 +98,7 @@ class Progress:
     best: Trial | None = None
     confirming: bool = False
     stop: Stop | None = None
+    spending: Spending | None = None
 
 
 @dataclass(frozen=True)

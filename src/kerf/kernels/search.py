@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kerf import loop
 from kerf.archive import Archive
@@ -20,6 +20,9 @@ from kerf.kernels.referee.evaluator import KernelEvaluator
 from kerf.proposers import make
 from kerf.proposers.first import First
 
+if TYPE_CHECKING:
+    from kerf.kernels.agents import Agency
+
 Watch = Callable[[Progress], None]
 BASELINES = ("eager", "compile", "onednn")
 DEFAULT_EVALUATIONS, DEFAULT_MINUTES = 24, 2.0
@@ -28,7 +31,8 @@ DEFAULT_EVALUATIONS, DEFAULT_MINUTES = 24, 2.0
 @dataclass(frozen=True)
 class Request:
     """What a run is asked to do; kept in the archive as the run's options, so that it can be resumed. `path` is None for a module
-    given from Python, which only that program can resume."""
+    given from Python, which only that program can resume. `model`: a language model's name, "" for none; its ceilings hold over all
+    sittings of a run."""
 
     path: str | None
     overrides: Mapping[str, str | int | float]
@@ -37,6 +41,10 @@ class Request:
     seed: int
     baselines: tuple[str, ...] = BASELINES
     trust: bool = False
+    model: str = ""
+    agents: int = 1
+    max_dollars: float | None = None
+    max_tokens: int | None = None
 
 
 @dataclass
@@ -49,26 +57,31 @@ class Search:
     why_not: str
     evaluator: KernelEvaluator
     archive: Archive
+    agency: Agency | None = None
 
     @classmethod
     def open(cls, request: Request, problem: KernelProblem, archive: Archive, stack: ExitStack) -> Search:
+        agency = _agency(request, problem, archive)
         build, why_not = _builder(problem, request.threads)
         evaluator = KernelEvaluator(
             problem, threads=request.threads, baselines=request.baselines, trust=request.trust
         )
         stack.callback(evaluator.close)
-        return cls(request, problem, build, why_not, evaluator, archive)
+        return cls(request, problem, build, why_not, evaluator, archive, agency)
 
     def proposer(self, run: str | None = None) -> Proposer:
         first = [c for c in (self._default(), library_candidate(self.problem)) if c]
-        inner = (
-            make(self.request.proposer, self.build.space, self.archive.memory(run), self.request.seed)
-            if self.build
-            else None
-        )
+        if self.agency:
+            return self.agency.proposer(first, self._search(self.agency.search, run))
         if not first:
             raise KerfError(f"nothing to try for {self.problem.name}: {self.why_not}")
-        return First(first, inner, self.request.proposer)
+        return First(first, self._search(self.request.proposer, run), self.request.proposer)
+
+    def _search(self, name: str | None, run: str | None) -> Proposer | None:
+        """None without a name, or where the generator cannot follow the module."""
+        if name is None or self.build is None:
+            return None
+        return make(name, self.build.space, self.archive.memory(run), self.request.seed)
 
     def _default(self) -> Candidate | None:
         """The generators' own best guess: whatever the budget, it is tried."""
@@ -82,13 +95,30 @@ class Search:
         options = asdict(self.request)
         return loop.run(
             self.problem, self.proposer(), self.evaluator, self.archive, budget,
-            seed=self.request.seed, options=options, progress=watch,
+            seed=self.request.seed, options=options, progress=self._watching(watch),
         )  # fmt: skip
 
     def resume(self, run: str, budget: Budget | None, watch: Watch) -> Outcome:
+        if self.agency:
+            self.agency.begin_again(run)
         return loop.resume(
-            run, self.proposer(run), self.evaluator, self.archive, budget=budget, progress=watch
+            run,
+            self.proposer(run),
+            self.evaluator,
+            self.archive,
+            budget=budget,
+            progress=self._watching(watch),
         )
+
+    def _watching(self, watch: Watch) -> Watch:
+        return self.agency.watching(watch) if self.agency else watch
+
+
+def _agency(request: Request, problem: KernelProblem, archive: Archive) -> Agency | None:
+    """Opened first: a missing key is said before anything is measured."""
+    from kerf.kernels.agents import Agency, wanted
+
+    return Agency.open(request, problem, archive) if wanted(request) else None
 
 
 def _builder(problem: KernelProblem, threads: int) -> tuple[Builder | None, str]:
@@ -171,6 +201,8 @@ def answer(found: Search, outcome: Outcome) -> dict[str, Any]:
         result |= _kept(found, outcome.best, outcome.evaluation, folder)
     if found.why_not:
         result["note"] = found.why_not
+    if found.agency:
+        result["model"] = found.agency.facts()
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "result.json").write_text(json.dumps(result, indent=1, default=str))
     return result

@@ -121,11 +121,20 @@ def line(moment: Standing, *, bar: bool = False) -> str:
         else f"{moment.evaluations} evaluations"
     )
     known = f" + {moment.reused} known" if moment.reused else ""
-    parts = [printable(said), done + known, clock(moment.seconds) + _left(moment)]
+    parts = [printable(said), done + known, *_spending(moment), clock(moment.seconds) + _left(moment)]
     if bar and (share := spent(moment)) is not None:
         full = round(BAR * min(1.0, share))
         parts.insert(0, "━" * full + "╌" * (BAR - full))
     return " | ".join(parts)
+
+
+def _spending(moment: Standing) -> list[str]:
+    """`14 turns, 52k tokens, $0.31`"""
+    spent = moment.spending
+    if spent is None:
+        return []
+    dollars = "" if spent.dollars is None else f", ${spent.dollars:.2f}"
+    return [f"{spent.turns} turns, {spent.tokens / 1000:.0f}k tokens{dollars}"]
 
 
 def _left(moment: Standing) -> str:

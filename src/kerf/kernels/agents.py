@@ -1,0 +1,95 @@
+"""A language model in a kernel search: `--proposer agent`, or any search with `--model`; and what it spent."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from kerf.archive import Archive
+from kerf.core.records import Progress
+from kerf.core.types import Candidate, KerfError, Proposer
+from kerf.kernels.problem import KernelProblem
+from kerf.kernels.workbench import KernelBench
+from kerf.models.ledger import Ceiling, Ledger
+from kerf.models.prices import price_of
+from kerf.models.registry import open_model
+from kerf.proposers.agent.agents import AfterSearch, Agents
+from kerf.proposers.agent.session import Session
+
+if TYPE_CHECKING:
+    from kerf.kernels.search import Request
+
+ALONE = "agent"
+JOINED = "+agent"
+
+
+def wanted(request: Request) -> bool:
+    """Whether the request asks for a language model. KerfError where it asks for agents and names no model."""
+    named = request.proposer == ALONE or request.proposer.endswith(JOINED)
+    if named and not request.model:
+        raise KerfError(
+            f"--proposer {request.proposer} needs a language model: add --model anthropic/NAME, openai/NAME or local/PATH. "
+            "Without one, --proposer portfolio searches without any model."
+        )
+    return bool(request.model)
+
+
+@dataclass
+class Agency:
+    """The agents of one run. `proposer` is made once; `watching` tells the session where the run stands."""
+
+    session: Session
+    bench: KernelBench
+    request: Request
+
+    @classmethod
+    def open(cls, request: Request, problem: KernelProblem, archive: Archive) -> Agency:
+        """KerfError without a key, or with a ceiling in dollars for a model whose price is unknown."""
+        ledger = Ledger(Ceiling(request.max_dollars, request.max_tokens))
+        settings = (
+            {"match": "order"} if request.model.startswith("replay/") else {}
+        )  # what is measured differs
+        model = open_model(request.model, ledger=ledger, **settings)
+        bench = KernelBench(problem, request.threads, archive, request.model, request.trust)
+        return cls(Session(model, ledger, price_of(request.model), archive), bench, request)
+
+    @property
+    def search(self) -> str | None:
+        """The search beside the agents: `portfolio` and `portfolio+agent` are the same once there is a model; None for agents alone."""
+        name = self.request.proposer
+        return None if name == ALONE else name.removesuffix(JOINED)
+
+    def begin_again(self, run: str) -> None:
+        """Take in what was said in `run`, before its rounds are asked again."""
+        self.session.bind(run)
+
+    def proposer(self, given: Sequence[Candidate], search: Proposer | None) -> Proposer:
+        agents = Agents(self.bench, self.session, agents=self.request.agents, seed=self.request.seed)
+        return AfterSearch(given, search, agents, self.request.proposer)
+
+    def watching(self, watch: Callable[[Any], None]) -> Callable[[Progress], None]:
+        """The loop's progress, with what was spent; the first of it says that the replay of recorded turns is over."""
+
+        def told(progress: Progress) -> None:
+            self.session.bind(progress.run)
+            self.session.live = True
+            if progress.budget.seconds is not None:
+                self.session.until = time.monotonic() + progress.budget.seconds - progress.seconds
+            watch(replace(progress, spending=self.session.spending))
+
+        self.session.watch = watch
+        return told
+
+    def facts(self) -> Mapping[str, Any]:
+        """For the run's result."""
+        spent = self.session.spending
+        return {
+            "name": self.request.model,
+            "agents": self.request.agents,
+            "turns": spent.turns,
+            "tokens": spent.tokens,
+            "dollars": spent.dollars,
+            "stopped": self.session.stopped,
+        }

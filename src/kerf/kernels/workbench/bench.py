@@ -1,0 +1,245 @@
+"""The kernel domain's bench for agents (see kerf.proposers.agent.bench)."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from kerf.archive import Archive
+from kerf.core.types import Candidate, Evaluation, KerfError, Space
+from kerf.kernels.problem import KernelProblem
+from kerf.kernels.referee.build import build
+from kerf.kernels.referee.candidate import package
+from kerf.kernels.targets.cpu import native
+from kerf.kernels.workbench import sources, telling
+from kerf.kernels.workbench.tune import TuneSpace, materialized, parameters
+from kerf.models.protocol import Tool
+from kerf.proposers.agent.bench import Mistake
+from kerf.proposers.agent.board import Board, Told
+from kerf.proposers.agent.fence import fenced, shortened
+
+BUILD_LIMIT_S = 60.0
+LINES = 400
+
+
+@dataclass
+class KernelBench:
+    """`model` is only named in what it wrote. `archive`: where other runs of the same problem are looked up."""
+
+    problem: KernelProblem
+    threads: int
+    archive: Archive
+    model: str
+    trust: bool = False
+
+    @property
+    def submission(self) -> Mapping[str, Any]:
+        return sources.SUBMISSION
+
+    # ------------------------------------------------------------ words
+
+    def system(self, agent: int) -> str:
+        ways = telling.briefs()
+        return telling.prompt("system", brief=ways[agent % len(ways)])
+
+    def opening(self, board: Board) -> str:
+        base = board.best
+        return telling.prompt(
+            "opening",
+            problem=telling.reference(self.problem),
+            chip=fenced(telling.chip_text(native(), self.threads)),
+            bound=telling.bound_text(self.problem, self.threads),
+            best=telling.listing(board.ranked(5), "Nothing has passed yet."),
+            failed=telling.listing(board.failed(5), "Nothing has failed yet."),
+            base=self._base_text(base.candidate) if base else "There is no candidate to start from.",
+        )
+
+    def _base_text(self, base: Candidate) -> str:
+        shown = ["kernel.c"] if "kernel.c" in base.files else sorted(base.files)
+        others = [name for name in sorted(base.files) if name not in shown]
+        more = (
+            f"\n\nIts other files, taken over unless you replace them: {', '.join(others)}." if others else ""
+        )
+        return f"Candidate {base.id[:10]}:\n\n{telling.sources(base, shown)}{more}"
+
+    def verdict(self, candidate: Candidate, evaluation: Evaluation) -> str:
+        return telling.verdict(candidate, evaluation)
+
+    # ------------------------------------------------------------ candidates
+
+    def candidate(self, arguments: Mapping[str, Any], board: Board) -> Candidate:
+        alone = bool(arguments.get("alone"))
+        base = None if alone else self._base(arguments, board)
+        files = materialized(sources.applied(arguments, base.files if base else {}))
+        return Candidate(self._signed(files, base), base.id if base else None, "agent", {})
+
+    def _base(self, arguments: Mapping[str, Any], board: Board) -> Candidate | None:
+        name = str(arguments.get("base") or "best")
+        if name == "best" and board.best is None:
+            return None
+        return self._one(name, board)
+
+    def _signed(self, files: Mapping[str, str], base: Candidate | None) -> dict[str, str]:
+        """The manifest names the model as the author. The claim that all is generated code stays only with the drop-in that made
+        it, and is checked when the candidate is confirmed."""
+        if "manifest.json" not in files:
+            return dict(files)
+        try:
+            manifest = json.loads(files["manifest.json"])
+        except ValueError as error:
+            raise Mistake(f"manifest.json is not JSON: {error}") from error
+        kept = base is not None and files.get("kernel.py") == base.files.get("kernel.py")
+        pieces = manifest.get("provenance") if kept else None
+        signed = [
+            {**p, "what": f"written by {self.model}"} if p.get("by") == "generated" else p
+            for p in pieces or ()
+        ]
+        manifest["provenance"] = signed or [
+            {"piece": "all", "by": "model", "what": f"written by {self.model}"}
+        ]
+        manifest["parameters"] = {p.name: p.value for p in parameters(files)}
+        return {**files, "manifest.json": json.dumps(manifest, indent=1)}
+
+    def written(self, text: str) -> Mapping[str, Any] | None:
+        return sources.written(text)
+
+    def form(self, candidate: Candidate) -> str:
+        return sources.form(candidate.files)
+
+    def variants(self, candidate: Candidate) -> Space | None:
+        try:
+            return TuneSpace(candidate) if parameters(candidate.files) else None
+        except Mistake:
+            return None
+
+    # ------------------------------------------------------------ tools
+
+    @cached_property
+    def tools(self) -> Sequence[Tool]:
+        named = {"type": "string", "description": 'A candidate\'s id (its first digits do), or "best".'}
+        return (
+            Tool("read_reference", "The reference module, its sizes and what its inputs may be.", _object()),
+            Tool("chip", "The processor: vectors, caches, measured peak and bandwidths.", _object()),
+            Tool("build", "Compile a candidate without evaluating it; the compiler's messages. Free. Same arguments as evaluate.", self.submission),
+            Tool("read_candidate", "Files of a candidate, or some lines of one.",
+                 _object({"id": named, "file": {"type": "string"}, "first_line": {"type": "integer"}, "lines": {"type": "integer"}}, "id")),
+            Tool("profile", "Where a candidate's time goes: roofline, vectorization, hot loops with their bottleneck, spills, misses.",
+                 _object({"id": named}, "id")),
+            Tool("compare", "Two candidates: measurements side by side, and what differs in their source.", _object({"a": named, "b": named}, "a", "b")),
+            Tool("search_archive", "What earlier runs found for this problem, or for problems whose name holds `query`.",
+                 _object({"query": {"type": "string"}})),
+        )  # fmt: skip
+
+    def use(self, name: str, arguments: Mapping[str, Any], board: Board) -> str:
+        tools: Mapping[str, Callable[[Mapping[str, Any], Board], str]] = {
+            "read_reference": lambda a, b: telling.reference(self.problem),
+            "chip": lambda a, b: telling.chip_text(native(), self.threads),
+            "build": self._build,
+            "read_candidate": self._read,
+            "profile": self._profile,
+            "compare": self._compare,
+            "search_archive": self._search,
+        }
+        try:
+            return tools[name](arguments, board)
+        except KerfError as error:
+            raise Mistake(str(error)) from error
+
+    def _one(self, name: str, board: Board) -> Candidate:
+        if found := board.find(name):
+            return found.candidate
+        try:
+            return self.archive.candidate(name)
+        except KerfError as error:
+            known = ", ".join(t.candidate.id[:10] for t in board.ranked(5)) or "none has passed yet"
+            raise Mistake(f"no candidate {name!r}. The best: {known}.") from error
+
+    def _build(self, arguments: Mapping[str, Any], board: Board) -> str:
+        candidate = self.candidate(arguments, board)
+        with tempfile.TemporaryDirectory(prefix="kerf-workbench-") as folder:
+            built = build(package(candidate.files), Path(folder), timeout_s=BUILD_LIMIT_S, trust=self.trust)
+        if built.problem:
+            raise Mistake(f"does not compile:\n{fenced(shortened(built.problem, 4_000))}")
+        return "compiles"
+
+    def _read(self, arguments: Mapping[str, Any], board: Board) -> str:
+        candidate = self._one(str(arguments.get("id") or "best"), board)
+        name = arguments.get("file")
+        if name is None:
+            return telling.sources(
+                candidate,
+                [n for n in sorted(candidate.files) if n.endswith((".c", ".h"))] or sorted(candidate.files),
+            )
+        if name not in candidate.files:
+            raise Mistake(
+                f"no file {name!r} in {candidate.id[:10]}; it has {', '.join(sorted(candidate.files))}"
+            )
+        first = max(1, _whole(arguments, "first_line", 1))
+        lines = candidate.files[name].splitlines()[
+            first - 1 : first - 1 + min(LINES, max(1, _whole(arguments, "lines", LINES)))
+        ]
+        return f"`{name}` from line {first}\n{fenced(chr(10).join(lines))}"
+
+    def _profile(self, arguments: Mapping[str, Any], board: Board) -> str:
+        return self._profiled(self._one(str(arguments.get("id") or "best"), board)).text()
+
+    def _profiled(self, candidate: Candidate) -> Any:
+        try:
+            from kerf.kernels.profile import profile_candidate
+        except ImportError as error:
+            raise Mistake("profiles are not installed here") from error
+        return profile_candidate(self.problem, candidate, self.threads)
+
+    def _compare(self, arguments: Mapping[str, Any], board: Board) -> str:
+        a, b = (self._one(str(arguments.get(k) or "best"), board) for k in ("a", "b"))
+        measured = [t for c in (a, b) if (t := board.told.get(c.id))]
+        return "\n".join(
+            [
+                telling.listing(measured, "neither was evaluated in this run"),
+                "",
+                fenced(shortened(_diff(a, b), 12_000), "diff"),
+            ]
+        )
+
+    def _search(self, arguments: Mapping[str, Any], board: Board) -> str:
+        query = str(arguments.get("query") or "")
+        rows = self.archive.leading(query or self.problem.name, 12 if query else 8)
+        found = [
+            f"{name}, run {run}\n{telling.row(Told(c, e))}"
+            for name, run, c, e in rows
+            if c.id not in board.told
+        ]
+        return "\n".join(found) or f"nothing about {query or self.problem.name!r} besides this run"
+
+
+def _diff(a: Candidate, b: Candidate) -> str:
+    names = [n for n in sorted({*a.files, *b.files}) if n != "manifest.json"]
+    return "\n".join(
+        line
+        for name in names
+        for line in difflib.unified_diff(
+            a.files.get(name, "").splitlines(),
+            b.files.get(name, "").splitlines(),
+            f"a/{name}",
+            f"b/{name}",
+            lineterm="",
+            n=2,
+        )
+    )
+
+
+def _whole(arguments: Mapping[str, Any], name: str, default: int) -> int:
+    value = arguments.get(name, default)
+    if not isinstance(value, int):
+        raise Mistake(f"`{name}` is a whole number")
+    return value
+
+
+def _object(properties: Mapping[str, Any] | None = None, *required: str) -> dict[str, Any]:
+    return {"type": "object", "properties": dict(properties or {}), "required": list(required)}
