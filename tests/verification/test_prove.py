@@ -129,6 +129,30 @@ def test_an_unknown_value_is_any_value() -> None:
     assert [r.verdict for r in results] == [Verdict.REFUTED] * 2
 
 
+def test_a_name_for_an_unknown_value_is_one_value_wherever_it_is_read() -> None:
+    text = """module m(input clk, a, output reg q); wire x = 1'bx; wire y = x ^ a; initial q = 1;
+      always @(posedge clk) if (1'b0 | x) q <= 0; endmodule"""
+    made = model(design(text))
+    g, s = made.graph, {n: w.bits[0] for n, w in made.graph.signals.items()}
+    one = g.exclusive_or(s["y"], g.exclusive_or(s["x"], s["a"]))
+    same, taken = prove(made, [Property("one", one), Property("taken", s["q"] ^ 1)])
+    assert same.verdict is Verdict.PROVED
+    assert taken.verdict is Verdict.REFUTED  # a condition that is x may be met
+
+
+def test_the_level_of_a_reset_is_its_name_s_though_constants_come_at_the_other_one() -> None:
+    text = """module m(input clk, rst_n, a, output reg q, output reg [2:0] k); always @(posedge clk or negedge rst_n)
+      if (!rst_n) q <= 0; else begin q <= a; k[0] <= 1; end endmodule"""
+    made = model(design(text))
+    assert made.reset and made.reset.active == 0
+    made = model(
+        design(
+            text.replace("!rst_n", "rst_n").replace("negedge", "posedge").replace("k[0] <= 1", "k <= {3{a}}")
+        )
+    )
+    assert made.reset and made.reset.active == 1  # a name that misleads
+
+
 def test_two_unknown_values_are_two() -> None:
     text = """module m(input a, b, output y, output [3:0] z); wire [1:0] w; wire v;
       assign y = w[0] ^ v; assign z = {a ? w[1] : b, b & v, w}; endmodule"""

@@ -26,6 +26,14 @@ def verdicts(text: str, extra: list[str] | None = None, **how: object) -> dict[s
     return {r.name: str(r.verdict) for r in prove(made, checked, assumed=assumed)}
 
 
+def test_assertions_that_say_the_same_are_each_judged() -> None:
+    text = (
+        HEAD
+        + "always_comb one: assert (q == q); always_comb two: assert (r == r); always_comb three: assert (r || !r);\nendmodule"
+    )
+    assert verdicts(text) == dict.fromkeys(["one", "two", "three"], "proved")
+
+
 def test_fifo_invariants_are_proved_and_full_is_reached() -> None:
     made, found = compile(design(FIFO), [
         "a_count: assert property (@(posedge clk) disable iff (rst) count <= D)",

@@ -131,15 +131,14 @@ def _given_reset(graph: Graph, text: str) -> Reset | None:
 
 
 def _find_reset(graph: Graph, clock: str) -> Reset | None:
-    """The input with a reset's name and the level that determines most registers; None when no level determines any that were free."""
+    """The input with a reset's name that determines most registers; None when none determines any that were free. Its level is the one of its name,
+    but where the other one determines more than twice as many: held inactive, a design may lose some of its unknowns too."""
     best: tuple[int, Reset | None] = (0, None)
     for name, signal in graph.signals.items():
         if signal.kind == "input" and len(signal.bits) == 1 and name != clock and RESET_NAMES.search(name):
             low_first = bool(re.search(r"n$|_ni$|_n$|_b$|_l$", name, re.I))
-            for active in (0, 1) if low_first else (1, 0):
-                found = _measured(graph, name, active)
-                if found[0] > best[0]:
-                    best = found
+            named, other = (_measured(graph, name, active) for active in ((0, 1) if low_first else (1, 0)))
+            best = max(best, other if other[0] > 2 * named[0] else named, key=lambda found: found[0])
     return best[1]
 
 

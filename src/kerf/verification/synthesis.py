@@ -24,8 +24,10 @@ MEMORY_BITS = 1 << 18
 # registers are left as they are: Yosys 0.70 changes what a named wire stands for in cycles in which a register does not take it, and loses the
 # multiplexers that it takes for a synchronous reset of a register with an asynchronous load
 GATES = ["simplemap", "techmap", "opt -fast -noff", "dffunmap", "aigmap", "opt_clean"]
-# before any optimization, which would choose for an unknown value what suits it
+# before any optimization, which would choose for an unknown value what suits it, and take an assertion for another that says the same; and once more
+# for what memories leave unknown
 FREE_UNKNOWNS = "setundef -undriven -anyseq"
+EACH = "setattr -set keep 1 t:$check"
 # what a name stands for is not optimized away: half of a word would be left without a driver, and then be free
 NAMED = "setattr -set keep 1 w:* w:$* %d"
 # `opt -full` takes two unknown values for one, because their cells look alike, and what nothing drives then for whatever suits it
@@ -100,6 +102,7 @@ def _synthesized(
 ) -> Synthesized:
     worker = warm(design.folders)
     _restart(worker, design, texts, checks, timeout_s)
+    worker.run(_words(worker, design, free_unknowns), timeout_s)
     words = _module(worker, "words.json", design.top)
     _check_words(words)
     worker.run(_gates(worker, "async2sync", free_unknowns), timeout_s)
@@ -126,16 +129,8 @@ def _restart(worker: Yosys, design: Design, texts: Mapping[str, str], checks: bo
     flags += ["--no-synthesis-define", "--ignore-timing", "--error-limit 5"]
     flags += [] if checks else ["--ignore-assertions"]
     read = f"read_slang {' '.join(flags)} --top {design.top} {' '.join(names)}"
-    keep = f"write_rtlil {worker.scratch}/words.il"
-    passes = [
-        read,
-        NAMED,
-        f"prep -top {design.top} -flatten",
-        keep,
-        f"write_json {worker.scratch}/words.json",
-    ]
-    worker.run(passes, timeout_s)
-    _fold_case_equality(worker.scratch / "words.il")
+    worker.run([read, NAMED, EACH, f"write_rtlil {worker.scratch}/read.il"], timeout_s)
+    _fold_case_equality(worker.scratch / "read.il")
 
 
 def _fold_case_equality(file: Path) -> None:
@@ -167,6 +162,13 @@ def _word(text: str) -> str:
     if not re.fullmatch(r"[\w='.+-]+", text):
         raise KerfError(f"a macro or parameter cannot be passed on to synthesis: {text!r}")
     return text
+
+
+def _words(worker: Yosys, design: Design, free_unknowns: bool) -> list[str]:
+    return [
+        f"read_rtlil {worker.scratch}/read.il", *([FREE_UNKNOWNS, APART] if free_unknowns else []), f"prep -top {design.top} -flatten",
+        f"write_rtlil {worker.scratch}/words.il", f"write_json {worker.scratch}/words.json",
+    ]  # fmt: skip
 
 
 def _gates(worker: Yosys, clocking: str, free_unknowns: bool) -> list[str]:
