@@ -12,7 +12,7 @@ from kerf.doctor import doctor
 def test_every_domain_is_examined(monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> None:
     monkeypatch.setenv("KERF_HOME", str(tmp_path))
     found = doctor()
-    assert {c["area"] for c in found["checks"]} == {"all", "kernels", "placement", "verification"}
+    assert {c["area"] for c in found["checks"]} == {"all", "kernels", "placement", "verification", "models"}
     assert all(c["found"] for c in found["checks"])
 
 
