@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from importlib.metadata import entry_points
 from typing import Any
 
+from kerf import spoken as says
 from kerf.core.types import KerfError
 from kerf.core.verb import Result, Verb
 
@@ -82,4 +83,4 @@ def _text(result: Result) -> str:
     return "\n".join([*lines, "", result["summary"]])
 
 
-VERBS = (Verb("doctor", doctor, _text, reads_only=True),)
+VERBS = (Verb("doctor", doctor, _text, reads_only=True, says=says.DOCTOR),)

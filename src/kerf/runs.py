@@ -8,6 +8,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Annotated, Any
 
+from kerf import spoken as says
 from kerf.core.types import Candidate, Evaluation, KerfError, Status
 from kerf.core.verb import Option, Result, Verb
 
@@ -276,10 +277,10 @@ def _prune_text(result: Result) -> str:
 
 
 VERBS = (
-    Verb("runs", runs, _runs_text, reads_only=True),
-    Verb("show", show, _show_text, reads_only=True),
-    Verb("resume", resume, _resume_text, failed=_resume_failed),
-    Verb("compare", compare, _compare_text, reads_only=True),
-    Verb("export", export, _export_text),
-    Verb("prune", prune, _prune_text, destroys=True),
+    Verb("runs", runs, _runs_text, reads_only=True, says=says.RUNS),
+    Verb("show", show, _show_text, reads_only=True, says=says.SHOW),
+    Verb("resume", resume, _resume_text, failed=_resume_failed, says=says.RESUME),
+    Verb("compare", compare, _compare_text, reads_only=True, says=says.COMPARE),
+    Verb("export", export, _export_text, says=says.EXPORT),
+    Verb("prune", prune, _prune_text, destroys=True, says=says.PRUNE),
 )

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kerf.core.speech import Says
+from kerf.core.speech import UNSAID, Says
 
 Result = Mapping[str, Any]
 
@@ -66,7 +66,7 @@ class Verb:
     failed: Callable[[Result], bool] = lambda result: False
     reads_only: bool = False
     destroys: bool = False
-    says: Says = Says()
+    says: Says = UNSAID
 
     @property
     def about(self) -> str:

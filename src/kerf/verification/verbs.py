@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from kerf.core.types import KerfError
 from kerf.core.verb import Option, Verb
-from kerf.verification import render
+from kerf.verification import render, says
 
 Files = Annotated[
     list[str],
@@ -294,10 +294,10 @@ def _check_installed() -> None:
 
 
 VERBS = (
-    Verb("verify", verify, render.verify, resume=go_on, export=export),
-    Verb("assert", assert_, render.asserted),
-    Verb("equiv", equiv, render.equiv, reads_only=True),
-    Verb("repair", repair, render.repair),
-    Verb("why", why, render.why, reads_only=True),
-    Verb("judge", judge, render.judge),
+    Verb("verify", verify, render.verify, resume=go_on, export=export, says=says.VERIFY),
+    Verb("assert", assert_, render.asserted, says=says.ASSERT),
+    Verb("equiv", equiv, render.equiv, reads_only=True, says=says.EQUIV),
+    Verb("repair", repair, render.repair, says=says.REPAIR),
+    Verb("why", why, render.why, reads_only=True, says=says.WHY),
+    Verb("judge", judge, render.judge, says=says.JUDGE),
 )

@@ -1,0 +1,473 @@
+"""One verb's options, found in one clause: what each token was used for, what is missing, and what nobody used."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+from kerf.assistant.plan import base
+from kerf.assistant.words import ASKED_UNITS, FILLERS, PRONOUNS, UNITS, Token, stems
+from kerf.assistant.workspace import Workspace
+from kerf.core.speech import Said
+from kerf.core.verb import Parameter, Verb
+
+NAMES = r"(?:the |all |every |each )*(?P<names>(?!(?:of|with|and|at|on|in|the|a|an|put|halo|halos|keep|um|then)\b)[\w*?/\[\]]+(?: (?:blocks?|macros?|cells?)\b)?)"
+LENGTH = r"(?P<length>\d+(?:\.\d+)?(?: ?(?:um|microns?|micrometers?|micrometres?|nm|mm)\b)?)(?! ?(?:threads?|cores?|min|kg|cm))"
+TOWARDS = {"to", "into", "as", "from"}
+EVERYTHING = {"macro", "macros", "block", "blocks", "them", "all", "everything", "cell", "cells", "hard"}
+LINKS = {"of", "=", ":", "is", "to", "at", "the", "a", "an"}
+GOAL = (
+    (r"(?P<n>[\d.]+) ?(?:x|times) (?:as fast|faster|quicker|speed ?-?up|speedup)", float),
+    (r"(?P<n>[\d.]+) ?% (?:faster|quicker)", lambda n: 1 + float(n) / 100),
+    (r"(?P<n>twice) (?:as fast|as quick|faster)", lambda n: 2.0),
+    (r"(?P<n>double|twice|triple) the (?:speed|throughput)", lambda n: 3.0 if n == "triple" else 2.0),
+    (r"(?P<n>half|halve) the (?:time|runtime)", lambda n: 2.0),
+)
+
+
+@dataclass
+class Filling:
+    """`used`: token -> what it was used for. `said`: what is certain. `missing`: parameters that must still be asked for, each with
+    choices. `wrong`: what was understood and cannot be. `weight`: how much speaks for this verb."""
+
+    verb: Verb
+    tokens: Sequence[Token]
+    arguments: dict[str, Any] = field(default_factory=dict)
+    used: set[int] = field(default_factory=set)
+    notes: list[str] = field(default_factory=list)
+    missing: dict[str, list[str]] = field(default_factory=dict)
+    wrong: str = ""
+    goal: float | None = None
+    called: int = 0
+    calling: set[int] = field(default_factory=set)
+    weight: float = 0.0
+
+    @property
+    def leftover(self) -> list[Token]:
+        return [t for i, t in enumerate(self.tokens) if i not in self.used and t.norm not in FILLERS]
+
+    @property
+    def clean(self) -> bool:
+        return not (self.leftover or self.missing or self.wrong)
+
+    def free(self, span: range) -> bool:
+        return not self.used & set(span)
+
+    def open(self, span: range) -> bool:
+        """Free, or used by what calls the verb: "find three repairs"."""
+        return not (self.used - self.calling) & set(span)
+
+    def take(self, span: Sequence[int], weight: float = 1.0) -> None:
+        self.used |= set(span)
+        self.weight += weight
+
+
+@lru_cache(maxsize=512)
+def parameters(verb: Verb) -> tuple[tuple[Parameter, Said], ...]:
+    """A verb's parameters, each with how it is said."""
+    return tuple((p, verb.says.options.get(p.name, Said())) for p in verb.parameters())
+
+
+@lru_cache(maxsize=512)
+def calls(verb: Verb) -> tuple[tuple[tuple[str, ...], Mapping[str, Any]], ...]:
+    """What calls a verb, the longest phrase first: its name, its words, and those that set options too."""
+    plain: list[tuple[tuple[str, ...], Mapping[str, Any]]] = [
+        (stems(w), {}) for w in (verb.name.replace("_", " "), *verb.says.words)
+    ]
+    meant = [(stems(w), dict(a)) for w, a in verb.says.means.items()]
+    return tuple(sorted([*meant, *plain], key=lambda c: -len(c[0])))
+
+
+@lru_cache(maxsize=4096)
+def option_words(verb: Verb, name: str) -> tuple[tuple[str, ...], ...]:
+    """The phrases by which an option is named, as stems."""
+    p, said = next(pair for pair in parameters(verb) if pair[0].name == name)
+    flags = [
+        w.lstrip("-").replace("-", " ") for flag in p.flags for w in flag.split("/") if w.startswith("--")
+    ]
+    return tuple(stems(w) for w in dict.fromkeys((p.name.replace("_", " "), *flags, *said.words)))
+
+
+@lru_cache(maxsize=512)
+def choices(verb: Verb) -> tuple[tuple[tuple[str, ...], str, str], ...]:
+    """(how it is said, option, value) of every choice that a verb has, the longest first."""
+    told = [
+        (stems(way), p.name, value)
+        for p, said in parameters(verb)
+        for value, ways in said.choices.items()
+        for way in (*ways, *([] if value.isdigit() else [value.replace("_", " ")]))
+    ]
+    return tuple(sorted(told, key=lambda t: -len(t[0])))
+
+
+def places(tokens: Sequence[Token], phrase: tuple[str, ...]) -> list[range]:
+    """Where a phrase stands."""
+    n = len(phrase)
+    return [
+        range(i, i + n)
+        for i in range(len(tokens) - n + 1)
+        if tokens[i].stem == phrase[0] and tuple(t.stem for t in tokens[i : i + n]) == phrase
+    ]
+
+
+def fill(verb: Verb, tokens: Sequence[Token], workspace: Workspace) -> Filling:
+    """Everything that this clause says for that verb; what is missing is left to `complete`."""
+    f = Filling(verb, tokens)
+    _files(f, workspace)
+    _patterns(f)
+    _called(f)
+    if verb.says.gain:
+        _goal(f)
+    _choices(f)
+    _quantities(f)
+    _switches(f)
+    _words(f)
+    _texts(f)
+    _nouns(f)
+    _file_words(f, workspace)
+    _identifiers(f)
+    return f
+
+
+def _called(f: Filling) -> None:
+    """The verb's phrases; one that only repeats the call says nothing more."""
+    for phrase, meant in calls(f.verb):
+        for span in places(f.tokens, phrase):
+            if not f.free(span):
+                continue
+            f.take(span, 2.0 * len(span) if not f.called else 0.5 * len(span))
+            f.calling |= set(span)
+            f.called += 1
+            for name, value in meant.items():
+                _put(f, name, value)
+
+
+def _put(f: Filling, name: str, value: Any) -> None:
+    p, said = next(pair for pair in parameters(f.verb) if pair[0].name == name)
+    _, many = base(p.kind)
+    if many:
+        items = f.arguments.setdefault(name, [])
+        if value not in items:
+            items.append(value)
+    elif said.joined and name in f.arguments and value not in f.arguments[name].split(","):
+        f.arguments[name] += f",{value}"
+    elif not (said.joined and name in f.arguments):
+        if name in f.arguments and f.arguments[name] != value:
+            f.wrong = f.wrong or f"two values for {name}: {f.arguments[name]} and {value}; say one"
+        f.arguments[name] = value
+
+
+def text_of(tokens: Sequence[Token]) -> tuple[str, list[tuple[int, int]]]:
+    """The clause as patterns see it, and where each token stands in it."""
+    text, spans = "", []
+    for t in tokens:
+        text += " " if text else ""
+        spans.append((len(text), len(text) + len(t.norm)))
+        text += t.norm
+    return text, spans
+
+
+def within(spans: Sequence[tuple[int, int]], begin: int, end: int) -> list[int]:
+    return [i for i, (a, b) in enumerate(spans) if a >= begin and b <= end]
+
+
+@lru_cache(maxsize=512)
+def pattern(text: str) -> re.Pattern[str]:
+    text = text.replace("<names>", NAMES).replace("<length>", LENGTH).replace("<word>", r"(?P<word>\w+)")
+    return re.compile(rf"(?<![\w.]){text}(?![\w])")
+
+
+def _patterns(f: Filling) -> None:
+    text, spans = text_of(f.tokens)
+    for p, said in parameters(f.verb):
+        for shape, template in said.patterns:
+            for m in pattern(shape).finditer(text):
+                rest = set(within(spans, *m.span("rest"))) if "rest" in m.groupdict() else set()
+                span = [i for i in within(spans, *m.span()) if i not in rest]
+                if (span and f.free(range(span[0], span[-1] + 1))) or (span and not f.used & set(span)):
+                    values = {k: _value(f, k, v, spans, m) for k, v in m.groupdict().items() if k != "rest"}
+                    f.take(span, 1.0 + len(span))
+                    _put(f, p.name, template.format(**values))
+                    f.called += 1 if said.text else 0
+
+
+def _value(f: Filling, group: str, found: str | None, spans: Sequence[tuple[int, int]], m: re.Match[str]) -> str:  # fmt: skip
+    if group == "names":
+        return glob(found)
+    if group == "length":
+        return _length(found or "")
+    if found is None:
+        return ""
+    begin, end = m.span(group)
+    here = next((i for i, (a, b) in enumerate(spans) if a <= begin and end <= b), None)
+    if here is None:
+        return " ".join(f.tokens[i].text for i in within(spans, begin, end)) or found
+    token, start = f.tokens[here], spans[here][0]
+    return token.text[begin - start : end - start] if len(token.text) == len(token.norm) else found
+
+
+def glob(found: str | None) -> str:
+    """What a design calls the things that a person calls `found`: "the caches" is `*cache*`; all macros where nothing is named."""
+    words = [w for w in (found or "").split() if w not in EVERYTHING]
+    if found in PRONOUNS and found is not None:
+        return "THEM"
+    if not words:
+        return "*"
+    if any(c in words[0] for c in "*?/["):
+        return words[0]
+    plural = words[0]
+    for ending, kept in (("ches", "che"), ("ries", "r"), ("sses", "ss"), ("s", "")):
+        if plural.endswith(ending) and not plural.endswith("ss") and len(plural) > 3:
+            plural = plural.removesuffix(ending) + kept
+            break
+    return "*mem*" if plural in ("memor", "memory") else f"*{plural}*"
+
+
+def _length(found: str) -> str:
+    number, unit = re.fullmatch(r"([\d.]+) ?(\w*)", found).groups()  # type: ignore[union-attr]
+    if not unit:
+        return number
+    return f"{float(number) * UNITS[unit][1]:.12g}um"
+
+
+def _goal(f: Filling) -> None:
+    text, spans = text_of(f.tokens)
+    for shape, factor in GOAL:
+        for m in re.finditer(rf"(?<![\w.]){shape}\b", text):
+            span = within(spans, *m.span())
+            numbers = [i for i in span if f.tokens[i].value is not None or f.tokens[i].norm == m["n"]]
+            if f.goal is None and not f.used & set(numbers):
+                f.goal = factor(m["n"])
+                f.called = f.called or 1
+                f.take(span, 2.0)
+
+
+def _choices(f: Filling) -> None:
+    for phrase, name, value in choices(f.verb):
+        for span in places(f.tokens, phrase):
+            if f.free(span):
+                f.take(span, 1.5 * len(span))
+                _put(f, name, float(value) if value.isdigit() else value)
+
+
+def _numeric(p: Parameter) -> bool:
+    return base(p.kind)[0] in (int, float)
+
+
+def _quantities(f: Filling) -> None:
+    for i, token in enumerate(f.tokens):
+        if token.value is None or i in f.used:
+            continue
+        unit = (
+            UNITS.get(f.tokens[i + 1].norm)
+            if i + 1 < len(f.tokens) and not f.tokens[i + 1].text.startswith("--")
+            else None
+        )
+        if f.tokens[i - 1].norm == "$" and i:
+            unit = ("money", 1.0)
+        if not (_measured(f, i, token.value, unit) or _counted(f, i, token.value)):
+            continue
+
+
+def _measured(f: Filling, i: int, value: float, unit: tuple[str, float] | None) -> bool:
+    """A quantity in a unit that an option counts in."""
+    if unit is None:
+        return False
+    for p, said in parameters(f.verb):
+        kind, size = ASKED_UNITS.get(said.unit, ("", 1.0))
+        if kind == unit[0] and _numeric(p):
+            span = [i, i - 1] if f.tokens[i - 1].norm == "$" else [i, i + 1]
+            near = [
+                j
+                for j in (i + 2, i - 1, i + 3)
+                if 0 <= j < len(f.tokens) and (f.tokens[j].stem,) in option_words(f.verb, p.name)
+            ]
+            f.take([*span, *near[:1]])
+            _number(f, p, value * unit[1] / size)
+            return True
+    return False
+
+
+def _counted(f: Filling, i: int, value: float) -> bool:
+    """A number beside an option's word: "2 threads", "seed of 3"."""
+    for p, _ in parameters(f.verb):
+        if not _numeric(p):
+            continue
+        for words in option_words(f.verb, p.name):
+            n = len(words)
+            flag = i > 0 and f.tokens[i - 1].text.startswith("--")
+            after = [range(i + 1 + skip, i + 1 + skip + n) if not flag else range(0) for skip in (0, 1)]
+            back = i - 1
+            while back >= 0 and f.tokens[back].norm in LINKS:
+                back -= 1
+            for k, span in enumerate([*after, range(back - n + 1, back + 1)]):
+                if k == 1 and f.tokens[i + 1 : i + 2] and f.tokens[i + 1].norm not in ("more", "newest", "new", "different"):  # fmt: skip
+                    continue
+                here = f.tokens[max(span.start, 0) : span.stop]
+                if here and tuple(t.stem for t in here) == words and f.open(span):
+                    f.take([i, *span, *range(i + 1, span.start)])
+                    _number(f, p, value)
+                    return True
+    return False
+
+
+def _number(f: Filling, p: Parameter, value: float) -> None:
+    kind = base(p.kind)[0]
+    if value < 0 or (kind is int and value != int(value)):
+        f.wrong = (
+            f.wrong
+            or f"{p.name} takes a {'whole ' if kind is int else ''}number that is not negative, not {value:g}"
+        )
+        return
+    _put(f, p.name, kind(round(value, 9)))
+
+
+def _switches(f: Filling) -> None:
+    """Options that are on or off; "without" and "no" turn one off."""
+    for p, _ in parameters(f.verb):
+        if base(p.kind)[0] is not bool:
+            continue
+        for words in option_words(f.verb, p.name):
+            for span in places(f.tokens, words):
+                if not f.open(span):
+                    continue
+                off = span.start > 0 and f.tokens[span.start - 1].norm in ("without", "no", "not")
+                f.take([*span, *([span.start - 1] if off else [])])
+                f.arguments[p.name] = not off
+
+
+def _words(f: Filling) -> None:
+    """A value after its option's word: "top fifo_ctrl", "to out.svg"."""
+    for p, said in parameters(f.verb):
+        kind, _ = base(p.kind)
+        if kind is not str or said.text or said.choices or said.thing == "none" or p.name in f.arguments:
+            continue
+        if said.name or (said.files and said.thing != ""):
+            continue
+        for words in option_words(f.verb, p.name):
+            for span in places(f.tokens, words):
+                i = span.stop
+                while i < len(f.tokens) and f.tokens[i].norm in LINKS and f.tokens[i].norm != "to":
+                    i += 1
+                if p.name in f.arguments or i >= len(f.tokens) or i in f.used or not f.open(span):
+                    continue
+                if f.tokens[span.start].norm in TOWARDS and not re.search(r"[./]", f.tokens[i].text):
+                    continue  # "to" is said of many things
+                if _identifier(f.tokens[i]) or f.tokens[i].quoted:
+                    f.take([*span, i])
+                    _put(f, p.name, f.tokens[i].text)
+
+
+def _identifier(token: Token) -> bool:
+    return bool(re.fullmatch(r"[A-Za-z_./][\w./\[\]:*-]*", token.text)) and token.norm not in FILLERS and token.norm not in PRONOUNS  # fmt: skip
+
+
+def _texts(f: Filling) -> None:
+    """The rest of the clause, verbatim, for an option that takes a sentence: what is in quotation marks, or all words after the call."""
+    for p, said in parameters(f.verb):
+        if not said.text or p.name in f.arguments or not f.called:
+            continue
+        quoted = [i for i, t in enumerate(f.tokens) if t.quoted and i not in f.used]
+        if quoted:
+            f.take(quoted[:1])
+            _put(f, p.name, f.tokens[quoted[0]].text)
+        elif p.required or any(places(f.tokens, stems(w)) for w in said.words):
+            _told(f, p, said)
+
+
+def _told(f: Filling, p: Parameter, said: Said) -> None:
+    """Words after the last word of the call, up to "in FILE"."""
+    starts = [s.stop for phrase, _ in calls(f.verb) for s in places(f.tokens, phrase)]
+    starts += [s.stop for w in said.words for s in places(f.tokens, stems(w))]
+    begin = max(starts, default=0)
+    while begin < len(f.tokens) and f.tokens[begin].norm in ("that", "whether", ":", ","):
+        begin += 1
+    end = len(f.tokens)
+    while end > begin and (f.tokens[end - 1].norm in "?.!" or f.tokens[end - 1].norm in ("please",)):
+        end -= 1
+    inside = [i for i in range(begin, end) if f.tokens[i].norm in ("in", "of", "for", "on")]
+    for i in reversed(inside):
+        named = f.tokens[i + 1 : end]
+        if named and len(named) <= 3 and (end - 1 in f.used or named[0].norm == "the"):
+            end = i
+            break
+    told = f.tokens[begin:end]
+    if told and not any(i in f.used and "." in f.tokens[i].text for i in range(begin, end)):
+        f.take(range(begin, end), 0.5 * len(told))
+        _put(f, p.name, " ".join(t.text for t in told))
+
+
+def _nouns(f: Filling) -> None:
+    """Words that go with the verb, and its options' own names where nothing more is said of them."""
+    for noun in f.verb.says.nouns:
+        for span in places(f.tokens, stems(noun)):
+            if f.free(span):
+                f.take(span, 0.4)
+
+
+def _file_options(f: Filling) -> list[tuple[Parameter, Said]]:
+    return [(p, s) for p, s in parameters(f.verb) if s.files]
+
+
+def _files(f: Filling, workspace: Workspace) -> None:
+    """Names of files that are there, or look like files, each to the first option that takes it and has none yet."""
+    for i, token in enumerate(f.tokens):
+        if "." not in token.text[1:] and "/" not in token.text and not workspace.exists(token.text):
+            continue
+        name = token.text.rstrip(".?!,")
+        takers = [(p, s) for p, s in _file_options(f) if workspace.fits(s, name)]
+        open_ = [(p, s) for p, s in takers if p.name not in f.arguments] or [
+            (p, s) for p, s in takers if base(p.kind)[1]
+        ]
+        if not open_ or not workspace.exists(name):
+            continue
+        named = [(p, s) for p, s in open_ if _announced(f, i, p, s)] or open_
+        f.take([i])
+        _put(f, named[0][0].name, name)
+
+
+def _announced(f: Filling, i: int, p: Parameter, said: Said) -> bool:
+    return i > 0 and any(words == (f.tokens[i - 1].stem,) for words in option_words(f.verb, p.name))
+
+
+def _file_words(f: Filling, workspace: Workspace) -> None:
+    """Names in words: "the softmax", "ct_ariane". Several that fit are asked about."""
+    for p, said in _file_options(f):
+        if p.name in f.arguments or not (p.required or p.option.positional):
+            continue
+        hits = [
+            i
+            for i, t in enumerate(f.tokens)
+            if i not in f.used and _may_name(f, i, workspace) and workspace.named(said, [t.stem])
+        ]
+        if not hits or (said.thing == "placement"):
+            continue
+        both = workspace.named(said, [f.tokens[i].stem for i in hits])
+        found, hits = (both, hits) if both else (workspace.named(said, [f.tokens[hits[0]].stem]), hits[:1])
+        f.take(hits)
+        if len(found) == 1:
+            _put(f, p.name, found[0])
+            word = " ".join(f.tokens[i].text for i in hits)
+            f.notes.append(f"{word!r} as {found[0]}")
+        else:
+            f.missing[p.name] = found
+
+
+def _may_name(f: Filling, i: int, workspace: Workspace) -> bool:
+    """Words that call a verb name a file only after "the" or "this"."""
+    token = f.tokens[i]
+    if token.norm in FILLERS or token.value is not None:
+        return False
+    return token.stem not in workspace.reserved or (i > 0 and f.tokens[i - 1].norm in ("the", "this"))
+
+
+def _identifiers(f: Filling) -> None:
+    """The one word that nobody used, where an option takes a name of the user's own."""
+    for p, said in parameters(f.verb):
+        rest = [i for i, t in enumerate(f.tokens) if i not in f.used and _identifier(t)]
+        if said.name and p.name not in f.arguments and f.called and len(rest) == 1:
+            f.take(rest)
+            _put(f, p.name, f.tokens[rest[0]].text)

@@ -1,0 +1,148 @@
+"""A sentence as tokens: words without their endings, numbers in digits or words, units, paths and what is in quotation marks."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+TOKEN = re.compile(
+    r"\"[^\"]*\"|“[^”]*”|`[^`]*`|(?<!\w)'[^']+'(?!\w)"  # in quotation marks
+    r"|(?<!\w)-?\d{6}-\d{6}-[0-9a-f]{2,4}"  # a run
+    r"|--[A-Za-z][\w-]*|-[oDIP]\b"
+    r"|[A-Za-z_]\w*\s?=\s?[\w.]+"
+    r"|(?<![\w.])-?\d+(?:\.\d+)?(?![\w.]*\.[a-z])(?=[A-Za-zµ%]*\b|[%x])"  # a number, its unit apart
+    r"|[$€](?=\d)"
+    r"|[\w*?~][\w*?/~.\[\]+-]*[\w*?/\]]|\.{0,2}/[\w./-]+|[\w*%µ]|[^\s]"
+)
+HYPHEN = re.compile(r"(?<![\w./-])[A-Za-z]+(?:-[A-Za-z]+)+(?![\w./-]*[./\d_])")
+NUMBERS: Mapping[str, float] = {
+    w: float(i) for i, w in enumerate(["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"])
+} | {"twenty": 20.0, "thirty": 30.0, "forty": 40.0, "fifty": 50.0, "sixty": 60.0, "ninety": 90.0, "hundred": 100.0, "dozen": 12.0, "couple": 2.0}  # fmt: skip
+UNITS: Mapping[str, tuple[str, float]] = {
+    **dict.fromkeys(("s", "sec", "secs", "second", "seconds"), ("time", 1.0)),
+    **dict.fromkeys(("min", "mins", "minute", "minutes", "m"), ("time", 60.0)),
+    **dict.fromkeys(("h", "hr", "hrs", "hour", "hours"), ("time", 3600.0)),
+    **dict.fromkeys(("day", "days"), ("time", 86400.0)),
+    **dict.fromkeys(("week", "weeks"), ("time", 7 * 86400.0)),
+    **dict.fromkeys(("um", "µm", "micron", "microns", "micrometre", "micrometres", "micrometer", "micrometers"), ("length", 1.0)),
+    **dict.fromkeys(("nm", "nanometre", "nanometres", "nanometer", "nanometers"), ("length", 1e-3)),
+    **dict.fromkeys(("mm", "millimetre", "millimetres", "millimeter", "millimeters"), ("length", 1e3)),
+    **dict.fromkeys(("%", "percent", "per cent"), ("share", 0.01)),
+    **dict.fromkeys(("x", "times", "fold"), ("factor", 1.0)),
+    **dict.fromkeys(("$", "dollar", "dollars", "usd"), ("money", 1.0)),
+}  # fmt: skip
+ASKED_UNITS: Mapping[str, tuple[str, float]] = {
+    "seconds": ("time", 1.0), "minutes": ("time", 60.0), "hours": ("time", 3600.0), "days": ("time", 86400.0),
+    "um": ("length", 1.0), "share": ("share", 1.0), "dollars": ("money", 1.0),
+}  # fmt: skip
+"""What an option may count in: (kind of quantity, how many of the smallest unit)."""
+FILLERS = frozenset(
+    ["a", "an", "the", "please", "can", "could", "would", "should", "will", "you", "i", "we", "want", "need", "like", "to", "for", "on", "with", "of", "in", "at", "and", "my", "our", "me", "us", "now", "then", "just", "so", "is", "are", "be", "do", "does", "did", "up", "use", "using", "make", "get", "have", "has", "try", "give", "let", "lets", "by", "from", "into", "most", "least", "here", "run", "that", "there", "which", "what", "how", "if", "possible", "about", "as", "its", "kerf", "ok", "okay", "thanks", "also", "but", "only", "than", "more", "work", "every", "each", "around", "through", "over", "against", "stop", "after", "give", "spend", "take", "within", "under", "max", "maximum", "minimum", "limit", "this", "these", "those", "one's", "hey", "well", "actually", "really", "quickly", "some", "any", "last", "it", "them", "same", "again", "instead", "too", "still", "s", "t", "there's", "i'd", "yes", ",", ".", "!", "?", ":", "(", ")", "-", "'", "and/or", "all", "want'd", "file", "under", "per", "up-to", "when", "was", "were", "been", "hi", "run's", "keeping", "keep", "put"]
+) - {"if", "when"}  # fmt: skip
+PRONOUNS = frozenset(["it", "this", "that", "them", "these", "those"])
+
+
+@dataclass(frozen=True)
+class Token:
+    """`text` as written; `norm` in lower case, numbers in digits; `stem` what is compared; `value` of a number; `quoted`: what stood in
+    quotation marks; `misspelt`: what was read as this word."""
+
+    text: str
+    norm: str
+    stem: str
+    value: float | None = None
+    quoted: bool = False
+    misspelt: str = ""
+
+    def read_as(self, word: str) -> Token:
+        return replace(self, norm=word, stem=stem(word), misspelt=self.text)
+
+
+def tokens(sentence: str) -> list[Token]:
+    """In order. Numbers in words become one token: "one and a half", "a dozen", "half an hour" (0.5 of one)."""
+    sentence = HYPHEN.sub(lambda m: m[0].replace("-", " "), sentence.replace("’", "'"))
+    found = [_token(m[0]) for m in TOKEN.finditer(sentence)]
+    return _joined(found)
+
+
+def _token(text: str) -> Token:
+    if text[0] in "\"“`'" and len(text) > 2:
+        return Token(text[1:-1], text[1:-1].lower(), text, quoted=True)
+    if len(text) > 1 and text[-1] in "?!" and "*" not in text:
+        text = text[:-1]
+    word = text.lower().strip("-") if text.startswith("--") else text.lower()
+    word = word.rstrip(".?!") if len(word) > 1 else word
+    if re.fullmatch(r"-?\d+(\.\d+)?", word):
+        return Token(text, _digits(float(word)), word, float(word))
+    return Token(text, word, stem(word))
+
+
+def _number(value: float, text: str) -> Token:
+    return Token(text, _digits(value), _digits(value), value)
+
+
+def _digits(value: float) -> str:
+    return f"{value:.12g}"
+
+
+def _joined(found: Sequence[Token]) -> list[Token]:
+    """Words for numbers, made numbers."""
+    made: list[Token] = []
+    i = 0
+    while i < len(found):
+        length, value = _counted([t.norm for t in found[i : i + 6]])
+        if length:
+            made.append(_number(value, " ".join(t.text for t in found[i : i + length])))
+        else:
+            made.append(found[i])
+        i += length or 1
+    return made
+
+
+def _counted(words: Sequence[str]) -> tuple[int, float]:
+    """(how many words are a number, which one)."""
+    first = words[0]
+    if first in ("minus", "negative") and len(words) > 1:
+        length, value = _counted(words[1:])
+        if length:
+            return length + 1, -value
+    if first == "half" and words[1:2] in (["a"], ["an"]):
+        return (3, 6.0) if words[2:3] == ["dozen"] else (2, 0.5)
+    if first in ("a", "an") and words[1:2] and words[1] in ("dozen", "couple", "hundred"):
+        return (3 if words[2:3] == ["of"] else 2), NUMBERS[words[1]]
+    if (
+        first in ("a", "an")
+        and words[1:2]
+        and UNITS.get(words[1], ("", 0))[0] == "time"
+        and len(words[1]) > 1
+    ):
+        return 1, 1.0
+    if first in NUMBERS or re.fullmatch(r"\d+(\.\d+)?", first):
+        value = NUMBERS[first] if first in NUMBERS else float(first)
+        if 20 <= value <= 90 and words[1:2] and 0 < NUMBERS.get(words[1], 0) < 10:
+            return 2, value + NUMBERS[words[1]]
+        if list(words[1:4]) == ["and", "a", "half"]:
+            return 4, value + 0.5
+        return 1, value
+    return 0, 0.0
+
+
+@lru_cache(maxsize=8192)
+def stem(word: str) -> str:
+    """A word without its ending: "placing", "placed" and "places" are one."""
+    if not word.isalpha() or len(word) < 4:
+        return word
+    word = re.sub(r"is(e|es|ed|ing|ation)$", r"iz\1", word)
+    for ending in ("ing", "ed", "es", "s"):
+        if word.endswith(ending) and len(word) - len(ending) >= 3 and not word.endswith("ss"):
+            word = word.removesuffix(ending)
+            break
+    return word.removesuffix("e") if len(word) > 3 else word
+
+
+@lru_cache(maxsize=8192)
+def stems(phrase: str) -> tuple[str, ...]:
+    """A declared phrase as a sentence's words are compared."""
+    return tuple(t.stem for t in tokens(phrase))

@@ -1,0 +1,96 @@
+"""How people say the placement verbs. Constraints in everyday words become those of `constraints.kinds`."""
+
+from __future__ import annotations
+
+from kerf.core.speech import Said, Says
+
+SIDE = r"(?P<side>left|right|top|bottom)"
+BOX = r"(?P<a>[\d.]+)(?: ?, ?| )(?P<b>[\d.]+)(?: ?, ?| )(?P<c>[\d.]+)(?: ?, ?| )(?P<d>[\d.]+)"
+DESIGN = Said(
+    words=("design", "netlist", "chip"),
+    files=("*.aux", "*.def", "*.def.gz", "*.pb.txt", "*.v"),
+    shipped=lambda: {"example": "example"},
+    thing="chip",
+)
+PLACEMENT = Said(words=("placement",), files=("*.pl", "*.plc", "*.placed.def"), thing="placement")
+CONSTRAINT = Said(
+    words=("constraint",),
+    patterns=(
+        (rf"<names>? ?(?:on|at|along|to|against) the {SIDE}(?: (?:edge|side|border))?", "edge {names} {side}"),
+        (r"(?:a |the )?halos? of <length>(?: (?:around|for|on) <names>)?", "halo {names} {length}"),
+        (r"(?:a |an )?<length> halos?(?: (?:around|for|on) <names>)?", "halo {names} {length}"),
+        (r"<length> (?:around|of space around) <names>", "halo {names} {length}"),
+        (r"<names> (?:together )?within <length>(?! ?(?:min|sec|hour|s\b|h\b))", "group {names} within {length}"),
+        (rf"(?:keep|keeping|leave|leaving) {BOX} (?:free|empty|clear)", "keepout {a} {b} {c} {d}"),
+        (rf"<names> (?:inside|in|into) {BOX}", "region {names} {a} {b} {c} {d}"),
+        (r"<names> (?:stay |stays )?fixed", "fixed {names}"),
+        (r"without moving <names>", "fixed {names}"),
+        (r"(?P<whole>(?:fixed|region|halo|edge|group|align|orient) \S*\*\S* [^,]+)", "{whole}"),
+    ),
+)  # fmt: skip
+LEF = Said(files=("*.lef",), thing="lef")
+THREADS = Said(
+    words=("thread", "core", "cpu"),
+    choices={"0": ("all cores", "every core", "all threads", "all the cores"), "1": ("single threaded", "single thread", "single core")},
+)  # fmt: skip
+OUTPUT = Said(
+    words=("to", "into", "write to", "write it to", "write", "save to", "save it to", "save as", "file")
+)
+PLACE = Says(
+    words=("lay out", "floorplan", "put down", "layout", "place"),
+    nouns=("chip", "macro", "cell", "put", "keep", "design", "netlist", "minimise", "minimize", "write"),
+    examples=("place ct_ariane with the caches on the left edge, 10 um halo, then show me congestion", "place the example"),
+    options={
+        "design": DESIGN, "constraint": CONSTRAINT, "threads": THREADS, "output": OUTPUT, "lef": LEF,
+        "target": Said(
+            words=("objective",),
+            choices={
+                "hpwl": ("hpwl", "short wires", "wirelength", "shortest wires", "wire length"),
+                "routability": ("routability", "can be routed", "routable", "lowest congestion", "low congestion", "less congestion"),
+                "proxy": ("proxy", "proxy cost"),
+            },
+        ),
+        "minutes": Said(words=("time", "long", "minute"), unit="minutes"),
+        "density": Said(words=("full",), unit="share"),
+        "start": Said(words=("from", "start from", "refine"), files=("*.pl", "*.plc")),
+        "resume": Said(thing="none"),
+        "slack": Said(words=("slack report",), files=("*.slack", "*.rpt")),
+        "proposer": Said(choices={n: (n, f"{n} search") for n in ("portfolio", "evolution", "memory", "random")}),
+        "fix": Said(thing="none"),
+    },
+    gives={"run": "run", "placement": "output"},
+    bound=5.0,
+)  # fmt: skip
+SCORE = Says(
+    words=("legal", "wirelength", "how good is the placement", "how long are the wires", "hpwl", "proxy cost", "overlaps", "how good"),
+    nouns=("placement", "wire", "that came with", "design", "measure"),
+    examples=("is the placement of gcd.def legal?", "score gcd.def"),
+    options={"design": DESIGN, "placement": PLACEMENT, "constraint": Said(thing="none"), "lef": LEF},
+)  # fmt: skip
+DRAW = Says(
+    words=("picture", "plot", "show", "see", "render", "visualise", "visualize", "view"),
+    means={"congested": {"map_name": "congestion"}, "animate": {"animate": "@run"}, "animation": {"animate": "@run"}},
+    nouns=("placement", "map", "chip", "layout", "where", "picture"),
+    examples=("show me the congestion of gcd.def", "draw gcd.def"),
+    options={
+        "design": DESIGN, "placement": PLACEMENT, "output": OUTPUT, "lef": LEF, "constraint": Said(thing="none"),
+        "map_name": Said(
+            words=("map",),
+            choices={
+                "density": ("density", "density map"), "rudy": ("rudy", "wire density"), "pins": ("pins", "pin map", "pin density"),
+                "congestion": ("congestion", "congestion map"), "none": ("no map", "without a map"),
+            },
+        ),
+        "nets": Said(words=("net of", "nets of")),
+        "animate": Said(thing="none"),
+    },
+    gives={"picture": "output"},
+)  # fmt: skip
+DIFF = Says(
+    words=("difference", "what moved", "differ"),
+    nouns=("placement", "between"),
+    examples=("diff gcd.def one.pl two.pl",),
+    options={
+        "design": DESIGN, "a": Said(files=("*.pl", "*.plc")), "b": Said(files=("*.pl", "*.plc")), "output": OUTPUT, "lef": LEF,
+    },
+)  # fmt: skip

@@ -1,0 +1,68 @@
+"""How people say the verbs that belong to no domain: about the archive and the machine."""
+
+from __future__ import annotations
+
+from kerf.core.speech import Said, Says
+
+RUN = Said(thing="run")
+RUNS = Says(
+    words=("list", "list runs", "show runs", "history", "which runs"),
+    nouns=("run", "show", "my", "last", "newest", "archive", "latest", "recent"),
+    examples=("show my last three runs",),
+    options={"limit": Said(words=("run", "last", "newest", "latest"))},
+)
+SHOW = Says(
+    words=("source", "show run", "winner"),
+    nouns=("run", "winner", "print", "details"),
+    examples=("show the last run",),
+    options={"run": RUN, "source": Said(words=("source", "sources", "winner's source", "code"))},
+)
+RESUME = Says(
+    words=("go on", "continue", "keep going", "carry on"),
+    nouns=("run", "up", "until", "search"),
+    examples=("resume the last run",),
+    options={
+        "run": RUN,
+        "minutes": Said(words=("time", "minute"), unit="minutes"),
+        "evaluations": Said(words=("candidate", "evaluation", "try")),
+    },
+    gives={"run": "run"},
+)
+COMPARE = Says(
+    words=("difference", "what changed"),
+    nouns=("run", "between", "winner"),
+    examples=("compare the last two runs",),
+    options={"a": RUN, "b": RUN},
+)
+EXPORT = Says(
+    words=("write out", "write the kernel", "write it out", "save"),
+    nouns=("run", "kernel", "result", "winner", "out", "files"),
+    examples=("export the last run to ./mine",),
+    options={
+        "run": RUN,
+        "out": Said(words=("to", "into", "folder", "out to")),
+        "custom_op": Said(words=("custom op", "operator")),
+    },
+)
+PRUNE = Says(
+    needs=("keep", "days", "megabytes"),
+    words=("delete", "delete runs", "clean up", "keep only", "drop runs", "remove runs"),
+    nouns=("run", "archive", "only", "newest", "old", "older", "everything", "than", "smaller"),
+    examples=("keep only the 10 newest runs", "delete runs older than 30 days"),
+    options={
+        "keep": Said(words=("keep", "keep only", "newest", "run")),
+        "days": Said(words=("older than",), unit="days"),
+        "megabytes": Said(words=("megabyte", "mb")),
+    },
+)
+DOCTOR = Says(
+    words=(
+        "what is missing",
+        "check my installation",
+        "installed",
+        "installation",
+        "is everything installed",
+    ),
+    nouns=("machine", "missing", "everything", "check", "setup"),
+    examples=("what is missing on this machine?",),
+)

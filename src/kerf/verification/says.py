@@ -1,0 +1,106 @@
+"""How people say the verification verbs. What should hold is passed on in the speaker's words: `english` reads it."""
+
+from __future__ import annotations
+
+from kerf.core.speech import Said, Says
+
+DESIGN = Said(
+    words=("design", "module"),
+    files=("*.sv", "*.v"),
+    shipped=lambda: {"example": "example"},
+    thing="design",
+)
+TOP = Said(words=("top module", "top"), thing="top")
+MINUTES = Said(words=("time", "long", "minute"), unit="minutes")
+LOADING = {
+    "top": TOP,
+    "define": Said(words=("macro",), thing="define"),
+    "include": Said(words=("include folder",), thing="include"),
+    "parameter": Said(words=("parameter",), thing="parameter", patterns=((r"(?P<name>\w+)\s?=\s?(?P<value>\w+)", "{name}={value}"),)),
+    "reset": Said(words=("reset",), thing="reset"),
+}  # fmt: skip
+EVER = r"(?:is|are|can|could|does|may) (?P<rest>it|the \w+|\w+\.s?v|\w+) (?:ever )?(?:be |get )?(?:ever )?both (?P<one>\w+) and (?P<two>\w+)(?: at once| at the same time)?"
+WISH = Said(text=True, words=("that",), patterns=((EVER, "never both {one} and {two}"),))
+
+VERIFY = Says(
+    words=("check", "bugs", "bug", "find bugs", "verification", "test"),
+    nouns=("assertion", "any", "there", "find", "coverage", "left", "how good", "test", "use", "invariant", "close", "what", "holes"),
+    examples=("prove the assertions in fifo.sv", "verify fifo.sv for 30 s", "cover what is left"),
+    options={
+        **LOADING,
+        "design": DESIGN,
+        "minutes": MINUTES,
+        "goal": Said(
+            choices={
+                "prove": ("prove", "proof", "proofs"),
+                "cover": ("cover", "coverage", "close the coverage", "close coverage"),
+                "mutate": ("mutate", "mutants", "mutant", "mutation"),
+                "mine": ("mine", "mine assertions", "invariants", "find invariants", "mining"),
+                "all": ("everything", "all goals"),
+            },
+            joined=True,
+        ),
+        "spec": Said(files=("*.sva", "*.spec")),
+        "test": Said(words=("stimulus", "testbench"), files=("*.csv", "*.vcd")),
+        "reset_free": Said(words=("reset free", "reset at any time")),
+    },
+    means={"prove": {"goal": "prove"}, "cover": {"goal": "cover"}, "mutate": {"goal": "mutate"}, "mine": {"goal": "mine"},
+           "mutants": {"goal": "mutate"}, "invariants": {"goal": "mine"}, "coverage": {"goal": "cover"}, "find invariants": {"goal": "mine"}},
+    gives={"run": "run"},
+    bound=1.0,
+)  # fmt: skip
+ASSERT = Says(
+    words=("assert that", "check that", "does it hold that", "is it true that", "make sure that", "prove that", "ensure that",
+           "does it hold", "is it true", "is it ever", "ever both", "both"),
+    nouns=("check", "does", "hold", "true", "that"),
+    examples=("is the fifo ever both full and empty?", "check in fifo.sv that count never exceeds 4"),
+    options={**LOADING, "sentence": WISH, "design": DESIGN, "minutes": MINUTES},
+    gives={"run": "run"},
+    bound=1.0,
+)  # fmt: skip
+EQUIV = Says(
+    words=("equivalent", "the same as", "same as", "equal", "by proof", "equals", "equivalence"),
+    nouns=("check", "that", "prove", "compare"),
+    examples=("is arbiter.v the same as arbiter_fixed.v?",),
+    options={
+        "a": Said(files=("*.sv", "*.v"), thing="design"), "b": Said(files=("*.sv", "*.v")), "minutes": MINUTES,
+        "bounded": Said(words=("cycle",)), "top": TOP, "reset": LOADING["reset"], "define": LOADING["define"], "include": LOADING["include"],
+    },
+    bound=1.0,
+)  # fmt: skip
+REPAIR = Says(
+    words=("fix", "mend", "debug", "find repairs", "correct", "repairs"),
+    nouns=("bug", "find", "that", "match", "equal", "like", "repair", "show"),
+    examples=("fix arbiter.v", "repair fifo.sv so that it matches table.csv"),
+    options={
+        **LOADING, "design": DESIGN, "minutes": MINUTES,
+        "trace": Said(words=("table",), files=("*.csv",)),
+        "reference": Said(words=("reference", "equals", "like", "matches"), files=("*.sv", "*.v")),
+        "most": Said(words=("repair", "fix")),
+        "assertion": Said(text=True, words=("such that",)),
+        "out": Said(words=("to", "into", "write to")),
+    },
+    bound=1.0,
+)  # fmt: skip
+WHY = Says(
+    words=("explain", "why is", "why does", "why was"),
+    nouns=("high", "low", "set", "go", "up", "wrong", "value", "signal"),
+    examples=("why is full high at cycle 9?",),
+    options={
+        "signal": Said(name=True, words=("signal",)),
+        "at": Said(words=("cycle", "time", "tick", "at")),
+        "run": Said(thing="run"),
+        "top": Said(thing="none"),
+        "design": Said(thing="none"),
+        "trace": Said(files=("*.vcd", "*.csv")),
+    },
+)  # fmt: skip
+JUDGE = Says(
+    words=("grade",),
+    nouns=("against", "answer", "reference"),
+    examples=("grade answers against references",),
+    options={
+        "references": Said(words=("against", "reference")),
+        "answers": Said(words=("grade", "judge", "answer")),
+    },
+)
