@@ -37,6 +37,22 @@ def _inductor() -> str:
     return tool
 
 
+def _objdump() -> str:
+    tool = shutil.which("objdump")
+    if not tool:
+        raise KerfError("kerf profile shows no assembly without it")
+    return tool
+
+
+def _mca() -> str:
+    from kerf.kernels.profile.mca import find_mca
+
+    tool = find_mca()
+    if not tool:
+        raise KerfError("kerf profile has its own estimate alone")
+    return tool
+
+
 def _chip() -> str:
     from kerf.kernels.targets.cpu import native
 
@@ -49,5 +65,7 @@ CHECKS = (
     ("C compiler", True, "apt-get install gcc libc6-dev", _compiler),
     ("OpenMP", True, "apt-get install gcc (clang needs libomp-dev)", _openmp),
     ("PyTorch", True, "pip install torch", _torch),
+    ("objdump", False, "apt-get install binutils", _objdump),
+    ("llvm-mca", False, "apt-get install llvm", _mca),
     ("C++ compiler for the torch.compile baseline", False, "apt-get install g++", _inductor),
 )

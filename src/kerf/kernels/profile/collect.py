@@ -20,10 +20,12 @@ from kerf.kernels.problem import KernelProblem
 from kerf.kernels.referee.build import SECONDS_PER_MB
 from kerf.kernels.referee.candidate import Malformed, Package, Unit, package
 from kerf.sandbox import run_command
-from kerf.toolchain.compilers import compile_library, find_compiler
+from kerf.toolchain.compilers import Compiler, compile_library, find_compiler
 
 COMPILE_S, RUN_S = 60.0, 120.0
 REPORT = "vectorizer.txt"
+DETAILED = 300_000  # characters of C up to which gcc's whole account is asked for (about 90 times as long): its short one names only the
+# reason of the last and narrowest vector type that it tried
 
 
 @dataclass(frozen=True)
@@ -93,8 +95,7 @@ def _compiled(unit: Unit, home: Path, trust: bool) -> str:
     source, output = home / "unit_to_build.c", home / unit.output
     output.parent.mkdir(parents=True, exist_ok=True)
     source.write_text(unit.text)
-    told = ("-Rpass=loop-vectorize", "-Rpass-missed=loop-vectorize", "-Rpass-analysis=loop-vectorize") if tool.is_clang else (
-        f"-fopt-info-vec-optimized-missed={REPORT}",)  # fmt: skip
+    told = _report_flags(tool, len(unit.text))
     command = [tool.path, *unit.flags, "-g", *told, "-shared", "-fPIC", "-o", unit.output, source.name, "-lm"]
     limit = COMPILE_S + SECONDS_PER_MB * len(unit.text) / 1e6
     said = run_command(command, cwd=home, timeout_s=limit, trust=trust)
@@ -104,6 +105,14 @@ def _compiled(unit: Unit, home: Path, trust: bool) -> str:
         )
     report = home / REPORT
     return said.output if tool.is_clang else report.read_text() if report.exists() else ""
+
+
+def _report_flags(tool: Compiler, size: int) -> tuple[str, ...]:
+    if tool.is_clang:
+        return tuple(f"-Rpass{kind}=loop-vectorize" for kind in ("", "-missed", "-analysis"))
+    if size <= DETAILED:
+        return (f"-fdump-tree-vect-details={REPORT}",)
+    return (f"-fopt-info-vec-optimized-missed={REPORT}",)
 
 
 def _ask(problem: KernelProblem, found: Package, home: Path, out: Path, threads: int, trust: bool) -> None:

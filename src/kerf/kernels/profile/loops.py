@@ -14,7 +14,7 @@ from kerf.kernels.profile import mca, ports, traffic
 from kerf.kernels.profile.collect import Observed
 from kerf.kernels.profile.disassembly import Disassembly, Instruction, Loop, source_lines
 from kerf.kernels.profile.record import HotLoop
-from kerf.kernels.profile.vectorizer import remarks, within
+from kerf.kernels.profile.vectorizer import Remark, remarks, within
 from kerf.kernels.targets.cpu import Chip
 
 MOST_LOOPS, LEAST_SHARE = 3, 0.05
@@ -63,6 +63,7 @@ class Machine:
     def described(self, loop: Loop, share: float) -> HotLoop:
         body, accesses, trips = self._stepped(loop)
         core = ports.core_of(self.chip)
+        bits = max((i.bits for i in body if _vector(i)), default=0)
         lines = self._lines(loop, body)
         text = self.seen.unit.text.splitlines() if self.seen.unit else []
         return HotLoop(
@@ -72,14 +73,14 @@ class Machine:
             source=tuple(text[lines[0] - 1 : lines[1]]) if lines else (),
             assembly=tuple(i.text for i in body),
             kinds=dict(Counter(ports.kind(i) for i in body)),
-            vector_bits=max((i.bits for i in body if i.packed), default=0),
+            vector_bits=bits,
             scalar_math=sum(_scalar(i) for i in body),
             flops=sum(_flops(i) for i in body),
             read_bytes=sum(i.width for i in body if i.loads),
             written_bytes=sum(i.width for i in body if i.stores),
             spilled=sum(_on_stack(i) for i in body),
             calls=_calls(body),
-            remarks=tuple(within(remarks(self.seen.report), lines[0] - NEAR, lines[1])) if lines else (),
+            remarks=self._remarks(lines, bits),
             estimate=ports.estimate(body, core) if core else None,
             opinion=mca.ask(body, self.chip),
             accesses=accesses,
@@ -103,6 +104,11 @@ class Machine:
         body = tuple(i for i in loop.body if found.executed.get(i.address, 0) >= RARE * most)
         return body, found.accesses, found.trips
 
+    def _remarks(self, lines: tuple[int, int] | None, bits: int) -> tuple[Remark, ...]:
+        """Why a loop that was written in whole vectors was not vectorized again is no news."""
+        found = within(remarks(self.seen.report), lines[0] - NEAR, lines[1]) if lines else []
+        return tuple(r for r in found if r.done or bits < self.chip.vector_bits)
+
     def _lines(self, loop: Loop, body: Sequence[Instruction]) -> tuple[int, int] | None:
         """First and last line of the C text, without the outliers that inlining and hoisting bring (5 % at either end)."""
         found = (
@@ -119,6 +125,12 @@ class Machine:
 def _innermost(loop: Loop, address: int, known: Sequence[Loop]) -> bool:
     """`known` is in order of length."""
     return next(x for x in known if address in x) is loop
+
+
+def _vector(instruction: Instruction) -> bool:
+    """Work on several elements; copies between registers are not, nor is what only makes zeros."""
+    copies = ports.kind(instruction) == "move" and instruction.memory is None
+    return instruction.packed and not copies and not ports.zeroes(instruction)
 
 
 def _scalar(instruction: Instruction) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,8 +16,9 @@ from kerf.kernels.profile.record import HotLoop, Place, Profile, Roof
 from kerf.kernels.roofline import Roofline, roofline
 from kerf.kernels.targets.cpu import native
 
-Known = Callable[[str], float | None]
 MOST_PLACES, LEAST_SHARE = 5, 0.01
+DOMINATES = 0.7  # share of the time from which one loop stands for the whole
+CONTRACTION = 8  # operations a byte from which multiply-adds are what a problem is about
 
 
 def profile_candidate(
@@ -47,10 +47,24 @@ def profile_candidate(
         samples=sum(p.count for p in seen.places),
         roof=_roof(problem, time_s, threads),
         places=_places(seen, code is not None),
-        loops=loops,
+        loops=tuple(with_cycles(x, problem, time_s * seen.clock_hz * threads) for x in loops),
         missing=_missing(seen, code is not None, loops),
     )
     return replace(profile, findings=tuple(findings.findings(profile, native())))
+
+
+def with_cycles(loop: HotLoop, problem: KernelProblem, cycles: float) -> HotLoop:
+    """The loop with the cycles that an iteration took, if it does nearly all: a contraction's operations over those of an iteration count
+    its iterations, as do the bytes of a problem that has few operations for each of them."""
+    flops, moved = problem.flops_bytes()
+    if loop.share < DOMINATES:
+        return loop
+    if flops > CONTRACTION * moved and loop.flops:
+        return replace(loop, cycles_seen=cycles * loop.share * loop.flops / flops)
+    own = loop.read_bytes + loop.written_bytes
+    if flops <= moved and own and not loop.spilled and not loop.calls:
+        return replace(loop, cycles_seen=cycles * loop.share * own / moved)
+    return loop
 
 
 def _roof(problem: KernelProblem, seconds: float, threads: int) -> Roof | None:
@@ -95,7 +109,7 @@ def _named(place: collect.Place, own: bool) -> str:
         return "Python and its calls"
     if file.startswith("libc.so"):
         return "libc (allocation, copies)"
-    return f"{file}: {place.symbol[:60]}" if place.symbol and file.startswith(("libm", "libgomp")) else file
+    return "the math library" if file.startswith(("libm.so", "libmvec")) else file
 
 
 def _missing(seen: collect.Observed, code: bool, loops: tuple[HotLoop, ...]) -> tuple[str, ...]:

@@ -40,9 +40,10 @@ class Place:
 @dataclass(frozen=True)
 class HotLoop:
     """An innermost loop of the candidate's machine code. `share` of all samples; `lines` of the C text; `kinds`: instructions by what they
-    occupy; `spilled`: loads and stores of the stack, an iteration; `read_bytes`, `written_bytes`: an iteration, by the widths of its
-    instructions; `flops` an iteration; `executed_share`: by address, of the passes (for loops with branches). `accesses`, `trips`: from
-    stepped windows, empty where the loop was not seen in one."""
+    occupy; `scalar_math`: of them, arithmetic on one float at a time; `calls`: functions it calls; `spilled`: loads and stores of the stack, an iteration; `read_bytes`, `written_bytes`: an iteration, by the widths of its
+    instructions; `flops` an iteration; `accesses`, `trips`: from
+    stepped windows, empty where the loop was not seen in one. `cycles_seen`: that an iteration took, where the problem's own work tells how
+    many there were (`profiler.with_cycles`)."""
 
     function: str
     share: float
@@ -62,6 +63,7 @@ class HotLoop:
     opinion: Opinion | None
     accesses: tuple[Access, ...] = ()
     trips: float | None = None
+    cycles_seen: float | None = None
 
     @property
     def instructions(self) -> int:

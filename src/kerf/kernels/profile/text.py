@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from kerf.kernels.profile.record import HotLoop, Profile, Roof
 from kerf.kernels.profile.traffic import Access
 
-MOST_ASSEMBLY, MOST_SOURCE, MOST_ACCESSES = 12, 6, 4
+MOST_ASSEMBLY, MOST_SOURCE, MOST_ACCESSES = 10, 5, 3
 
 
 def as_text(profile: Profile) -> str:
@@ -74,7 +74,8 @@ def _estimate(loop: HotLoop) -> Iterator[str]:
     e = loop.estimate
     if e:
         ports = ", ".join(f"{k} {v:.1f}" for k, v in sorted(e.ports.items(), key=lambda item: -item[1])[:4])
-        yield f"  cycles an iteration if all is in L1: {e.cycles:.1f} (ports: {ports}; loop-carried chain {e.chain:.1f})"
+        seen = f"; it took about {loop.cycles_seen:.1f}" if loop.cycles_seen else ""
+        yield f"  cycles an iteration if all is in L1: {e.cycles:.1f} (ports: {ports}; loop-carried chain {e.chain:.1f}){seen}"
     if loop.opinion:
         o = loop.opinion
         yield f"  llvm-mca ({o.cpu}): {o.cycles:.1f} cycles; waiting for results {o.dependencies:.0%}, for ports {o.resources:.0%}"
@@ -88,7 +89,7 @@ def _telling(accesses: tuple[Access, ...]) -> list[Access]:
 def _access(a: Access) -> str:
     step = f"steps {a.stride} B" if a.stride is not None else "no steady step"
     hits = f"L1 {a.l1:.0%}, L2 {a.l2:.0%}, beyond {a.beyond:.0%}, first touch {a.first:.0%}"
-    return f"{'store' if a.store else 'load '} {a.text[:48]:<48} {step}; simulated: {hits}"
+    return f"{'store' if a.store else 'load '} {a.text[:48]:<48} {step}, {a.used:.0f} of 64 B used; simulated: {hits}"
 
 
 def _middle(lines: tuple[str, ...], most: int) -> list[str]:

@@ -39,18 +39,21 @@ _ORDER = (
 _COLUMN = {name: i for i, name in enumerate(_ORDER)}
 L1_WAYS, L2_WAYS = 12, 16
 LINE = 64
+MOST_ROWS = 4000  # executions of an instruction that are enough to see which bytes of its lines are used
 
 
 @dataclass(frozen=True)
 class Access:
     """One instruction's operand in memory. `stride`: bytes from one execution to the next inside the loop, the commonest (None where none
-    is common); `count`: executions in the windows; shares of them that were in L1, in L2, beyond, or lines never seen before in the window."""
+    is common); `used`: bytes of each line it touches that the loop uses before it is left; `count`: executions in the windows; shares of them
+    that were in L1, in L2, beyond, or lines never seen before in the window."""
 
     address: int
     text: str
     width: int
     store: bool
     stride: int | None
+    used: float
     count: int
     l1: float
     l2: float
@@ -123,10 +126,11 @@ def traffic(
     inside = (steps.address >= loop.start) & (steps.address <= loop.end)
     executed = Counter(steps.address[inside].tolist())
     passes = _passes(steps, loop)
+    used = _used(loop, steps, address, passes)
     found = [
-        _access(i, steps, address, missed, passes)
+        _access(i, steps, address, missed, passes, used)
         for i in loop.body
-        if i.memory is not None and executed[i.address]
+        if (i.loads or i.stores) and executed[i.address]
     ]
     return Traffic(tuple(a for a in found if a is not None), executed, _trips(steps, loop))
 
@@ -137,7 +141,12 @@ def _only(steps: Steps, rows: np.ndarray) -> Steps:
 
 
 def _access(
-    instruction: Instruction, steps: Steps, address: np.ndarray, missed: np.ndarray, passes: np.ndarray
+    instruction: Instruction,
+    steps: Steps,
+    address: np.ndarray,
+    missed: np.ndarray,
+    passes: np.ndarray,
+    used: Mapping[int, float],
 ) -> Access | None:
     rows = np.flatnonzero((steps.address == instruction.address) & (address != 0))
     if not len(rows):
@@ -145,15 +154,35 @@ def _access(
     same = passes[rows][1:] == passes[rows][:-1]
     jumps = np.diff(address[rows].astype(np.int64))[same]
     shares = [float(np.mean(missed[rows] == k)) for k in (0, 1, 2, 3)]
+    where, text, stride = instruction.address, instruction.text, _commonest(jumps)
     return Access(
-        instruction.address,
-        instruction.text,
-        instruction.width,
-        instruction.stores,
-        _commonest(jumps),
-        len(rows),
-        *shares,
+        where, text, instruction.width, instruction.stores, stride, used.get(where, LINE), len(rows), *shares
     )
+
+
+def _used(loop: Loop, steps: Steps, address: np.ndarray, passes: np.ndarray) -> dict[int, float]:
+    """By instruction: the mean over the lines it touches of the bytes that any instruction of the loop uses in the same stay."""
+    words, owners, places = [], [], []
+    for instruction in loop.body:
+        if not (instruction.loads or instruction.stores):
+            continue
+        rows = np.flatnonzero((steps.address == instruction.address) & (address != 0))[:MOST_ROWS]
+        offsets = np.arange(0, max(instruction.width, 4), 4, dtype=np.uint64)
+        touched = ((address[rows, None] + offsets) >> np.uint64(2)).ravel()
+        words.append(touched)
+        places.append(np.repeat(passes[rows], len(offsets)))
+        owners.append(np.full(len(touched), instruction.address))
+    if not words:
+        return {}
+    word, stay, owner = (
+        np.concatenate(words),
+        np.concatenate(places).astype(np.uint64),
+        np.concatenate(owners),
+    )
+    key = stay << np.uint64(46) | word  # 46 bits: addresses of 48 bits, in words
+    lines, count = np.unique(np.unique(key) >> np.uint64(4), return_counts=True)
+    mine = count[np.searchsorted(lines, key >> np.uint64(4))]
+    return {int(a): 4 * float(np.mean(mine[owner == a])) for a in np.unique(owner)}
 
 
 def _commonest(jumps: np.ndarray) -> int | None:
@@ -185,7 +214,7 @@ def _trips(steps: Steps, loop: Loop) -> float | None:
     return statistics.median(counts) if counts else None
 
 
-def widest_stride(accesses: Sequence[Access]) -> Access | None:
-    """The load that walks farthest from one iteration to the next."""
-    loads = [a for a in accesses if not a.store and a.stride is not None]
-    return max(loads, key=lambda a: abs(a.stride or 0), default=None)
+def sparsest(accesses: Sequence[Access]) -> Access | None:
+    """The access that steps over the largest part of its lines; None where none leaves more than half of them unused."""
+    steps = [a for a in accesses if a.stride and abs(a.stride) >= LINE and a.used <= LINE / 2]
+    return min(steps, key=lambda a: (a.store, a.used, -abs(a.stride or 0)), default=None)
