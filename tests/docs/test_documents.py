@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from kerf.verbs import all_verbs
+from kerf.verbs import all_verbs, faces
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])
@@ -32,7 +32,7 @@ def test_python_blocks_run(page: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
 def test_commands_exist(page: Path) -> None:
-    verbs = all_verbs()
+    verbs = {**all_verbs(), **faces()}
     for name, rest in re.findall(r"(?:^|`)kerf ([a-z]+)([^`\n]*)", page.read_text(), re.M):
         assert name in verbs, f"{page.name} shows `kerf {name}`, which is no verb"
         flags = {flag for p in verbs[name].parameters() for flag in p.flags} | {"--json", "--help"}

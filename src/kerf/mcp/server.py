@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import cache
 from importlib.metadata import version
 from typing import Any
 
@@ -67,8 +68,14 @@ def server() -> Server[Any]:
 # ---------------------------------------------------------------- tools
 
 
+@cache
+def _verbs() -> dict[str, Verb]:
+    """As they were when the server began, whatever is installed meanwhile."""
+    return all_verbs()
+
+
 async def _list_tools(context: Any, params: Any) -> ListToolsResult:
-    return ListToolsResult(tools=[_tool(v) for v in all_verbs().values()])
+    return ListToolsResult(tools=[_tool(v) for v in _verbs().values()])
 
 
 def _tool(verb: Verb) -> Tool:
@@ -88,9 +95,9 @@ def _tool(verb: Verb) -> Tool:
 
 async def _call_tool(context: Any, params: CallToolRequestParams) -> CallToolResult:
     """What a user can cause is a tool's error, which a model may read and mend; only an unknown tool is the protocol's."""
-    verb, arguments = all_verbs().get(params.name), params.arguments or {}
+    verb, arguments = _verbs().get(params.name), params.arguments or {}
     if verb is None:
-        raise MCPError(INVALID_PARAMS, f"no tool {params.name!r}; there are {', '.join(all_verbs())}")
+        raise MCPError(INVALID_PARAMS, f"no tool {params.name!r}; there are {', '.join(_verbs())}")
     if wrong := complaints(verb, arguments):
         return _refused(f"{verb.name}: " + "; ".join(wrong))
     ended = await calls.run(verb, arguments, context.session.report_progress)
