@@ -29,13 +29,14 @@ from typing import Any
 class Turn:
     """What the model says. `calls`: pairs of a tool's name and its arguments, an object or the raw text that stands for one. `usage`:
     tokens of input, output and input read from the cache; None where the server reports none. `finish`: the wire's own word for why it
-    stopped, where that is not what follows from `calls`. Text and arguments arrive in `pieces`, `pause_s` apart."""
+    stopped, where that is not what follows from `calls`. `numbered`: do pieces of calls say which call they belong to, as OpenAI's do. Text and arguments arrive in `pieces`, `pause_s` apart."""
 
     text: str = ""
     calls: Sequence[tuple[str, Mapping[str, Any] | str]] = ()
     usage: tuple[int, int, int] | None = (100, 20, 0)
     finish: str = ""
     thinking: str = ""
+    numbered: bool = True
     pieces: int = 3
     pause_s: float = 0.0
 
@@ -221,10 +222,11 @@ def _openai(turn: Turn) -> Iterator[str]:
         yield _chunk({"content": part})
     for index, (name, arguments) in enumerate(turn.calls):
         first, *rest = _parts(_raw(arguments), turn.pieces) or [""]
-        head = {"index": index, "id": f"call_{index}", "type": "function"}
-        yield _chunk({"tool_calls": [head | {"function": {"name": name, "arguments": first}}]})
+        number = {"index": index} if turn.numbered else {}
+        head = {"id": f"call_{index}", "type": "function", "function": {"name": name, "arguments": first}}
+        yield _chunk({"tool_calls": [number | head]})
         for part in rest:
-            yield _chunk({"tool_calls": [{"index": index, "function": {"arguments": part}}]})
+            yield _chunk({"tool_calls": [number | {"function": {"arguments": part}}]})
     yield _chunk({}, turn.finish or ("tool_calls" if turn.calls else "stop"))
     if turn.usage:
         fresh, out, cached = turn.usage

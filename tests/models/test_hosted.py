@@ -166,6 +166,28 @@ def test_servers_that_say_little() -> None:
     assert reply.usage.input_tokens >= 1000 and reply.usage.output_tokens >= 100
 
 
+def test_calls_without_numbers() -> None:
+    calls = [("evaluate", {"source": "first"}), ("evaluate", {"source": "second"})]
+    with ScriptedServer([Turn(calls=calls, numbered=False)]) as server:
+        reply = opened(server, "openai").reply("", HELLO, [EVALUATE])
+    assert [c.arguments for c in reply.message.calls] == [c[1] for c in calls]
+
+
+@WIRES
+def test_who_watches_can_stop_it(wire: str) -> None:
+    """What `watch` raises goes through: nothing is asked again."""
+
+    class Stopped(Exception):
+        pass
+
+    def stop(text: str) -> None:
+        raise Stopped
+
+    with ScriptedServer(itertools.repeat(Turn("go on"))) as server, pytest.raises(Stopped):
+        opened(server, wire).reply("", HELLO, watch=stop)
+    assert len(server.requests) == 1
+
+
 def test_calls_that_all_have_the_index_nought() -> None:
     from types import SimpleNamespace as Piece
 

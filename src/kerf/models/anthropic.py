@@ -77,8 +77,11 @@ class Anthropic:
             request["tools"] = [
                 {"name": t.name, "description": t.description, "input_schema": t.schema} for t in tools
             ]
-        with translated(sdk(), self.name, attempt):
-            answer = _streamed(self.client.messages.create(stream=True, **request), attempt)
+        with (
+            translated(sdk(), self.name, attempt),
+            self.client.messages.create(stream=True, **request) as events,
+        ):
+            answer = _streamed(events, attempt)
         self._keep_thoughts(system, messages, answer)
         return Reply(answer.message, attempt.usage or attempt.spent, answer.finish, attempt.seconds)
 

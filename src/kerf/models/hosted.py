@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -85,7 +86,7 @@ def _broken_streams() -> tuple[type[Exception], ...]:
     """What reading a stream raises where it breaks off, or is no stream of JSON."""
     import httpx2  # the HTTP library of both vendors' libraries
 
-    return (httpx2.HTTPError, httpx2.StreamError, OSError, ValueError)
+    return (httpx2.HTTPError, httpx2.StreamError, OSError, json.JSONDecodeError, UnicodeDecodeError)
 
 
 def _status(error: Any, name: str, attempt: Attempt) -> ModelError:

@@ -111,7 +111,7 @@ class Ledger:
         )
         fits = min(max_tokens, left_tokens - sent, _affordable(price, sent, left_dollars))
         if left_s <= 0 or fits < min(LEAST_REPLY, max_tokens):
-            raise Exhausted(self._reached(left_s, sent))
+            raise Exhausted(self._reached(left_s, sent, price))
         most = math.floor(fits)
         dollars = price.cost(Usage(sent, most)) if price else 0.0
         return Hold(most, min(timeout_s, left_s), sent + most, dollars)
@@ -120,17 +120,18 @@ class Ledger:
     def _left(limit: float | None, used: float) -> float:
         return math.inf if limit is None else limit - used
 
-    def _reached(self, left_s: float, sent: int) -> str:
+    def _reached(self, left_s: float, sent: int, price: Price | None) -> str:
         limits = {
             "$": self.ceiling.dollars,
             "tokens ": self.ceiling.tokens,
             "seconds ": self.ceiling.seconds,
         }
         said = ", ".join(f"{unit}{limit:g}" for unit, limit in limits.items() if limit is not None)
-        why = (
-            "the time is used up" if left_s <= 0 else f"another call, of about {sent:,} tokens, might pass it"
+        dollars = f" and ${price.cost(Usage(sent, LEAST_REPLY)):.4f}" if price else ""
+        why = f"another call may take up to {sent + LEAST_REPLY:,} tokens{dollars}"
+        return (
+            f"the ceiling ({said}) is reached after {self}: {'the time is used up' if left_s <= 0 else why}."
         )
-        return f"the ceiling ({said}) is reached after {self}: {why}."
 
 
 def _affordable(price: Price | None, sent: int, dollars: float) -> float:

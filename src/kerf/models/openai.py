@@ -79,8 +79,11 @@ class OpenAI:
         request["stream_options"] = {"include_usage": True}
         if tools:
             request["tools"] = [_function(tool) for tool in tools]
-        with translated(sdk(), self.name, attempt):
-            answer = _streamed(self.client.chat.completions.create(stream=True, **request), attempt)
+        with (
+            translated(sdk(), self.name, attempt),
+            self.client.chat.completions.create(stream=True, **request) as chunks,
+        ):
+            answer = _streamed(chunks, attempt)
         return Reply(answer.message, attempt.usage or attempt.spent, answer.reason, attempt.seconds)
 
 
@@ -126,18 +129,24 @@ class _Answer:
             self._join(piece, attempt)
 
     def _join(self, piece: Any, attempt: Attempt) -> None:
-        """Adds a piece of a call. A new id under an old index is a new call: some servers number every call 0."""
-        index = piece.index if piece.index is not None else len(self.pieces)
-        if piece.id and index in self.pieces and self.pieces[index][0] not in ("", piece.id):
-            index = max(self.pieces) + 1
-        elif not piece.id and self.pieces and index not in self.pieces:
-            index = max(self.pieces)
+        """Adds a piece of a call to the call it belongs to."""
+        index = self._index(piece)
         id, name, raw = self.pieces.get(index, ("", "", []))
         given = piece.function
         if given and given.arguments:
             raw.append(given.arguments)
             attempt.hear(given.arguments, aloud=False)
         self.pieces[index] = (piece.id or id, (given and given.name) or name, raw)
+
+    def _index(self, piece: Any) -> int:
+        """Some servers number every call 0, or none: a new id is then a new call, and a piece without one goes on with the last."""
+        last = max(self.pieces, default=-1)
+        index = getattr(piece, "index", None)
+        if index is None:
+            return last + 1 if piece.id or last < 0 else last
+        if index in self.pieces:
+            return last + 1 if piece.id and self.pieces[index][0] not in ("", piece.id) else index
+        return index if piece.id or last < 0 or index > last else last
 
 
 def _streamed(chunks: Any, attempt: Attempt) -> _Answer:
@@ -148,7 +157,8 @@ def _streamed(chunks: Any, attempt: Attempt) -> _Answer:
         if chunk.usage:
             attempt.usage = _usage(chunk.usage)
         for choice in chunk.choices or ():
-            answer.extend(choice.delta, attempt)
+            if choice.delta:
+                answer.extend(choice.delta, attempt)
             answer.finish = choice.finish_reason or answer.finish
     if not answer.finish:
         raise ConnectionError("the stream ended in the middle")
@@ -156,9 +166,10 @@ def _streamed(chunks: Any, attempt: Attempt) -> _Answer:
 
 
 def _usage(told: Any) -> Usage:
-    details = told.prompt_tokens_details
-    cached = (details.cached_tokens if details else 0) or 0
-    return Usage(told.prompt_tokens, told.completion_tokens, cached)
+    """Tokens as told; a server may leave any of them out."""
+    cached = getattr(getattr(told, "prompt_tokens_details", None), "cached_tokens", None) or 0
+    sent, said = getattr(told, "prompt_tokens", None) or 0, getattr(told, "completion_tokens", None) or 0
+    return Usage(sent, said, cached)
 
 
 def _turn(message: Message) -> dict[str, Any]:
