@@ -23,8 +23,8 @@ from kerf.kernels.referee.worker import _import
 from kerf.sandbox import SYSTEM, Policy, enter, isolation, python_folders
 
 PERIOD_NS = 499_000  # odd, so that ticks do not keep step with calls of a round length
-TIMED_S, SAMPLED_S = 0.5, 1.5
-WINDOWS, WINDOW_STEPS = 4, 30_000
+TIMED_S, SAMPLED_S = 0.3, 1.0
+WINDOWS, WINDOW_STEPS = 4, 20_000
 WORDS = 17
 ARMED_S = 1.0  # how long a window may wait for a tick inside the candidate's code
 
