@@ -116,6 +116,17 @@ def test_attempts_that_fail_are_charged() -> None:
     assert ledger.spent == Spent(DEAR.cost(Usage(1000, 10)) + DEAR.cost(Usage(1000, 20)), Usage(2000, 30), 2)
 
 
+def test_a_stopped_call_is_charged() -> None:
+    def stop(text: str) -> None:
+        raise KeyboardInterrupt
+
+    ledger = Ledger()
+    model = Metered(Scripted([said("half of it")]), ledger, DEAR)
+    with pytest.raises(KeyboardInterrupt):
+        model.reply("", [Message(Role.USER, "x" * 3000)], watch=stop)
+    assert ledger.spent.calls == 1 and ledger.spent.usage.input_tokens >= 1000 and ledger.spent.dollars > 0
+
+
 def test_a_resumed_run_goes_on_where_it_was() -> None:
     ledger = Ledger(Ceiling(dollars=1.0), Spent(dollars=0.999))
     with pytest.raises(Exhausted):

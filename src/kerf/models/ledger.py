@@ -171,23 +171,35 @@ class Metered:
         """As Model.reply, with `max_tokens` and `timeout_s` lowered to what is left. Raises Exhausted before a call that might pass a
         ceiling."""
         size = wire.size(system, messages, tools)
-        with self.ledger.hold(self.price, self.most(size), max_tokens, timeout_s) as held:
-            try:
-                given = self.model.reply(
-                    system,
-                    messages,
-                    tools,
-                    max_tokens=held.max_tokens,
-                    timeout_s=held.timeout_s,
-                    watch=watch,
-                )
-            except Transient as error:
-                self.ledger.charge(self.price, error.usage)
-                raise
+        heard: list[str] = []
+
+        def hear(text: str) -> None:
+            heard.append(text)
+            watch(text)
+
+        held = self.ledger.hold(self.price, self.most(size), max_tokens, timeout_s)
+        with held as most, self._paid(size, heard):
+            given = self.model.reply(
+                system, messages, tools, max_tokens=most.max_tokens, timeout_s=most.timeout_s, watch=hear
+            )
             self.ledger.charge(self.price, given.usage)
         if size >= WORTH_LEARNING:
             self.densest = max(self.densest, given.usage.input_tokens / size)
         return given
+
+    @contextmanager
+    def _paid(self, size: int, heard: Sequence[str]) -> Iterator[None]:
+        """Charges a call that ends with no reply."""
+        try:
+            yield
+        except Transient as error:
+            self.ledger.charge(self.price, error.usage)
+            raise
+        except ModelError:  # refused before anything was written: costs nothing
+            raise
+        except BaseException:  # whoever watches stops it: what was sent and heard is paid all the same
+            self.ledger.charge(self.price, wire.estimated(size, "".join(heard)))
+            raise
 
     def most(self, size: int) -> int:
         """Tokens that so many bytes may make."""
