@@ -10,7 +10,7 @@ from typing import Any
 from kerf.core.types import Candidate, Evaluation, Space, Status
 from kerf.models.protocol import Finish, Message, Reply, Role, Tool, ToolCall, Usage
 from kerf.proposers.agent.bench import Mistake
-from kerf.proposers.agent.board import Board
+from kerf.proposers.agent.board import Board, Told
 
 Line = Message | Callable[[Sequence[Message]], Message] | Exception
 
@@ -105,8 +105,8 @@ class NumberBench:
     def written(self, text: str) -> Mapping[str, Any] | None:
         return json.loads(text) if text.startswith("{") else None
 
-    def verdict(self, candidate: Candidate, evaluation: Evaluation) -> str:
-        return f"verdict on {candidate.files['number']}: {evaluation.status}"
+    def verdict(self, told: Told, board: Board) -> str:
+        return f"verdict on {told.candidate.files['number']}: {told.evaluation.status}"
 
     def form(self, candidate: Candidate) -> str:
         return candidate.files["number"].partition("#")[0].strip()

@@ -14,6 +14,7 @@ from kerf.kernels.problem import KernelProblem
 from kerf.kernels.workbench import KernelBench
 from kerf.models.ledger import Ceiling, Ledger
 from kerf.models.prices import price_of
+from kerf.models.protocol import Model
 from kerf.models.registry import open_model
 from kerf.proposers.agent.agents import AfterSearch, Agents
 from kerf.proposers.agent.session import Session
@@ -36,6 +37,13 @@ def wanted(request: Request) -> bool:
     return bool(request.model)
 
 
+def _opened(name: str, ledger: Ledger) -> Model:
+    """A replay gives its replies in order: measurements, which are part of what is sent, are never the same twice."""
+    if name.startswith("replay/"):
+        return open_model(name, ledger=ledger, match="order")
+    return open_model(name, ledger=ledger)
+
+
 @dataclass
 class Agency:
     """The agents of one run. `proposer` is made once; `watching` tells the session where the run stands."""
@@ -48,10 +56,7 @@ class Agency:
     def open(cls, request: Request, problem: KernelProblem, archive: Archive) -> Agency:
         """KerfError without a key, or with a ceiling in dollars for a model whose price is unknown."""
         ledger = Ledger(Ceiling(request.max_dollars, request.max_tokens))
-        settings = (
-            {"match": "order"} if request.model.startswith("replay/") else {}
-        )  # what is measured differs
-        model = open_model(request.model, ledger=ledger, **settings)
+        model = _opened(request.model, ledger)
         bench = KernelBench(problem, request.threads, archive, request.model, request.trust)
         return cls(Session(model, ledger, price_of(request.model), archive), bench, request)
 

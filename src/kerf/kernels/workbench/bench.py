@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from kerf.archive import Archive
-from kerf.core.types import Candidate, Evaluation, KerfError, Space
+from kerf.core.types import Candidate, KerfError, Space
 from kerf.kernels.problem import KernelProblem
 from kerf.kernels.referee.build import build
 from kerf.kernels.referee.candidate import package
@@ -55,29 +55,30 @@ class KernelBench:
             problem=telling.reference(self.problem),
             chip=fenced(telling.chip_text(native(), self.threads)),
             bound=telling.bound_text(self.problem, self.threads),
-            best=telling.listing(board.ranked(5), "Nothing has passed yet."),
-            failed=telling.listing(board.failed(5), "Nothing has failed yet."),
-            base=self._base_text(base.candidate) if base else "There is no candidate to start from.",
+            best=telling.listing(board.ranked(5), board, "Nothing has passed yet."),
+            failed=telling.listing(board.failed(5), board, "Nothing has failed yet."),
+            base=self._base_text(base.candidate, board) if base else "There is no candidate to start from.",
         )
 
-    def _base_text(self, base: Candidate) -> str:
+    def _base_text(self, base: Candidate, board: Board) -> str:
         shown = ["kernel.c"] if "kernel.c" in base.files else sorted(base.files)
         others = [name for name in sorted(base.files) if name not in shown]
         more = (
             f"\n\nIts other files, taken over unless you replace them: {', '.join(others)}." if others else ""
         )
-        return f"Candidate {base.id[:10]}:\n\n{telling.sources(base, shown)}{more}"
+        return f"Candidate {board.name(base)}:\n\n{telling.sources(base, shown)}{more}"
 
-    def verdict(self, candidate: Candidate, evaluation: Evaluation) -> str:
-        return telling.verdict(candidate, evaluation)
+    def verdict(self, told: Told, board: Board) -> str:
+        return telling.verdict(board.name(told.candidate), told.evaluation)
 
     # ------------------------------------------------------------ candidates
 
     def candidate(self, arguments: Mapping[str, Any], board: Board) -> Candidate:
         alone = bool(arguments.get("alone"))
         base = None if alone else self._base(arguments, board)
-        files = materialized(sources.applied(arguments, base.files if base else {}))
-        return Candidate(self._signed(files, base), base.id if base else None, "agent", {})
+        files = self._signed(materialized(sources.applied(arguments, base.files if base else {})), base)
+        self._compiled(files)
+        return Candidate(files, base.id if base else None, "agent", {})
 
     def _base(self, arguments: Mapping[str, Any], board: Board) -> Candidate | None:
         name = str(arguments.get("base") or "best")
@@ -131,7 +132,7 @@ class KernelBench:
                  _object({"id": named, "file": {"type": "string"}, "first_line": {"type": "integer"}, "lines": {"type": "integer"}}, "id")),
             Tool("profile", "Where a candidate's time goes: roofline, vectorization, hot loops with their bottleneck, spills, misses.",
                  _object({"id": named}, "id")),
-            Tool("compare", "Two candidates: measurements side by side, and what differs in their source.", _object({"a": named, "b": named}, "a", "b")),
+            Tool("compare", "Two candidates: measurements side by side, with `profiles` what changed between them, and the difference of their sources.", _object({"a": named, "b": named, "profiles": {"type": "boolean"}}, "a", "b")),
             Tool("search_archive", "What earlier runs found for this problem, or for problems whose name holds `query`.",
                  _object({"query": {"type": "string"}})),
         )  # fmt: skip
@@ -157,16 +158,19 @@ class KernelBench:
         try:
             return self.archive.candidate(name)
         except KerfError as error:
-            known = ", ".join(t.candidate.id[:10] for t in board.ranked(5)) or "none has passed yet"
+            known = ", ".join(board.name(t.candidate) for t in board.ranked(5)) or "none has passed yet"
             raise Mistake(f"no candidate {name!r}. The best: {known}.") from error
 
     def _build(self, arguments: Mapping[str, Any], board: Board) -> str:
-        candidate = self.candidate(arguments, board)
+        self.candidate(arguments, board)
+        return "compiles"
+
+    def _compiled(self, files: Mapping[str, str]) -> None:
+        """As the referee will; what it makes is kept, so that nothing is compiled twice."""
         with tempfile.TemporaryDirectory(prefix="kerf-workbench-") as folder:
-            built = build(package(candidate.files), Path(folder), timeout_s=BUILD_LIMIT_S, trust=self.trust)
+            built = build(package(files), Path(folder), timeout_s=BUILD_LIMIT_S, trust=self.trust)
         if built.problem:
             raise Mistake(f"does not compile:\n{fenced(shortened(built.problem, 4_000))}")
-        return "compiles"
 
     def _read(self, arguments: Mapping[str, Any], board: Board) -> str:
         candidate = self._one(str(arguments.get("id") or "best"), board)
@@ -178,7 +182,7 @@ class KernelBench:
             )
         if name not in candidate.files:
             raise Mistake(
-                f"no file {name!r} in {candidate.id[:10]}; it has {', '.join(sorted(candidate.files))}"
+                f"no file {name!r} in {board.name(candidate)}; it has {', '.join(sorted(candidate.files))}"
             )
         first = max(1, _whole(arguments, "first_line", 1))
         lines = candidate.files[name].splitlines()[
@@ -187,31 +191,31 @@ class KernelBench:
         return f"`{name}` from line {first}\n{fenced(chr(10).join(lines))}"
 
     def _profile(self, arguments: Mapping[str, Any], board: Board) -> str:
-        return self._profiled(self._one(str(arguments.get("id") or "best"), board)).text()
+        return str(self._profiled(self._one(str(arguments.get("id") or "best"), board), board).text())
 
-    def _profiled(self, candidate: Candidate) -> Any:
-        try:
-            from kerf.kernels.profile import profile_candidate
-        except ImportError as error:
-            raise Mistake("profiles are not installed here") from error
-        return profile_candidate(self.problem, candidate, self.threads)
+    def _profiled(self, candidate: Candidate, board: Board) -> Any:
+        from kerf.kernels.profile import profile_candidate
+
+        told = board.told.get(candidate.id)
+        taken = told.evaluation.metrics.get("time_s") if told else None
+        known_s = taken.value if taken else None
+        return profile_candidate(self.problem, candidate, self.threads, measured_s=known_s, trust=self.trust)
 
     def _compare(self, arguments: Mapping[str, Any], board: Board) -> str:
         a, b = (self._one(str(arguments.get(k) or "best"), board) for k in ("a", "b"))
         measured = [t for c in (a, b) if (t := board.told.get(c.id))]
-        return "\n".join(
-            [
-                telling.listing(measured, "neither was evaluated in this run"),
-                "",
-                fenced(shortened(_diff(a, b), 12_000), "diff"),
-            ]
-        )
+        parts = [telling.listing(measured, board, "neither was evaluated in this run")]
+        if arguments.get("profiles"):
+            from kerf.kernels.profile import compare
+
+            parts.append(compare(self._profiled(a, board), self._profiled(b, board)))
+        return "\n\n".join([*parts, fenced(shortened(_diff(a, b), 12_000), "diff")])
 
     def _search(self, arguments: Mapping[str, Any], board: Board) -> str:
         query = str(arguments.get("query") or "")
         rows = self.archive.leading(query or self.problem.name, 12 if query else 8)
         found = [
-            f"{name}, run {run}\n{telling.row(Told(c, e))}"
+            f"{name}, run {run}\n{telling.row(Told(c, e), c.id[:10])}"
             for name, run, c, e in rows
             if c.id not in board.told
         ]

@@ -19,7 +19,7 @@ SUBMISSION: dict[str, Any] = {
         "idea": {"type": "string", "description": "One sentence: what changes, and why it should be faster."},
         "base": {
             "type": "string",
-            "description": "Id of the candidate to start from; default: the best so far.",
+            "description": "The candidate to start from, such as c3; default: the best so far.",
         },
         "files": {
             "type": "object",

@@ -12,7 +12,7 @@ from kerf.kernels.problem import KernelProblem
 from kerf.kernels.render import interval, share
 from kerf.kernels.render import roofline as roofline_text
 from kerf.kernels.targets.cpu import Chip
-from kerf.proposers.agent.board import Told
+from kerf.proposers.agent.board import Board, Told
 from kerf.proposers.agent.fence import fenced, shortened
 
 MOST_SOURCE = 24_000
@@ -20,7 +20,7 @@ ADVICE = {
     Status.WRONG: "The result is outside the tolerance. Look at the order of operations, edges of tiles, and values such as infinities.",
     Status.REJECTED: "The referee does not accept how this candidate came to its time or result. Only real work on every call counts.",
     Status.CRASHED: "Look for accesses outside the arrays, misaligned vector loads and stack arrays that are too large.",
-    Status.BUILD_FAILED: "`build` compiles for free: use it before `evaluate`.",
+    Status.BUILD_FAILED: "It compiled alone, but not as the referee builds it.",
     Status.TIMED_OUT: "It ran far past the time of the reference.",
 }
 
@@ -80,9 +80,9 @@ def bound_text(problem: KernelProblem, threads: int) -> str:
     )
 
 
-def verdict(candidate: Candidate, evaluation: Evaluation) -> str:
+def verdict(name: str, evaluation: Evaluation) -> str:
     """What the referee measured, and for a failure what it says and what to look at."""
-    head = f"candidate {candidate.id[:10]}: {evaluation.status}"
+    head = f"candidate {name}: {evaluation.status}"
     if evaluation.score is None:
         reason = fenced(shortened(evaluation.reason or "no reason given", 4_000))
         return f"{head}\n{reason}\n{ADVICE.get(evaluation.status, '')}".rstrip()
@@ -99,7 +99,7 @@ def verdict(candidate: Candidate, evaluation: Evaluation) -> str:
     return "\n".join(lines)
 
 
-def row(told: Told) -> str:
+def row(told: Told, name: str) -> str:
     """A candidate in one line."""
     candidate, evaluation = told.candidate, told.evaluation
     said = (
@@ -109,14 +109,13 @@ def row(told: Told) -> str:
     time = f", {taken.value * 1e6:.2f} us" if taken else ""
     reason = f": {shortened(evaluation.reason, 160)}" if evaluation.reason else ""
     about = " ".join(str(said).split())[:140]
-    return (
-        f"- {candidate.id[:10]} by {candidate.proposer}: {evaluation.status} {evaluation.headline}{time}{reason}"
-        + (f" | {about}" if about else "")
+    return f"- {name} by {candidate.proposer}: {evaluation.status} {evaluation.headline}{time}{reason}" + (
+        f" | {about}" if about else ""
     )
 
 
-def listing(told: Sequence[Told], empty: str) -> str:
-    return "\n".join(row(t) for t in told) or empty
+def listing(told: Sequence[Told], board: Board, empty: str) -> str:
+    return "\n".join(row(t, board.name(t.candidate)) for t in told) or empty
 
 
 def sources(candidate: Candidate, names: Sequence[str]) -> str:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from kerf.core.types import Candidate, Evaluation, Space
+from kerf.core.types import Candidate, Space
 from kerf.models.protocol import Tool
-from kerf.proposers.agent.board import Board
+from kerf.proposers.agent.board import Board, Told
 
 
 class Mistake(Exception):
@@ -40,7 +40,7 @@ class Bench(Protocol):
     def written(self, text: str) -> Mapping[str, Any] | None:
         """The arguments of `evaluate` that an answer without a call amounts to (source in a fenced block); None for prose."""
 
-    def verdict(self, candidate: Candidate, evaluation: Evaluation) -> str:
+    def verdict(self, told: Told, board: Board) -> str:
         """What the model is told of an evaluation: measured numbers only."""
 
     def form(self, candidate: Candidate) -> str:

@@ -44,9 +44,16 @@ class Board:
         """The latest that did not pass."""
         return [t for t in self.told.values() if t.evaluation.score is None][-most:]
 
+    def name(self, candidate: Candidate) -> str:
+        """What agents call it: "c1" is the first that was told. Short, and the same when a run is played again elsewhere."""
+        number = next((i for i, key in enumerate(self.told, 1) if key == candidate.id), None)
+        return f"c{number}" if number else candidate.id[:10]
+
     def find(self, name: str) -> Told | None:
-        """By the id or its beginning (6 digits at least); "best" is the best."""
+        """By its name here, or by the id or its beginning (6 digits at least); "best" is the best."""
         if name == "best":
             return self.best
+        if name[:1] == "c" and name[1:].isdecimal() and 1 <= int(name[1:]) <= len(self.told):
+            return list(self.told.values())[int(name[1:]) - 1]
         matching = [t for key, t in self.told.items() if len(name) >= 6 and key.startswith(name)]
         return matching[0] if len(matching) == 1 else None

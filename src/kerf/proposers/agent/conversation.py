@@ -118,7 +118,9 @@ class Agent:
 
     def _start_over(self) -> None:
         """A fresh conversation that knows what the old one came to."""
-        tried = "\n".join(f"- {t.candidate.id[:10]}: {_outcome(t.evaluation)}" for t in self._tried[-30:])
+        tried = "\n".join(
+            f"- {self.board.name(t.candidate)}: {_outcome(t.evaluation)}" for t in self._tried[-30:]
+        )
         notes = "\n".join(f"- {n}" for n in self.notes[-20:])
         pending = self.history.messages[-1].text if self.history.new else ""
         self.history = History(self.history.most_chars)
@@ -210,7 +212,7 @@ class Agent:
             known := self.board.told.get(self._forms.get(form, ""))
         ):
             raise Mistake(
-                f"not evaluated: but for comments, spacing and names this is candidate {known.candidate.id[:10]}, whose verdict was: "
+                f"not evaluated: but for comments, spacing and names this is candidate {self.board.name(known.candidate)}, whose verdict was: "
                 f"{_outcome(known.evaluation)}. Change what it computes or how."
             )
         self._forms[form] = candidate.id
@@ -222,7 +224,7 @@ class Agent:
             "turn": self.turns - 1,
         }
         self._say(
-            f"submits {candidate.id[:10]}: {said.strip().splitlines()[0][:80] if said.strip() else 'no reason given'}"
+            f"submits a candidate: {said.strip().splitlines()[0][:80] if said.strip() else 'no reason given'}"
         )
         return replace(candidate, notes=notes)
 
@@ -235,7 +237,7 @@ class Agent:
         self._tried.append(told)
         self._failures = 0 if told.score > self._best else self._failures + 1
         self._best = max(self._best, told.score)
-        text = self.bench.verdict(candidate, evaluation)
+        text = self.bench.verdict(told, self.board)
         if self._failures >= FAILURES:
             text += "\n" + prompt("reflect", failures=self._failures)
             self._failures = 0
@@ -257,7 +259,9 @@ class Agent:
             return ""
         self._heard_of = best.candidate.id
         own = "nothing passed yet" if self._best == float("-inf") else f"{self._best:.3f}"
-        return "\n" + prompt("news", id=best.candidate.id[:10], score=best.evaluation.headline, own=own)
+        return "\n" + prompt(
+            "news", id=self.board.name(best.candidate), score=best.evaluation.headline, own=own
+        )
 
     def _say(self, text: str) -> None:
         spent = self.session.spending
