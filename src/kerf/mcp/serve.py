@@ -15,6 +15,7 @@ import anyio
 
 from kerf.core.types import KerfError
 
+BY_HAND = "kerf mcp talks to an agent over standard input and output: `kerf connect AGENT` sets one up. Ctrl-C ends it."
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 Message = MutableMapping[str, Any]
 App = Callable[
@@ -24,6 +25,8 @@ App = Callable[
 
 def stdio() -> None:
     """Until the client closes standard input."""
+    if sys.stdin.isatty():
+        print(BY_HAND, file=sys.stderr, flush=True)
     anyio.run(_stdio)
 
 
