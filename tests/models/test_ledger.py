@@ -44,6 +44,22 @@ def test_no_conversation_passes_a_ceiling(sizes: list[int], dollars: float, toke
     assert ledger.spent.dollars <= dollars and ledger.spent.tokens <= tokens
 
 
+def test_denser_text_that_is_added_cannot_pass_a_ceiling() -> None:
+    """Prose first, then digits, which make four times as many tokens."""
+
+    def counts(heard: Heard) -> Reply:
+        prose, digits = (sum(m.text.count(c) for m in heard.messages) for c in "x9")
+        return said("", usage=Usage(prose // 4 + digits, heard.max_tokens))
+
+    ledger = Ledger(Ceiling(tokens=60_000))
+    model, talk = Metered(Scripted([counts]), ledger, DEAR), [Message(Role.USER, "x" * 20_000)]
+    with pytest.raises(Exhausted):
+        while True:
+            model.reply("", talk, max_tokens=300)
+            talk.append(Message(Role.USER, "9" * 4000))
+    assert ledger.spent.calls >= 4 and ledger.spent.tokens <= 60_000
+
+
 def test_a_model_that_never_stops_is_stopped_near_the_ceiling() -> None:
     """The ceiling is used, not just kept: what is left over is less than two calls' worth."""
     ledger = Ledger(Ceiling(dollars=1.0))

@@ -146,12 +146,14 @@ def _affordable(price: Price | None, sent: int, dollars: float) -> float:
 @dataclass
 class Metered:
     """A model whose every call passes a ledger, failed ones too. How many tokens a text makes is not known before: at first one a byte, which
-    is the most that tokenizers make; later what was seen, with a margin of half."""
+    is the most that tokenizers make; later what was seen, with a margin of half, for as much text as was seen in one call, and one a byte
+    for what goes beyond that."""
 
     model: Model
     ledger: Ledger
     price: Price | None
-    densest: float = 0.0  # tokens a byte
+    densest: float = 1.0  # tokens a byte, of what was sent so far
+    largest: int = 0  # bytes of it in one call
 
     def __post_init__(self) -> None:
         self.name = self.model.name
@@ -184,7 +186,7 @@ class Metered:
             )
             self.ledger.charge(self.price, given.usage)
         if size >= WORTH_LEARNING:
-            self.densest = max(self.densest, given.usage.input_tokens / size)
+            self._learn(size, given.usage.input_tokens / size)
         return given
 
     @contextmanager
@@ -203,4 +205,9 @@ class Metered:
 
     def most(self, size: int) -> int:
         """Tokens that so many bytes may make."""
-        return math.ceil(size * min(1.0, MARGIN * self.densest or 1.0)) + ADDED
+        seen = min(size, self.largest)
+        return math.ceil(seen * min(1.0, MARGIN * self.densest)) + size - seen + ADDED
+
+    def _learn(self, size: int, density: float) -> None:
+        self.densest = max(self.densest, density) if self.largest else density
+        self.largest = max(self.largest, size)
