@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import urllib.error
 import urllib.request
@@ -30,6 +31,8 @@ from kerf.placement.examples import path as example
 from kerf.verbs import all_verbs
 
 VERBS = all_verbs()
+CLIENT = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}}
+HELLO = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": CLIENT}).encode() + b"\n"
 CALM: dict[
     str, dict[str, Any]
 ] = {  # what ends at once: an empty archive, or a mistake that is noticed before torch is loaded
@@ -221,6 +224,18 @@ def test_a_client_that_leaves_ends_its_search(home: Path) -> None:
             return await ended(client)
 
     assert anyio.run(main)["state"] == "interrupted"
+
+
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_server(home: Path, sign: signal.Signals) -> None:
+    with subprocess.Popen([*KERF, "mcp"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=home) as server:
+        assert server.stdin and server.stdout
+        server.stdin.write(HELLO)
+        server.stdin.flush()
+        assert json.loads(server.stdout.readline())["result"]["serverInfo"]["name"] == "kerf"
+        server.send_signal(sign)
+        assert server.wait(10) == -sign
+        assert server.stdout.read() == b"", "nothing but the protocol"
 
 
 def test_resources(home: Path) -> None:

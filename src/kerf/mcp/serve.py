@@ -6,6 +6,7 @@ import hmac
 import os
 import re
 import secrets
+import signal
 import sys
 from collections.abc import Awaitable, Callable, MutableMapping
 from pathlib import Path
@@ -24,7 +25,10 @@ App = Callable[
 
 
 def stdio() -> None:
-    """Until the client closes standard input."""
+    """Until the client closes standard input, or a signal ends the process: what its calls began then ends as if interrupted."""
+    signal.signal(
+        signal.SIGINT, signal.SIG_DFL
+    )  # by itself the event loop would wait for its thread that reads standard input
     if sys.stdin.isatty():
         print(BY_HAND, file=sys.stderr, flush=True)
     anyio.run(_stdio)
