@@ -52,8 +52,8 @@ class Conversation:
         self.context.pending = found.pending if isinstance(found, Ask) else None
         if isinstance(found, Plan):
             self._agree(found)
-        if found == Question("undo") and self.context.turns:
-            self.context.turns.pop()
+        if found == Question("undo"):
+            self.context.undo()
         return found
 
     def _agree(self, plan: Plan) -> None:

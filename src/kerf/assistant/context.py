@@ -36,6 +36,7 @@ class Context:
     verbs: Mapping[str, Verb]
     workspace: Workspace
     turns: list[Turn] = field(default_factory=list)
+    undone: list[Turn] = field(default_factory=list)
     pending: Pending | None = None
 
     def things(self, earlier: Sequence[Filling] = ()) -> dict[str, Any]:
@@ -51,10 +52,21 @@ class Context:
             found |= {thing: Later(thing, number) for thing in f.verb.says.gives}
         return found
 
+    def ran(self) -> list[str]:
+        """Runs of this conversation, the newest first, those of plans that were undone too."""
+        turns = [*self.undone, *self.turns]
+        return sorted({d.things["run"] for t in turns for d in t.done if "run" in d.things}, reverse=True)
+
     def recent(self) -> list[str]:
         """Runs, the newest first: of this conversation, then of the archive."""
-        mine = [d.things["run"] for t in self.turns for d in t.done if "run" in d.things]
-        return list(dict.fromkeys([*reversed(mine), *self.workspace.runs]))
+        return list(dict.fromkeys([*self.ran(), *self.workspace.runs]))
+
+    def undo(self) -> Turn | None:
+        """Forget the last plan; it, or None where there is none."""
+        if not self.turns:
+            return None
+        self.undone.append(self.turns.pop())
+        return self.undone[-1]
 
 
 def _named(found: dict[str, Any], verb: Verb, arguments: Mapping[str, Any]) -> None:

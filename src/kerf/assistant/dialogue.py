@@ -93,17 +93,19 @@ class Dialogue:
         if asked.name == "help":
             return help_text(self.context.verbs)
         goals = [s.goal for t in self.context.turns for s in t.plan.steps if s.goal]
-        mine = [d.things["run"] for t in self.context.turns for d in t.done if "run" in d.things]
-        return answer(asked, self.archive, list(dict.fromkeys(reversed(mine))), goals[-1] if goals else None)
+        return answer(asked, self.archive, self.context.ran(), goals[-1] if goals else None)
 
     def _undo(self) -> str:
         """The last plan is forgotten, so that what is said next changes the one before. What was measured stays."""
-        if not self.context.turns:
+        gone = self.context.undo()
+        if gone is None:
             return "there is nothing to undo in this conversation"
-        gone = self.context.turns.pop()
-        kept = self.context.turns[-1].plan.steps[-1].command() if self.context.turns else ""
-        now = f"The plan is again: kerf {plain(kept)}" if kept else "There is no plan now"
-        return f"undone: kerf {plain(gone.plan.steps[-1].command())}. {now}; what was measured stays in the archive"
+        now = (
+            f"the plan is again: {_commands(self.context.turns[-1])}"
+            if self.context.turns
+            else "there is no plan now"
+        )
+        return f"undone: {_commands(gone)}\n{now}\nwhat was measured stays in the archive"
 
     # What is kept
 
@@ -124,14 +126,18 @@ class Dialogue:
         self.conversation = store.find(conversation).id
         bodies = store.read(self.conversation)
         for body in bodies:
-            if body.get("undo") and self.context.turns:
-                self.context.turns.pop()
+            if body.get("undo"):
+                self.context.undo()
             steps = [_recalled(s, self.context.verbs) for s in body.get("steps", ())]
             if steps and all(steps):
                 turn = Turn(Plan(tuple(s for s in steps if s), body["said"]))
                 turn.done = [Done(s, things) for s, things in zip(turn.plan.steps, body["things"])]
                 self.context.turns.append(turn)
         return list(bodies)
+
+
+def _commands(turn: Turn) -> str:
+    return "; ".join(f"kerf {plain(s.command())}" for s in turn.plan.steps)
 
 
 def said(step: Step, result: Mapping[str, Any]) -> str:

@@ -88,7 +88,8 @@ def option_words(verb: Verb, name: str) -> tuple[tuple[str, ...], ...]:
     flags = [
         w.lstrip("-").replace("-", " ") for flag in p.flags for w in flag.split("/") if w.startswith("--")
     ]
-    return tuple(stems(w) for w in dict.fromkeys((p.name.replace("_", " "), *flags, *said.words)))
+    timed = ("time", "long") if said.unit in ("minutes", "seconds") else ()
+    return tuple(stems(w) for w in dict.fromkeys((p.name.replace("_", " "), *flags, *said.words, *timed)))
 
 
 @lru_cache(maxsize=512)
@@ -111,6 +112,17 @@ def places(tokens: Sequence[Token], phrase: tuple[str, ...]) -> list[range]:
         for i in range(len(tokens) - n + 1)
         if tokens[i].stem == phrase[0] and tuple(t.stem for t in tokens[i : i + n]) == phrase
     ]
+
+
+def may_call(verb: Verb, tokens: Sequence[Token], text: str) -> bool:
+    """Whether anything here could call that verb: cheap, so that the others need not be read."""
+    said = {t.stem for t in tokens}
+    if any(said.issuperset(phrase) for phrase, _ in calls(verb)):
+        return True
+    if verb.says.gain and any(re.search(rf"(?<![\w.]){shape}\b", text) for shape, _ in GOAL):
+        return True
+    shapes = [shape for _, s in parameters(verb) if s.text for shape, _ in s.patterns]
+    return any(pattern(shape).search(text) for shape in shapes)
 
 
 def fill(verb: Verb, tokens: Sequence[Token], workspace: Workspace) -> Filling:
@@ -251,6 +263,19 @@ def _choices(f: Filling) -> None:
             if f.free(span):
                 f.take(span, 1.5 * len(span))
                 _put(f, name, float(value) if value.isdigit() else value)
+                _beside(f, name, span)
+
+
+def _beside(f: Filling, name: str, span: range) -> None:
+    """The option's own name next to its value: "the evolution proposer", "map congestion"."""
+    for words in option_words(f.verb, name):
+        for near in (range(span.stop, span.stop + len(words)), range(span.start - len(words), span.start)):
+            if (
+                near.start >= 0
+                and f.free(near)
+                and tuple(t.stem for t in f.tokens[near.start : near.stop]) == words
+            ):
+                f.take(near, 0.5)
 
 
 def _numeric(p: Parameter) -> bool:
@@ -451,7 +476,8 @@ def _file_words(f: Filling, workspace: Workspace) -> None:
         if len(found) == 1:
             _put(f, p.name, found[0])
             word = " ".join(f.tokens[i].text for i in hits)
-            f.notes.append(f"{word!r} as {found[0]}")
+            if word.lower() != found[0].lower():
+                f.notes.append(f"{word!r} as {found[0]}")
         else:
             f.missing[p.name] = found
 
@@ -468,6 +494,7 @@ def _identifiers(f: Filling) -> None:
     """The one word that nobody used, where an option takes a name of the user's own."""
     for p, said in parameters(f.verb):
         rest = [i for i, t in enumerate(f.tokens) if i not in f.used and _identifier(t)]
-        if said.name and p.name not in f.arguments and f.called and len(rest) == 1:
+        asked = said.name and p.name not in f.arguments and f.called and len(rest) == 1
+        if asked and not (rest[0] and f.tokens[rest[0] - 1].norm in PRONOUNS):  # "is it slow" names no signal
             f.take(rest)
             _put(f, p.name, f.tokens[rest[0]].text)

@@ -21,7 +21,9 @@ AGAIN = frozenset(
 )
 OTHER = frozenset({"another", "different", "new", "other"})
 DROPPED = frozenset({"without", "drop", "remove", "no", "forget", "skip"})
-COUPLING = frozenset(AGAIN | OTHER | {"but", "as", "long", "one", "change", "set", "bit", "make", "do", "to"})
+COUPLING = frozenset(
+    AGAIN | OTHER | {"but", "as", "long", "one", "change", "set", "bit", "thing", "make", "do", "to"}
+)
 
 
 @dataclass(frozen=True)

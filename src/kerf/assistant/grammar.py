@@ -13,7 +13,7 @@ from rapidfuzz import fuzz, process
 
 from kerf.assistant import following
 from kerf.assistant.context import Context, Pending, complete, unread
-from kerf.assistant.filling import GOAL, Filling, calls, fill, parameters, text_of, within
+from kerf.assistant.filling import GOAL, Filling, calls, fill, may_call, parameters, text_of, within
 from kerf.assistant.plan import Plan, Step
 from kerf.assistant.questions import Question, question
 from kerf.assistant.runs_named import name_runs
@@ -132,9 +132,12 @@ def _read(clause: list[Token], context: Context, earlier: list[Filling]) -> list
 
 def _fillings(clause: Sequence[Token], context: Context, earlier: Sequence[Filling]) -> list[Filling]:
     found = []
+    text, _ = text_of(clause)
     for verb in context.verbs.values():
+        if not may_call(verb, clause, text):
+            continue
         f = fill(verb, clause, context.workspace)
-        if f.called or f.weight >= 1.5:
+        if f.called:
             name_runs(f, context.recent())
             found.append(_without_goal(complete(f, context, earlier)))
     return found
@@ -156,7 +159,7 @@ def _badness(f: Filling) -> float:
 
 def _best(clause: Sequence[Token], context: Context, earlier: Sequence[Filling]) -> Filling | Ask:
     found = sorted(_fillings(clause, context, earlier), key=lambda f: (_badness(f), -f.weight))
-    if not found or not found[0].called:
+    if not found:
         return _unknown(clause, context)
     first = found[0]
     alike = [f for f in found[1:] if f.clean and first.clean and f.weight == first.weight]
@@ -186,14 +189,8 @@ def _changed(clause: list[Token], context: Context, said: str) -> Plan | None:
                 return None
             steps = [*turn.plan.steps]
             steps[at] = _step(f)
-            return Plan(
-                tuple(_moved(step, old, steps[at]) for step, old in zip(steps, turn.plan.steps)), said
-            )
+            return Plan(tuple(steps), said)
     return None
-
-
-def _moved(step: Step, old: Step, changed: Step) -> Step:
-    return step
 
 
 # What is asked back

@@ -101,7 +101,7 @@ class Plan:
     def cost(self) -> str:
         known = [m for m in (s.minutes() for s in self.steps) if m is not None]
         loose = [s.verb.name for s in self.steps if s.minutes() is None and not s.verb.reads_only]
-        bound = f"about {sum(known):g} min of search at most" if known else "seconds, as a rule"
+        bound = f"about {_span(sum(known))} of search at most" if known else "seconds, as a rule"
         return f"{bound}{'; no bound known for ' + ', '.join(loose) if loose and known else ''}; {self._dollars()}"
 
     def _dollars(self) -> str:
@@ -116,6 +116,10 @@ class Plan:
         return f"${sum(given):g} at most" if given else "$0, unless an option above names a model"
 
 
+def _span(minutes: float) -> str:
+    return f"{minutes:.3g} min" if minutes >= 1 else f"{60 * minutes:.3g} s"
+
+
 def plain(text: str) -> str:
     """Without control characters: a file's name must not draw on the reader's terminal."""
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
@@ -123,7 +127,7 @@ def plain(text: str) -> str:
 
 def _quoted(value: Any) -> str:
     if isinstance(value, float):
-        return f"{value:g}"
+        return f"{value:.4g}"
     return str(value) if isinstance(value, Later) else shlex.quote(str(value))
 
 

@@ -136,10 +136,9 @@ def stem(word: str) -> str:
         return word
     word = re.sub(r"is(e|es|ed|ing|ation)$", r"iz\1", word)
     for ending in ("ing", "ed", "es", "s"):
-        if word.endswith(ending) and len(word) - len(ending) >= 3 and not word.endswith("ss"):
-            word = word.removesuffix(ending)
-            break
-    return word.removesuffix("e") if len(word) > 3 else word
+        if word.endswith(ending) and len(word) - len(ending) >= 3 and not word.endswith(("ss", "eed")):
+            return word.removesuffix(ending)
+    return word.removesuffix("e")
 
 
 @lru_cache(maxsize=8192)

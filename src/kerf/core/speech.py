@@ -21,7 +21,8 @@ class Said:
     asked for when needed. `thing`: what kind of thing it names ("run", "placement"), taken from what was done before where nothing is said.
     `name`: an identifier of the user's own (a signal). `text`: the sentence itself, as it was said. `patterns`: (pattern, template):
     a regular expression over the sentence in lower case, with `<names>` (what a design calls things), `<length>`, `<word>` and named groups,
-    and the value that it means; what a group called `rest` matches is left for other options."""
+    and the value that it means; what a group called `rest` matches is left for other
+    options; THEM in a template stands for what an earlier value of the same kind named."""
 
     words: tuple[str, ...] = ()
     unit: str = ""

@@ -37,7 +37,7 @@ PROPOSER = Said(
 )  # fmt: skip
 BASELINES = Said(
     words=("baseline",),
-    choices={"eager": ("eager", "pytorch", "torch eager"), "compile": ("compile", "torch compile", "inductor"), "onednn": ("onednn", "mkldnn")},
+    choices={"eager": ("eager", "pytorch", "torch eager"), "compile": ("compile", "torch compile", "torch.compile", "inductor"), "onednn": ("onednn", "mkldnn")},
     joined=True,
 )  # fmt: skip
 CANDIDATE = Said(words=("candidate",), files=("*.py",), holds=r"^class ModelNew\b", thing="candidate")
@@ -51,6 +51,10 @@ OPTIMIZE = Says(
     examples=("make softmax.py twice as fast on one core, at most two minutes", "optimize softmax.py with 24 candidates"),
     options={
         "problem": PROBLEM, "target": TARGET, "minutes": MINUTES, "threads": THREADS, "proposer": PROPOSER, "seed": SEED, "sizes": SIZES,
+        "model": Said(words=("language model",)),
+        "agents": Said(words=("agent", "conversation")),
+        "max_dollars": Said(unit="dollars"),
+        "max_tokens": Said(words=("token",)),
         "evaluations": Said(words=("candidate", "evaluation", "try", "trial", "attempt")),
     },
     gives={"run": "run", "candidate": "candidate.path", "evidence": "evidence"},
@@ -63,6 +67,12 @@ EVALUATE = Says(
     examples=("is fast_softmax.py right for softmax.py?", "evaluate fast_softmax.py on softmax.py"),
     options={"candidate": CANDIDATE, "problem": PROBLEM, "threads": THREADS, "baselines": BASELINES, "sizes": SIZES},
     gives={"evidence": "evidence"},
+)  # fmt: skip
+PROFILE = Says(
+    words=("why is it slow", "why is it so slow", "bottleneck", "where does the time go", "what limits it", "why is", "slow", "hot loops", "why is it fast"),
+    nouns=("why", "kernel", "is", "slow", "time", "profile", "show"),
+    examples=("why is it slow?", "profile fast_softmax.py on softmax.py"),
+    options={"candidate": CANDIDATE, "problem": PROBLEM, "threads": THREADS, "sizes": SIZES, "against": Said(words=("against", "compared with"))},
 )  # fmt: skip
 REPLAY = Says(
     words=("repeat the verdict",),

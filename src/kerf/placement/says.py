@@ -16,7 +16,8 @@ PLACEMENT = Said(words=("placement",), files=("*.pl", "*.plc", "*.placed.def"), 
 CONSTRAINT = Said(
     words=("constraint",),
     patterns=(
-        (rf"<names>? ?(?:on|at|along|to|against) the {SIDE}(?: (?:edge|side|border))?", "edge {names} {side}"),
+        (rf"<names> (?:on|at|along|to|against) the {SIDE}(?: (?:edge|side|border))?", "edge {names} {side}"),
+        (rf"(?:on|at|along|to|against) the {SIDE}(?: (?:edge|side|border))?", "edge THEM {side}"),
         (r"(?:a |the )?halos? of <length>(?: (?:around|for|on) <names>)?", "halo {names} {length}"),
         (r"(?:a |an )?<length> halos?(?: (?:around|for|on) <names>)?", "halo {names} {length}"),
         (r"<length> (?:around|of space around) <names>", "halo {names} {length}"),
@@ -43,7 +44,7 @@ PLACE = Says(
     options={
         "design": DESIGN, "constraint": CONSTRAINT, "threads": THREADS, "output": OUTPUT, "lef": LEF,
         "target": Said(
-            words=("objective",),
+            words=("objective", "optimise for", "optimise", "minimise"),
             choices={
                 "hpwl": ("hpwl", "short wires", "wirelength", "shortest wires", "wire length"),
                 "routability": ("routability", "can be routed", "routable", "lowest congestion", "low congestion", "less congestion"),

@@ -20,7 +20,8 @@ LOADING = {
     "reset": Said(words=("reset",), thing="reset"),
 }  # fmt: skip
 EVER = r"(?:is|are|can|could|does|may) (?P<rest>it|the \w+|\w+\.s?v|\w+) (?:ever )?(?:be |get )?(?:ever )?both (?P<one>\w+) and (?P<two>\w+)(?: at once| at the same time)?"
-WISH = Said(text=True, words=("that",), patterns=((EVER, "never both {one} and {two}"),))
+IN = r"(?:check|assert|prove|show|verify|ensure) (?:in|for|of|on) (?P<rest>the \w+|\S+) that (?P<told>.+)"
+WISH = Said(text=True, words=("that",), patterns=((EVER, "never both {one} and {two}"), (IN, "{told}")))
 
 VERIFY = Says(
     words=("check", "bugs", "bug", "find bugs", "verification", "test"),
