@@ -149,9 +149,13 @@ def test_a_resumed_run_goes_on_where_it_was() -> None:
         Metered(Scripted([greedy]), ledger, DEAR).reply("", [Message(Role.USER, "x" * 100)])
 
 
-def test_dollars_need_a_price() -> None:
-    with pytest.raises(KerfError, match="--price IN,OUT"):
+def test_dollars_need_a_price(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the error tells to write is what helps."""
+    monkeypatch.setenv("KERF_PRICES", str(tmp_path / "prices.toml"))
+    with pytest.raises(KerfError, match="is not known") as caught:
         Metered(Scripted([greedy]), Ledger(Ceiling(dollars=1)), None)
+    (tmp_path / "prices.toml").write_text("\n".join(str(caught.value).splitlines()[1:3]))
+    assert prices.cost(Usage(1), "scripted/model") == 0
     ledger = Ledger(Ceiling(tokens=10_000))
     Metered(Scripted([said("x")]), ledger, None).reply("", [])
     assert "no known price" in str(ledger)

@@ -91,9 +91,10 @@ def given(text: str) -> Price:
 
 def unknown(model: str) -> KerfError:
     """What to say where a limit in dollars was asked for and the price is not known."""
+    provider, _, name = model.partition("/")
     return KerfError(
-        f"the price of {model} is not known, so a limit in dollars cannot be kept. Give its price in dollars per million tokens "
-        f"(--price IN,OUT), or write it into {own_file()}, or limit tokens or minutes instead."
+        f"the price of {model} is not known, so a limit in dollars cannot be kept. Write it into {own_file()}, in dollars per million "
+        f'tokens:\n    [{provider}.models]\n    "{name}" = {{ input = 0.0, output = 0.0 }}\nor limit tokens or minutes instead.'
     )
 
 
