@@ -17,6 +17,7 @@ from kerf.models.prices import price_of
 from kerf.models.protocol import Model
 from kerf.models.registry import open_model
 from kerf.proposers.agent.agents import AfterSearch, Agents
+from kerf.proposers.agent.headless import CLIS, Headless, find
 from kerf.proposers.agent.session import Session
 
 if TYPE_CHECKING:
@@ -26,15 +27,18 @@ ALONE = "agent"
 JOINED = "+agent"
 
 
-def wanted(request: Request) -> bool:
-    """Whether the request asks for a language model. KerfError where it asks for agents and names no model."""
+def open_agency(request: Request, problem: KernelProblem, archive: Archive) -> Agency | Hired | None:
+    """Whoever writes candidates besides search; None where nobody is asked for. KerfError where agents are asked for and no model is
+    named, where there is no key, or where a program is not installed."""
+    if request.proposer in CLIS:
+        return Hired.open(request, problem, archive)
     named = request.proposer == ALONE or request.proposer.endswith(JOINED)
     if named and not request.model:
         raise KerfError(
             f"--proposer {request.proposer} needs a language model: add --model anthropic/NAME, openai/NAME or local/PATH. "
             "Without one, --proposer portfolio searches without any model."
         )
-    return bool(request.model)
+    return Agency.open(request, problem, archive) if request.model else None
 
 
 def _opened(name: str, ledger: Ledger) -> Model:
@@ -98,3 +102,39 @@ class Agency:
             "dollars": spent.dollars,
             "stopped": self.session.stopped,
         }
+
+
+@dataclass
+class Hired:
+    """The user's own coding agent in the place of a model: see kerf.proposers.agent.headless."""
+
+    cli: Headless
+    search: str | None = None
+
+    @classmethod
+    def open(cls, request: Request, problem: KernelProblem, archive: Archive) -> Hired:
+        find(request.proposer)
+        bench = KernelBench(problem, request.threads, archive, request.proposer, request.trust)
+        return cls(Headless(request.proposer, bench, archive, archive.folder / "runs"))
+
+    def begin_again(self, run: str) -> None:
+        self.cli.bind(run)
+
+    def proposer(self, given: Sequence[Candidate], search: Proposer | None) -> Proposer:
+        return AfterSearch(given, search, self.cli, self.cli.name)
+
+    def watching(self, watch: Callable[[Any], None]) -> Callable[[Progress], None]:
+        def told(progress: Progress) -> None:
+            self.cli.bind(progress.run)
+            self.cli.live = True
+            if progress.budget.seconds is not None:
+                self.cli.until = time.monotonic() + progress.budget.seconds - progress.seconds
+            if progress.confirming:
+                self.cli.close()
+            watch(progress)
+
+        self.cli.watch = watch
+        return told
+
+    def facts(self) -> Mapping[str, Any]:
+        return {"name": self.cli.name, "workspace": str(self.cli.folder)}

@@ -21,7 +21,7 @@ from kerf.proposers import make
 from kerf.proposers.first import First
 
 if TYPE_CHECKING:
-    from kerf.kernels.agents import Agency
+    from kerf.kernels.agents import Agency, Hired
 
 Watch = Callable[[Progress], None]
 BASELINES = ("eager", "compile", "onednn")
@@ -57,7 +57,7 @@ class Search:
     why_not: str
     evaluator: KernelEvaluator
     archive: Archive
-    agency: Agency | None = None
+    agency: Agency | Hired | None = None
 
     @classmethod
     def open(cls, request: Request, problem: KernelProblem, archive: Archive, stack: ExitStack) -> Search:
@@ -114,11 +114,11 @@ class Search:
         return self.agency.watching(watch) if self.agency else watch
 
 
-def _agency(request: Request, problem: KernelProblem, archive: Archive) -> Agency | None:
+def _agency(request: Request, problem: KernelProblem, archive: Archive) -> Agency | Hired | None:
     """Opened first: a missing key is said before anything is measured."""
-    from kerf.kernels.agents import Agency, wanted
+    from kerf.kernels.agents import open_agency
 
-    return Agency.open(request, problem, archive) if wanted(request) else None
+    return open_agency(request, problem, archive)
 
 
 def _builder(problem: KernelProblem, threads: int) -> tuple[Builder | None, str]:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from kerf.core.types import KerfError
 from kerf.core.verb import Option, Verb
-from kerf.kernels import render
+from kerf.kernels import render, says
 
 Problem = Annotated[
     str,
@@ -40,8 +40,28 @@ def optimize(
     ] = None,
     threads: Threads = 0,
     proposer: Annotated[
-        str, Option("heuristic, random, evolution, memory, cost_model or portfolio.", metavar="NAME")
+        str,
+        Option(
+            "heuristic, random, evolution, memory, cost_model or portfolio; agent: the model alone; claude-code, codex: your own agent's program.",
+            metavar="NAME",
+        ),
     ] = "portfolio",
+    model: Annotated[
+        str,
+        Option(
+            "A language model that writes candidates beside the search: anthropic/NAME, openai/NAME, local/PATH or replay/PATH.",
+            metavar="MODEL",
+        ),
+    ] = "",
+    agents: Annotated[
+        int, Option("So many conversations with the model, each going about it its own way.", metavar="N")
+    ] = 1,
+    max_dollars: Annotated[
+        float | None, Option("Never spend more than this on the model.", metavar="USD")
+    ] = None,
+    max_tokens: Annotated[
+        int | None, Option("Never use more tokens than this, in and out together.", metavar="N")
+    ] = None,
     sizes: Sizes = [],  # noqa: B006
     seed: Seed = 0,
     trust: Trust = False,
@@ -52,7 +72,10 @@ def optimize(
 
     _check_target(target)
     overrides = parse_sizes(sizes)
-    request = Request(str(Path(problem).resolve()), overrides, _threads(threads), proposer, seed, trust=trust)
+    request = Request(
+        str(Path(problem).resolve()), overrides, _threads(threads), proposer, seed, trust=trust,
+        model=model, agents=agents, max_dollars=max_dollars, max_tokens=max_tokens,
+    )  # fmt: skip
     return search(problem, request, budget_of(evaluations, minutes), watch=watch)
 
 
@@ -238,12 +261,12 @@ def _export(archive: Any, run: str, folder: Path) -> Path:
 
 
 VERBS = (
-    Verb("demo", demo, render.demo),
-    Verb("optimize", optimize, render.optimize, resume=resume, export=_export),
-    Verb("evaluate", evaluate, render.evaluate),
-    Verb("replay", replay, render.evaluate),
-    Verb("profile", profile, render.profile),
-    Verb("audit", audit, render.audit),
-    Verb("redteam", redteam, render.redteam),
-    Verb("roofline", roofline, render.roofline, reads_only=True),
+    Verb("demo", demo, render.demo, says=says.DEMO),
+    Verb("optimize", optimize, render.optimize, resume=resume, export=_export, says=says.OPTIMIZE),
+    Verb("evaluate", evaluate, render.evaluate, says=says.EVALUATE),
+    Verb("replay", replay, render.evaluate, says=says.REPLAY),
+    Verb("profile", profile, render.profile, says=says.PROFILE),
+    Verb("audit", audit, render.audit, says=says.AUDIT),
+    Verb("redteam", redteam, render.redteam, says=says.REDTEAM),
+    Verb("roofline", roofline, render.roofline, reads_only=True, says=says.ROOFLINE),
 )
