@@ -9,7 +9,7 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import pytest
-from scripted import Scripted, said
+from scripted_model import Scripted, said
 from server import Cut, Fault, ScriptedServer, Turn
 
 from kerf.doctor import doctor

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scripted import Heard, Scripted, said
+from scripted_model import Heard, Scripted, said
 
 from kerf.core.types import KerfError
 from kerf.models import prices

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scripted import Scripted, asked, said
+from scripted_model import Scripted, asked, said
 
 from kerf.models.protocol import Finish, Message, Model, ModelError, Reply, Role, Tool, ToolCall, Usage
 from kerf.models.registry import open_model
