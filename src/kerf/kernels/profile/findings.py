@@ -67,8 +67,17 @@ def _memory(loop: HotLoop) -> Iterator[str]:
     )
     if worst and worst != sparse:
         yield f"the {_name(worst)} comes from L1 in {worst.l1:.0%}, from L2 in {worst.l2:.0%} of its executions: block the loops so that what is used again is still in L1."
-    if loop.estimate and loop.cycles_seen and loop.cycles_seen > SLOWER * loop.estimate.cycles:
-        yield f"an iteration takes about {loop.cycles_seen:.1f} cycles where its instructions need {loop.estimate.cycles:.1f} if all is in L1: the rest is waiting for memory (smaller blocks, packing, prefetching, fewer passes)."
+    if loop.spilled > SPILLS * loop.instructions:
+        yield f"{loop.spilled} of its {loop.instructions} instructions load or store the stack: too many values are alive for the registers; a smaller tile needs none."
+    if loop.estimate and loop.cycles_seen and _starved(loop):
+        and_stack = " and the stack" if loop.spilled > SPILLS * loop.instructions else ""
+        yield f"an iteration takes about {loop.cycles_seen:.1f} cycles where its instructions need {loop.estimate.cycles:.1f} if all is in L1: the rest is waiting for memory{and_stack} (smaller blocks, packing, prefetching, fewer passes)."
+
+
+def _starved(loop: HotLoop) -> bool:
+    """Whether memory, not its instructions, is seen to decide."""
+    e = loop.estimate
+    return e is not None and loop.cycles_seen is not None and loop.cycles_seen > SLOWER * e.cycles
 
 
 def _name(access: Access) -> str:
@@ -121,9 +130,7 @@ def _width(loop: HotLoop, chip: Chip) -> Iterator[str]:
 
 def _resources(loop: HotLoop) -> Iterator[str]:
     e = loop.estimate
-    if loop.spilled > SPILLS * loop.instructions:
-        yield f"{loop.spilled} of its {loop.instructions} instructions load or store the stack: too many values are alive for the registers; a smaller tile needs none."
-    if e is None or _waits(loop):
+    if e is None or _waits(loop) or _starved(loop):
         return
     yield f"at its best {e.throughput:.1f} cycles an iteration: {_FULL[e.busiest]}"
 

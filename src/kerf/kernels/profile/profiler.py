@@ -47,14 +47,14 @@ def profile_candidate(
         samples=sum(p.count for p in seen.places),
         roof=_roof(problem, time_s, threads),
         places=_places(seen, code is not None),
-        loops=tuple(with_cycles(x, problem, time_s * seen.clock_hz * threads) for x in loops),
+        loops=tuple(with_cycles(x, problem, time_s * seen.clock_hz) if threads == 1 else x for x in loops),
         missing=_missing(seen, code is not None, loops),
     )
     return replace(profile, findings=tuple(findings.findings(profile, native())))
 
 
 def with_cycles(loop: HotLoop, problem: KernelProblem, cycles: float) -> HotLoop:
-    """The loop with the cycles that an iteration took, if it does nearly all: a contraction's operations over those of an iteration count
+    """The loop with the cycles that an iteration took (of one thread), if it does nearly all: a contraction's operations over those of an iteration count
     its iterations, as do the bytes of a problem that has few operations for each of them."""
     flops, moved = problem.flops_bytes()
     if loop.share < DOMINATES:
