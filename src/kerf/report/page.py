@@ -16,6 +16,7 @@ from kerf.report.document import document, heading
 from kerf.report.facts import brief, facts, grid
 from kerf.report.markup import Markup, tag
 from kerf.report.tree import lineage, parents_of, tree
+from kerf.report.turns import Turn, conversation, summary
 
 MOST_LINES, MOST_ROWS = 2000, 500
 
@@ -27,6 +28,7 @@ class Records(Protocol):
     def trials(self, run: str) -> Sequence[Trial]: ...
     def confirmations(self, run: str) -> Mapping[str, Evaluation]: ...
     def notes(self, subject: str) -> Sequence[str]: ...
+    def turns(self, run: str) -> Sequence[Turn]: ...
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,7 @@ class View:
     best: Trial | None
     verdict: Evaluation | None
     confirmed: bool
+    turns: Sequence[Turn] = ()
 
 
 def html(run_id: str, archive: Records) -> str:
@@ -54,6 +57,7 @@ def html(run_id: str, archive: Records) -> str:
         _tree(view),
         _source(view),
         _candidates(view),
+        _conversation(view),
         _environment(view),
         _provenance(view),
     ]
@@ -68,7 +72,9 @@ def _view(archive: Records, run_id: str) -> View:
     best = chosen[0] if chosen else max(passed, key=lambda t: t.evaluation.score or 0.0, default=None)
     confirmed = confirmations.get(best.candidate.id) if best else None
     verdict = confirmed or (best.evaluation if best else None)
-    return View(run, trials, archive.notes(run.id), best, verdict, confirmed is not None)
+    return View(
+        run, trials, archive.notes(run.id), best, verdict, confirmed is not None, archive.turns(run.id)
+    )
 
 
 # Header
@@ -357,6 +363,17 @@ def _candidates(view: View) -> Markup | None:
     return _section(
         "Every candidate",
         tag("details", tag("summary", f"{len(view.trials)} in order{more}"), table),
+        wide=True,
+    )
+
+
+def _conversation(view: View) -> Markup | None:
+    """Of a run in which a language model took part."""
+    if not view.turns:
+        return None
+    return _section(
+        "What the model said",
+        tag("details", tag("summary", summary(view.turns)), conversation(view.turns)),
         wide=True,
     )
 

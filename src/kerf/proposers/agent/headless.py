@@ -137,7 +137,7 @@ class Headless:
         self._taken |= kept["names"]
         said = f"{len(found)} candidate(s): {', '.join(name for name, _ in found)}"
         self.kept.record_turn(
-            self.run, 0, self._round, {"files": kept, "said": {"role": "assistant", "text": said}}
+            self.run, 0, self._round, {"files": kept, "message": {"role": "assistant", "text": said}}
         )
         return [c for _, c in found]
 
