@@ -105,7 +105,7 @@ class Dialogue:
             if self.context.turns
             else "there is no plan now"
         )
-        return f"undone: {_commands(gone)}\n{now}\nwhat was measured stays in the archive"
+        return f"undone: {_commands(gone)}\n{now}\nwhat was measured stays in the archive, and files that were written stay as they are: 'again' writes them anew"
 
     # What is kept
 

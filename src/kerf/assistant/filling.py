@@ -14,7 +14,7 @@ from kerf.assistant.workspace import Workspace
 from kerf.core.speech import Said
 from kerf.core.verb import Parameter, Verb
 
-NAMES = r"(?:the |all |every |each )*(?P<names>(?!(?:of|with|and|at|on|in|the|a|an|put|halo|halos|keep|um|then)\b)[\w*?/\[\]]+(?: (?:blocks?|macros?|cells?)\b)?)"
+NAMES = r"(?:the |all |every |each )*(?P<names>(?!\d|(?:of|with|and|at|on|in|the|a|an|put|halo|halos|keep|um|then)\b)[\w*?/\[\]]+(?: (?:blocks?|macros?|cells?)\b)?)"
 LENGTH = r"(?P<length>\d+(?:\.\d+)?(?: ?(?:um|microns?|micrometers?|micrometres?|nm|mm)\b)?)(?! ?(?:threads?|cores?|min|kg|cm))"
 TOWARDS = {"to", "into", "as", "from"}
 EVERYTHING = {"macro", "macros", "block", "blocks", "them", "all", "everything", "cell", "cells", "hard"}

@@ -71,9 +71,23 @@ def _planned(spelt: list[Token], said: str, context: Context) -> Plan | Ask:
     for clause in clauses:
         found = _read(clause, context, read)
         if isinstance(found, Ask):
-            return found
+            changed = _again(clause, context, read, said)
+            if not changed:
+                return found
+            found = changed
         read += found
     return Plan(tuple(map(_step, read)), said)
+
+
+def _again(clause: list[Token], context: Context, read: Sequence[Filling], said: str) -> list[Filling]:
+    """A clause that changes the one before it ("then again with another seed"), or as the first one the last plan; [] where it does not."""
+    if read:
+        f = following.change(_step(read[-1]), clause, context.workspace)
+        return [f] if f and f.clean else []
+    plan = _changed(clause, context, said)
+    return (
+        [Filling(s.verb, clause, dict(s.arguments), notes=list(s.notes)) for s in plan.steps] if plan else []
+    )
 
 
 def _step(f: Filling) -> Step:
