@@ -261,12 +261,12 @@ def _export(archive: Any, run: str, folder: Path) -> Path:
 
 
 VERBS = (
-    Verb("demo", demo, render.demo, says=says.DEMO, says=says.DEMO),
-    Verb("optimize", optimize, render.optimize, resume=resume, export=_export, says=says.OPTIMIZE, says=says.OPTIMIZE),
-    Verb("evaluate", evaluate, render.evaluate, says=says.EVALUATE, says=says.EVALUATE),
-    Verb("replay", replay, render.evaluate, says=says.REPLAY, says=says.REPLAY),
-    Verb("profile", profile, render.profile, says=says.PROFILE, says=says.PROFILE),
-    Verb("audit", audit, render.audit, says=says.AUDIT, says=says.AUDIT),
-    Verb("redteam", redteam, render.redteam, says=says.REDTEAM, says=says.REDTEAM),
-    Verb("roofline", roofline, render.roofline, reads_only=True, says=says.ROOFLINE, says=says.ROOFLINE),
+    Verb("demo", demo, render.demo, says=says.DEMO),
+    Verb("optimize", optimize, render.optimize, resume=resume, export=_export, says=says.OPTIMIZE),
+    Verb("evaluate", evaluate, render.evaluate, says=says.EVALUATE),
+    Verb("replay", replay, render.evaluate, says=says.REPLAY),
+    Verb("profile", profile, render.profile, says=says.PROFILE),
+    Verb("audit", audit, render.audit, says=says.AUDIT),
+    Verb("redteam", redteam, render.redteam, says=says.REDTEAM),
+    Verb("roofline", roofline, render.roofline, reads_only=True, says=says.ROOFLINE),
 )
