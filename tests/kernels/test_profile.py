@@ -7,10 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from kerf.core.types import Candidate, KerfError
+from kerf.archive import Archive
+from kerf.core.records import RunState, Trial
+from kerf.core.types import Budget, Candidate, Evaluation, KerfError, Metric, Status
 from kerf.kernels.problem import KernelProblem, load_problem, load_text
 from kerf.kernels.profile import Profile, compare, profile_candidate, worker
 from kerf.kernels.profile.given import named
+from kerf.kernels.referee.evaluator import KernelEvaluator
 
 pytestmark = pytest.mark.skipif(platform.machine() != "x86_64", reason="single stepping is of x86-64")
 
@@ -137,6 +140,23 @@ def test_names_that_are_nothing_say_where_to_look(tmp_path: Path, monkeypatch: p
         named("abc", loaded, 1)
     with pytest.raises(KerfError, match="no candidate at"):
         named("missing.py", loaded, 1)
+
+
+def test_a_run_or_an_id_names_a_candidate_and_the_referees_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, problem: KernelProblem
+) -> None:
+    monkeypatch.setenv("KERF_HOME", str(tmp_path))
+    candidate = Candidate({"kernel.py": KERNEL % ROWS})
+    key = KernelEvaluator(problem, trust=True).key
+    with Archive() as archive:
+        run = archive.begin(problem, key, "given", 0, Budget(1, None), {})
+        passed = Evaluation(Status.PASSED, "", 2.0, {"time_s": Metric(3e-4, "s")}, {}, {}, 1.0)
+        archive.record(run, key, Trial(candidate, passed, 0, 1, 0.5))
+        archive.finish(run, RunState.DONE, 1.0, candidate.id)
+    for name in ("last", run, candidate.id, candidate.id[:8]):
+        found, seconds = named(name, problem, 1)
+        assert (found.id, seconds) == (candidate.id, 3e-4)
+    assert named("last", problem, 2)[1] is None  # nobody measured it with two threads
 
 
 def test_windows_are_what_the_sampler_has_room_for() -> None:
