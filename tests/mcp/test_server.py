@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -80,7 +81,7 @@ def test_http_calls_every_tool(home: Path) -> None:
             for tool in (await client.list_tools()).tools:
                 refused = await client.call_tool(tool.name, {**calm(VERBS[tool.name]), "bogus": 1})
                 assert refused.is_error and said(refused).startswith(f"{tool.name}: no argument 'bogus'")
-            assert (await client.call_tool("runs", {})).structured_content["runs"] == []
+            assert (await client.call_tool("runs", {"limit": 3.0})).structured_content["runs"] == []
 
     with http(home) as url:
         anyio.run(main, url)
@@ -340,6 +341,15 @@ def test_silence_is_broken(monkeypatch: pytest.MonkeyPatch) -> None:
 
     anyio.run(main, hear)
     assert len(heard) >= 3 and heard == sorted(set(heard))
+
+
+def test_half_characters_do_not_break_the_line() -> None:
+    from kerf.mcp.child import Telling
+
+    stream = io.StringIO()
+    Telling(stream).tell({"text": "a\ud800b\n", "result": {"ratio": 0.5}})
+    line = stream.getvalue()
+    assert line.count("\n") == 1 and json.loads(line.encode()) == {"text": "a?b\n", "result": {"ratio": 0.5}}
 
 
 def test_initialize_needs_no_torch() -> None:

@@ -43,9 +43,11 @@ class Telling:
             self.tell({"message": printable(event.text if isinstance(event, Moment) else event)})
 
     def tell(self, message: dict[str, Any]) -> None:
+        """One line. Half characters, which a candidate's output may hold, cannot travel and are replaced."""
         from kerf.archive.database import plain
 
-        self.stream.write(json.dumps(message, default=plain) + "\n")
+        line = json.dumps(message, default=plain, ensure_ascii=False).encode("utf-8", "replace").decode()
+        self.stream.write(line + "\n")
         self.stream.flush()
 
 
@@ -73,10 +75,16 @@ def main() -> None:
     )  # a server in the background ignores it, and so would its children
     told = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
-    asked = json.loads(sys.stdin.readline())
+    asked = json.loads(sys.stdin.readline(), parse_float=_number)
     threading.Thread(target=_stop_with_the_server, daemon=True).start()
     telling = Telling(told)
     telling.tell(answer(asked["verb"], asked["arguments"], telling))
+
+
+def _number(text: str) -> float:
+    """JSON has one kind of number: 2.0 is a count too."""
+    value = float(text)
+    return int(value) if value.is_integer() else value
 
 
 def _stop_with_the_server() -> None:
