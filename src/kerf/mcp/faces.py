@@ -8,8 +8,7 @@ from typing import Annotated, Any
 
 from kerf.core.types import KerfError
 from kerf.core.verb import Option, Verb
-
-NAMES = ("claude", "codex", "cursor", "gemini", "vscode")
+from kerf.mcp.connect.agents import AGENTS
 
 
 def mcp(
@@ -40,7 +39,9 @@ def mcp(
 
 
 def connect(
-    agent: Annotated[str, Option("claude, codex, cursor, gemini or vscode.", metavar="AGENT", choices=NAMES)],
+    agent: Annotated[
+        str, Option("claude, codex, cursor, gemini or vscode.", metavar="AGENT", choices=tuple(AGENTS))
+    ],
     *,
     scope: Annotated[
         str,
