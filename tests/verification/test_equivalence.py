@@ -14,6 +14,9 @@ from hypothesis import strategies as st
 from kerf.core.types import KerfError
 from kerf.verification.equivalence import Same, decide, equivalent
 from kerf.verification.equivalence.correspondence import Invariant
+from kerf.verification.equivalence.unknowns import used_alike
+from kerf.verification.graph import Graph, Node
+from kerf.verification.model import Model, model
 from kerf.verification.prove import Unsound
 
 
@@ -287,3 +290,39 @@ def test_random_machines_that_start_unknown(machine: Machine, where: int, path: 
     assert verdict(verilog(machine), verilog(machine, other=True)) is Same.EQUAL
     if verdict(verilog(machine), verilog(mutant, other=True)) is Same.DIFFERENT:
         assert not explained(machine, mutant)
+
+
+def test_unknown_values_are_paired_by_their_use_not_by_their_order() -> None:
+    """What one synthesis writes first another may write last."""
+    one = "if (s) p <= a; else p <= 4'bx;"
+    two = "if (t) q <= p; else q <= 4'bx;"
+    head = "module m(input clk, s, t, input [3:0] a, output reg [3:0] p, q); always @(posedge clk) begin"
+    gold, gate = (model(design(f"{head} {body} end endmodule"), reset="") for body in (one + two, two + one))
+    mine, theirs = (_unnamed(side) for side in (gold, gate))
+    for order in (theirs, theirs[::-1], theirs[3:] + theirs[:3]):
+        found = used_alike(gold.graph, gate.graph, mine, order)
+        readers = [{_readers(gold, m), _readers(gate, t)} for m, t in found.items()]
+        assert len(found) == len(mine) == 8 and all(len(names) == 1 for names in readers)
+
+
+def _unnamed(side: Model) -> list[int]:
+    named = {b >> 1 for s in side.graph.signals.values() if s.kind == "input" for b in s.bits}
+    return [n for n in side.graph.inputs if n not in named]
+
+
+def _readers(side: Model, node: int) -> str:
+    """The register bit that takes a node's value."""
+    graph = side.graph
+    bits = [(n, i, b) for n in "pq" for i, b in enumerate(graph.signals[n].bits)]
+    (found,) = [f"{n}{i}" for n, i, b in bits if node in _step(graph, graph.left[b >> 1])]
+    return found
+
+
+def _step(graph: Graph, literal: int) -> set[int]:
+    seen, todo = set[int](), [literal >> 1]
+    while todo:
+        node = todo.pop()
+        seen.add(node)
+        if graph.kind[node] == Node.AND:
+            todo += [graph.left[node] >> 1, graph.right[node] >> 1]
+    return seen

@@ -30,7 +30,7 @@ FREE_UNKNOWNS = "setundef -undriven -anyseq"
 EACH = "setattr -set keep 1 t:$check"
 # what a name stands for is not optimized away: half of a word would be left without a driver, and then be free
 NAMED = "setattr -set keep 1 w:* w:$* %d"
-# `opt -full` takes two unknown values for one, because their cells look alike, and what nothing drives then for whatever suits it
+# no two unknown values may be taken for one because their cells look alike
 APART = "setattr -set keep 1 t:$any*"
 ALWAYS_COMB = re.compile(r"\balways_comb\b")
 CASE_EQUALITY = re.compile(r"(?:^  attribute [^\n]*\n)*^  cell \$(eqx|nex) .*?^  end$", re.M | re.S)

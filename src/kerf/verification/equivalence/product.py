@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from kerf.core.types import KerfError
+from kerf.verification.equivalence.unknowns import used_alike
 from kerf.verification.graph import FALSE, FREE, TRUE, Graph, Node, Signal
 from kerf.verification.model import Model
 
@@ -89,7 +90,7 @@ def _alone(gold: Model, gate: Model) -> Iterator[str]:
 
 def product(gold: Model, gate: Model, *, matched: bool = False, shared: bool = False) -> Product:
     """`matched`: registers of the same name that have no initial value in gold start in both with the same value, and count as known. `shared`: so do the x
-    of both sources, one by one in their order, where they are as many. Either is a choice of gold's unknowns, so what is proved with it holds."""
+    of both sources that are used alike. Either is a choice of gold's unknowns, so what is proved with it holds."""
     graph = Graph()
     words = _shared_inputs(graph, gold, gate)
     alike = _same_registers(gold, gate)
@@ -242,7 +243,7 @@ def _unnamed(side: Model) -> list[int]:
 
 def _same_unknowns(gold: Model, gate: Model, nodes: Mapping[int, int]) -> dict[int, int]:
     mine, theirs = _unnamed(gold), _unnamed(gate)
-    return {m: nodes[t] for m, t in zip(mine, theirs)} if len(mine) == len(theirs) else {}
+    return {m: nodes[t] for m, t in used_alike(gold.graph, gate.graph, mine, theirs).items()}
 
 
 def _maybe_unknown(gold: Model, begin: Mapping[int, int], starts: Mapping[int, int], chosen: set[int]) -> tuple[set[int], dict[int, int]]:  # fmt: skip
