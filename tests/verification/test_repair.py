@@ -15,6 +15,7 @@ from kerf.verification.design import Design
 from kerf.verification.equivalence import Same, equivalent
 from kerf.verification.model import model
 from kerf.verification.repair import Outcome, Status, repair
+from kerf.verification.repair.keeping import kept_share
 from kerf.verification.tables import Table, parse_table
 from kerf.verification.trace import Trace, replay
 
@@ -153,6 +154,22 @@ def test_a_reset_that_other_processes_wait_for_is_added_to_the_list() -> None:
     text = COUNTER.replace("endmodule", "  reg seen;\n  always @(posedge clk)\n    if (!rst_n) seen <= 0;\n    else seen <= go;\nendmodule")  # fmt: skip
     outcome = repair(design(text), table=recorded(design(COUNTER)))
     assert "or negedge rst_n" in outcome.repairs[0].texts["design.sv"].split("seen;")[1]
+
+
+def test_of_equally_small_repairs_the_one_that_keeps_most_of_the_design_comes_first() -> None:
+    broken = design(GATE.replace("stop || n == limit", "stop && n == limit"))
+    table = recorded(design(GATE), 16)
+    found = repair(broken, table=table, seconds=30).repairs
+    old = model(broken)
+    least = [r for r in found if len(r.changes) == len(found[0].changes)]
+    kept = [round(kept_share(old, model(broken.with_texts(r.texts))), 2) for r in least]
+    assert len(kept) > 1 and kept == sorted(kept, reverse=True)
+
+
+def test_what_a_change_keeps_is_a_share_of_cycles() -> None:
+    one, inverted, rarely = (design(f"module m(input [3:0] a, output y); assign y = {e}; endmodule") for e in ("a == 3", "a != 3", "a == 3 || a == 7"))  # fmt: skip
+    shares = [kept_share(model(one), model(other)) for other in (one, inverted, rarely)]
+    assert shares[:2] == [1.0, 0.0] and 0.9 < shares[2] < 0.97
 
 
 def test_every_instance_of_a_module_changes_with_it() -> None:

@@ -12,20 +12,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from kerf.core.types import KerfError
 from kerf.verification.design import Design
 from kerf.verification.equivalence import Equivalence, Same, equivalent
 from kerf.verification.graph import Signal
-from kerf.verification.lanes import Lanes, random_planes
 from kerf.verification.model import Model, model
 from kerf.verification.prove import Property, Result, Verdict, prove
+from kerf.verification.repair.keeping import kept_share
 from kerf.verification.repair.oracle import Build, Oracle, plain
 from kerf.verification.repair.search import Outcome, Repair, Search, Status, Watch, with_status
 from kerf.verification.tables import Table, load_table
 
-CYCLES = 64
 ROUNDS = 12  # counterexamples
 CHECK_SHARE = 0.3  # of the time, for proofs
 VIOLATED = "kerf violated {}"
@@ -78,7 +75,7 @@ def _guided(design: Design, table: Table, judge: Judge, build: Build, deadline: 
         outcome = Search(Oracle(design, table, time.monotonic() + left * (1 - CHECK_SHARE), zero, build), most * 2, watch).run()  # fmt: skip
         judged, table, grown = _judged(outcome.repairs, judge, table, deadline, refuted)
         if judged or not grown:
-            order = {r.diff: _kept(design, r.texts) for r in judged}
+            order = {r.diff: kept_share(model(design), model(design.with_texts(r.texts))) for r in judged}
             kept = tuple(sorted(judged, key=lambda r: (r.status is not Status.PROVED, len(r.changes), -order[r.diff])))  # fmt: skip
             return replace(outcome, repairs=kept[:most], passes=False, seconds=time.monotonic() - begun)
     return replace(outcome, repairs=(), passes=False, exhausted=False, seconds=time.monotonic() - begun)
@@ -98,29 +95,6 @@ def _judged(repairs: Sequence[Repair], judge: Judge, table: Table, deadline: flo
             refuted.add(found.diff)
             table, grown = table.then(verdict), True
     return kept, table, grown
-
-
-def _kept(design: Design, texts: Mapping[str, str]) -> float:
-    """The share of cycles, under random inputs, in which outputs stay as they were: of repairs that do, the one that changes least is the likeliest meant."""
-    old, new = model(design), model(design.with_texts(texts))
-    if old.outputs != new.outputs or old.inputs != new.inputs:
-        return 0.0
-    sides = [Lanes(m.graph, 1, m.initial) for m in (old, new)]
-    rng, same = np.random.default_rng(0), 0
-    for _ in range(CYCLES):
-        stimulus = {n: random_planes(rng, len(old.graph.signals[n].bits), 1) for n in old.inputs}
-        seen = []
-        for lanes, made in zip(sides, (old, new)):
-            for name, planes in stimulus.items():
-                lanes.set_word(name, planes)
-            for node, value in made.held.items():
-                lanes.set_node(node, value)
-            lanes.evaluate()
-            seen.append([lanes.planes(made.graph.signals[n].bits) for n in made.outputs])
-            lanes.clock()
-        differ = [np.bitwise_or.reduce(a ^ b, axis=0)[0] for a, b in zip(*seen) if a.shape == b.shape]
-        same += 64 - int(np.bitwise_or.reduce(differ)).bit_count() if differ else 0
-    return same / (64 * CYCLES)
 
 
 def _by_reference(design: Design, reference: Design) -> Judge:

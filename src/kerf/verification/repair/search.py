@@ -11,9 +11,11 @@ from enum import StrEnum
 
 from kerf.core.types import KerfError
 from kerf.verification.design import Design
+from kerf.verification.model import model
 from kerf.verification.repair.apart import Apart
 from kerf.verification.repair.change import PREFIX, Plan, apply, weave
 from kerf.verification.repair.graft import grafted
+from kerf.verification.repair.keeping import kept_share
 from kerf.verification.repair.lint import Variant, lints, variants
 from kerf.verification.repair.oracle import Oracle
 from kerf.verification.repair.order import Order
@@ -28,6 +30,7 @@ ENOUGH = 2  # changes, up to which no larger set of templates is tried
 LEVELS = (0, 1, 2)
 MOST_WIDE = 4  # changes of the larger sets of templates
 MANY = 400  # changes, from which on only those that can touch a wrong output are offered
+MOST_RANKED = 12
 MOST_DROPPED = 20  # changes that synthesis refuses, before a set of templates is given up
 
 
@@ -99,9 +102,25 @@ class Search:
         mended = [v for v in mended if self._reads(texts, [v])]
         if not (passes and not mended) and not self._mend(texts, mended, passes):
             self._grow([self._base(texts, rows) for rows in self._bases(texts, mended)])
-        rows = sorted(self.found.values(), key=lambda r: (len(r.changes), r.weight + len(r.notes)))
+        rows = self._ranked()
         notes = tuple(dict.fromkeys((*self.notes, *self.oracle.refused)))
         return Outcome(tuple(rows[: self.most]), passes, self.exhausted, notes, time.monotonic() - begun)
+
+    def _ranked(self) -> list[Repair]:
+        """The fewest changes first; of those that are the fewest, the ones that keep most of what the design does."""
+        rows = sorted(self.found.values(), key=lambda r: (len(r.changes), r.weight + len(r.notes)))
+        least = [r for r in rows if len(r.changes) == self._best][:MOST_RANKED]
+        if len(least) < 2:
+            return rows
+        kept = {r.diff: self._kept(r) for r in least}
+        return sorted(least, key=lambda r: (-kept[r.diff], r.weight + len(r.notes))) + rows[len(least) :]
+
+    def _kept(self, found: Repair) -> float:
+        try:
+            old, new = (model(d, timeout_s=10) for d in (self.oracle.design, self.oracle.design.with_texts(found.texts)))  # fmt: skip
+        except KerfError:
+            return 0.0
+        return round(kept_share(old, new), 2)
 
     @property
     def deadline(self) -> float:
