@@ -62,6 +62,11 @@ SAID = [
     ("if req then ack else busy", "(req |-> ack) and (!req |-> busy)"),
     ("ack is high one cycle after req is high", "req |=> ack"),
     ("ack before busy", "!busy until ack"),
+    ("a rising edge of req is followed by ack within 2 cycles", "$rose(req) |-> ##[0:2] ack"),
+    ("the transition of req from high to low implies busy is low", "$fell(req) |-> !busy"),
+    ("if req is less than ack, which is different from busy, then valid is high", "(req < ack) != busy |-> valid"),
+    ("if req and ack are high, but this result is not equal to busy, then valid is high", "(req && ack) != busy |-> valid"),
+    ("if req is high, then ack is high in the next cycyle", "req |=> ack"),
 ]  # fmt: skip
 
 
@@ -81,6 +86,9 @@ def test_a_sentence_means_what_it_says(stage: Design, sentence: str, meaning: st
 def test_what_was_resolved_is_told(stage: Design) -> None:
     said = to_sva("whenever reqq rises, the full flag is low within 2 cycles unless reset", stage)
     assert said.resolved == {"reqq": "req", "the full flag": "fifo_full"}
+    assert to_sva("if req is high, then ack is high in the next cycyle", stage).resolved == {
+        "cycyle": "cycle"
+    }
     assert (said.clock, said.reset) == ("clk", "!rst_n")
     assert "same cycle counts" in said.notes[0]
 

@@ -102,9 +102,27 @@ class Clauses(Predicates):
     def condition(self, i: int) -> Iterator[Reading]:
         for end, cost, e in self._chain("wide_one", i, w.OR, "||", comma=True):
             yield end, cost, e
+            for stop, more, of_it in self._which(end, e):
+                yield stop, cost + more, of_it
             for j, _ in self.match(end, w.IFF):
                 for stop, more, other in self.read("condition", j):
                     yield stop, cost + more, binary(e, "==", other)
+
+    def _which(self, i: int, e: Expression) -> Iterator[Reading]:
+        """ "a is less than b, which is equivalent to c", "a and b are high, but this is different from c": said of all that comes before."""
+        comma = i + 1 if self.at(i, ",") else i
+        starts = [comma + 1] if self.at(comma, "which") else []
+        if self.at(comma, "but", "and"):
+            starts += [j for j, _ in self.match(comma + 1, w.IT)]
+        for start in starts:
+            for end, cost, saying in self.read("saying", start):
+                found = said(Subject((e,)), saying)
+                if found:
+                    yield (
+                        end,
+                        cost + (0.3 if start == comma + 1 else 0.0),
+                        found,
+                    )  # cheaper than a word left open
 
     def _chain(self, kind: str, i: int, table: dict[tuple[str, ...], str], op: str, comma: bool) -> Iterator[Reading]:  # fmt: skip
         starts = (i, i + 1) if self.at(i, "either", "both") else (i,)

@@ -29,6 +29,8 @@ COUNTED = w.phrases({"number of ones in|number of 1 bits in|number of set bits i
 ONE_OPERAND = (
     0.5  # what it costs to read "the AND of a" as over the bits of a, where more operands may follow
 )
+EDGE_OF = w.phrases({"rising edge of|rise of|transition to high of|assertion of": "$rose", "falling edge of|fall of|transition to low of|deassertion of": "$fell", "change of|change in|transition of|toggle of|toggling of": "$changed"})  # fmt: skip
+WAYS = w.phrases({"from low to high|from 0 to 1|to high|to 1": "$rose", "from high to low|from 1 to 0|to low|to 0": "$fell"})  # fmt: skip
 OLD = w.phrases({"previous value of|last value of|old value of|past value of": "$past"})
 
 
@@ -99,6 +101,7 @@ class Terms(Chart):
         yield from self._valued(i)
         yield from self._operation(i)
         yield from self._parity(i)
+        yield from self._edge(i)
         if self.at(i, "bit") and self.at(i + 2, "of", "in") and number(self.words[i + 1]):
             for found in self.names.at(self.tokens, i + 3):
                 yield found.end, found.cost, Expression(f"{found.text}[{number(self.words[i + 1])}]")
@@ -109,6 +112,14 @@ class Terms(Chart):
             clause = self.words[j - 1] in ("whether", "that", "where", "when")
             for end, cost, e in self.read("some" if clause else "operand", j):
                 yield end, cost + 0.05, replace(e, clause=e.clause or clause)
+
+    def _edge(self, i: int) -> Iterator[Reading]:
+        """ "a rising edge of a", "the transition of a from high to low" """
+        for j, function in self.match(i, EDGE_OF):
+            for end, cost, e in self.read("unit", j):
+                yield end, cost + 0.1, Expression(f"{function}({e.text})")
+                for stop, way in self.match(end, WAYS):
+                    yield stop, cost + 0.05, Expression(f"{way}({e.text})")
 
     def _parity(self, i: int) -> Iterator[Reading]:
         if self.at(i, "parity") and self.at(i + 1, "of"):

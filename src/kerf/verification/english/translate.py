@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from kerf.core.types import KerfError
 from kerf.verification.design import Design
@@ -44,8 +44,8 @@ def to_sva(sentence: str, design: Design, *, clock: str = "", reset: str = "") -
     """Translate one sentence about signals of the top module. `reset`: an expression that is true in reset, for sentences that name none. KerfError says how
     far it was understood, and what forms there are."""
     told, preferred = _hints(sentence)
-    said = words.tokens(_claimed(told))
     names = Names(names_of(design), CLOSED, preferred)
+    said, mended = _spelt(words.tokens(_claimed(told)), names)
     parser = Sentences(said, names)
     whole = [
         (cost, meaning)
@@ -57,7 +57,7 @@ def to_sva(sentence: str, design: Design, *, clock: str = "", reset: str = "") -
     _, (disabled, text) = min(whole, key=lambda row: row[0])
     timed, disabled = clock or _clock(design), disabled or reset
     guard = f" disable iff ({disabled})" if disabled else ""
-    resolved = _resolved(parser, text + disabled)
+    resolved = _resolved(parser, text + disabled) | mended
     return Translation(
         sentence, text, f"assert property (@(posedge {timed}){guard} {text});", timed, disabled, resolved, tuple(_notes(sentence, text))
     )  # fmt: skip
@@ -67,6 +67,23 @@ def _hints(sentence: str) -> tuple[str, list[str]]:
     """The sentence without a trailing "Use the signals a and b", and those names."""
     told, _, hints = sentence.partition("Use the signal")
     return (told, re.findall(r"[A-Za-z_]\w*", hints)) if hints else (sentence, [])
+
+
+def _spelt(said: Sequence[words.Token], names: Names) -> tuple[list[words.Token], dict[str, str]]:
+    """The tokens, those that are no name and nearly a word of the grammar taken for it; and which these are."""
+    import difflib
+
+    known = {part for n in names.names for part in re.split(r"[_.]", n.text.lower())} | {n.text.lower() for n in names.names}  # fmt: skip
+    found: list[words.Token] = []
+    mended: dict[str, str] = {}
+    for token in said:
+        near: list[str] = []
+        if token.word.isalpha() and len(token.word) > 3 and token.word not in CLOSED | known:
+            near = difflib.get_close_matches(token.word, [w for w in CLOSED if len(w) > 3], 1, 0.83)
+            near = [] if difflib.get_close_matches(token.word, known, 1, 0.7) else near
+        found.append(replace(token, word=near[0]) if near else token)
+        mended |= {token.text: near[0]} if near else {}
+    return found, mended
 
 
 def _claimed(sentence: str) -> str:
@@ -145,7 +162,21 @@ def _closed() -> frozenset[str]:
     return frozenset(
         {w for key in keys for w in key}
         | set(words.NUMBERS)
-        | {"of", "in", "between", "bits", "bit", "cycles", "while"}
+        | {
+            "of",
+            "in",
+            "between",
+            "bits",
+            "bit",
+            "cycles",
+            "while",
+            "which",
+            "there",
+            "consecutive",
+            "successive",
+            "maximum",
+            "prior",
+        }
     )
 
 

@@ -112,7 +112,7 @@ ARITHMETIC = phrases(
 OPERATIONS = phrases({
     "and|conjunction": "&", "or|disjunction": "|", "xor|exclusive or|xor operation|exclusive or operation": "^",
     "nand": "~&", "nor": "~|", "xnor|exclusive nor|equivalence|negated xor": "~^",
-    "inequality|difference in value": "!=", "equality": "==", "sum": "+", "difference": "-",
+    "inequality|difference in value": "!=", "equality|comparison": "==", "sum": "+", "difference": "-",
 })  # fmt: skip
 OPERATION_KIND = phrases({"bitwise|logical|reduction|boolean": ""})
 OF = phrases({"of|between|operation of|operation between|reduction of|operation on|operation over|over": ""})
@@ -155,7 +155,7 @@ FALSE = phrases(
 )
 HOT = phrases({"one hot|onehot": "$onehot", "zero or one hot|at most one hot|0 1 hot|zero one hot|onehot0|one hot or zero": "$onehot0", "unknown": "$isunknown"})  # fmt: skip
 COMPARED = phrases({
-    "equal to|equal|the same as|same as|identical to|equivalent to|logically equivalent to|the same value as|matching|exactly equal to|in the same state as": "==",
+    "equal to|equal|the same as|same as|identical to|equivalent to|logically equivalent to|the same value as|matching|exactly equal to|in the same state as|checked for equality with|compared with|compared to|compared for equality with": "==",
     "different from|not equal to|unequal to|other than|different than|different to|in opposite states to|in the opposite state to|the opposite of|the complement of|the inverse of|the negation of|distinct from": "!=",
     "greater than or equal to|at least|at least as large as|at least as great as|at least as high as|as large as|no less than|not less than|>=|no smaller than": ">=", "less than or equal to|at most|no more than|not more than|<=|no greater than": "<=",
     "greater than|strictly greater than|more than|larger than|above|bigger than|>": ">", "less than|strictly less than|smaller than|below|fewer than|<": "<", "==|===": "==", "!=|!==": "!=",
