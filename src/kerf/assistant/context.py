@@ -123,7 +123,16 @@ def _shifted(f: Filling, p: Parameter, said: Said, things: Mapping[str, Any], wo
 
 
 def _run(f: Filling, p: Parameter, things: Mapping[str, Any], context: Context) -> None:
-    if "run" in things:
+    taken = [
+        f.arguments[q.name] for q, said in parameters(f.verb) if said.thing == "run" and q.name in f.arguments
+    ]
+    if taken:  # two runs are two
+        other = next((r for r in context.recent() if r not in taken), None)
+        if other:
+            f.arguments[p.name] = other
+        else:
+            f.missing[p.name] = []
+    elif "run" in things:
         f.arguments[p.name] = things["run"]
     elif p.required and context.workspace.runs:
         f.arguments[p.name] = "last"

@@ -98,7 +98,7 @@ def choices(verb: Verb) -> tuple[tuple[tuple[str, ...], str, str], ...]:
     told = [
         (stems(way), p.name, value)
         for p, said in parameters(verb)
-        for value, ways in said.choices.items()
+        for value, ways in (said.choices or {c: () for c in p.option.choices if c}).items()
         for way in (*ways, *([] if value.isdigit() else [value.replace("_", " ")]))
     ]
     return tuple(sorted(told, key=lambda t: -len(t[0])))
@@ -305,9 +305,10 @@ def _measured(f: Filling, i: int, value: float, unit: tuple[str, float] | None) 
         kind, size = ASKED_UNITS.get(said.unit, ("", 1.0))
         if kind == unit[0] and _numeric(p):
             span = [i, i - 1] if f.tokens[i - 1].norm == "$" else [i, i + 1]
+            back = next((j for j in range(i - 1, -1, -1) if f.tokens[j].norm not in LINKS), 0)
             near = [
                 j
-                for j in (i + 2, i - 1, i + 3)
+                for j in (i + 2, back, i + 3)
                 if 0 <= j < len(f.tokens) and (f.tokens[j].stem,) in option_words(f.verb, p.name)
             ]
             f.take([*span, *near[:1]])

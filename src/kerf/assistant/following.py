@@ -79,7 +79,8 @@ def change(step: Step, tokens: Sequence[Token], workspace: Workspace) -> Filling
     new.arguments = {n: v for n, v in merged.items() if v is not None and v != []}
     new.goal = new.goal or step.goal
     new.notes = [*(n for n in step.notes if not said), *new.notes]
-    new.used |= {i for i, t in enumerate(new.tokens) if t.norm in COUPLING}
+    once_more = {s.stop - 1 for s in places(new.tokens, stems("once more"))}
+    new.used |= once_more | {i for i, t in enumerate(new.tokens) if t.norm in COUPLING}
     new.weight += len(changed) * 2.0
     return new
 
@@ -110,6 +111,8 @@ def _targets(f: Filling, step: Step, by: Change, others: Sequence[Token]) -> lis
     for p, said in parameters(step.verb):
         kind, many = base(p.kind)
         value = step.arguments.get(p.name, p.default)
+        if value is None and said.unit == "minutes":
+            value = step.verb.says.bound
         words = option_words(step.verb, p.name)
         spoken = any(places(f.tokens, w) for w in words)
         if kind in (int, float) and isinstance(value, int | float) and not isinstance(value, bool):

@@ -71,10 +71,10 @@ def _planned(spelt: list[Token], said: str, context: Context) -> Plan | Ask:
     for clause in clauses:
         found = _read(clause, context, read)
         if isinstance(found, Ask):
-            changed = _again(clause, context, read, said)
-            if not changed:
+            again = _again(clause, context, read, said)
+            if not again:
                 return found
-            found = changed
+            found = again
         read += found
     return Plan(tuple(map(_step, read)), said)
 

@@ -38,9 +38,16 @@ ASKED_UNITS: Mapping[str, tuple[str, float]] = {
     "um": ("length", 1.0), "share": ("share", 1.0), "dollars": ("money", 1.0),
 }  # fmt: skip
 """What an option may count in: (kind of quantity, how many of the smallest unit)."""
-FILLERS = frozenset(
-    ["a", "an", "the", "please", "can", "could", "would", "should", "will", "you", "i", "we", "want", "need", "like", "to", "for", "on", "with", "of", "in", "at", "and", "my", "our", "me", "us", "now", "then", "just", "so", "is", "are", "be", "do", "does", "did", "up", "use", "using", "make", "get", "have", "has", "try", "give", "let", "lets", "by", "from", "into", "most", "least", "here", "run", "that", "there", "which", "what", "how", "if", "possible", "about", "as", "its", "kerf", "ok", "okay", "thanks", "also", "but", "only", "than", "more", "work", "every", "each", "around", "through", "over", "against", "stop", "after", "give", "spend", "take", "within", "under", "max", "maximum", "minimum", "limit", "this", "these", "those", "one's", "hey", "well", "actually", "really", "quickly", "some", "any", "last", "it", "them", "same", "again", "instead", "too", "still", "s", "t", "there's", "i'd", "yes", ",", ".", "!", "?", ":", "(", ")", "-", "'", "and/or", "all", "want'd", "file", "under", "per", "up-to", "when", "was", "were", "been", "hi", "run's", "keeping", "keep", "put"]
-) - {"if", "when"}  # fmt: skip
+SAID_BESIDES = """
+a an the please can could would should will you i we want need like to for on with of in at and my our me
+us now then just so is are be do does did up use using make get have has try give let lets by from into
+most least here run that there which what how possible about as its kerf ok okay thanks also but only
+work every each around through over against stop after spend take within under max maximum minimum limit
+this these those hey well actually really quickly some any last it them same again instead too still s t
+yes , . ! ? : ( ) - ' all file per was were been hi keeping keep put
+"""
+FILLERS = frozenset(SAID_BESIDES.split())
+"""Words that may stand in any sentence and change nothing of it."""
 PRONOUNS = frozenset(["it", "this", "that", "them", "these", "those"])
 
 

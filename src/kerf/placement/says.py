@@ -16,8 +16,8 @@ PLACEMENT = Said(words=("placement",), files=("*.pl", "*.plc", "*.placed.def"), 
 CONSTRAINT = Said(
     words=("constraint",),
     patterns=(
-        (rf"<names> (?:on|at|along|to|against) the {SIDE}(?: (?:edge|side|border))?", "edge {names} {side}"),
-        (rf"(?:on|at|along|to|against) the {SIDE}(?: (?:edge|side|border))?", "edge THEM {side}"),
+        (rf"<names> (?:on|at|along|to|against) (?:the )?{SIDE}(?: (?:edge|side|border))?", "edge {names} {side}"),
+        (rf"(?:on|at|along|to|against) (?:the )?{SIDE}(?: (?:edge|side|border))?", "edge THEM {side}"),
         (r"(?:a |the )?halos? of <length>(?: (?:around|for|on) <names>)?", "halo {names} {length}"),
         (r"(?:a |an )?<length> halos?(?: (?:around|for|on) <names>)?", "halo {names} {length}"),
         (r"<length> (?:around|of space around) <names>", "halo {names} {length}"),
