@@ -38,7 +38,7 @@ def optimize(result: Result) -> str:
     rows = [["speed-up over", "median [95 % interval]"]] + [
         [names[k], interval(v)] for k, v in result["speedup"].items()
     ]
-    generated = [p["what"] for p in result["provenance"] if p["by"] == "generated"]
+    generated = [p["what"] for p in result["provenance"] if p["by"] in ("generated", "model")]
     library = [p["what"] for p in result["provenance"] if p["by"] == "library"]
     lines = [
         _columns(rows),
@@ -48,6 +48,7 @@ def optimize(result: Result) -> str:
         f"made of      {_made_of(generated, library)}",
         f"evaluations  {result['evaluations']} in {result['seconds']:.0f} s"
         + ("" if result["confirmed"] else " (not confirmed: the search was interrupted)"),
+        *_model(result.get("model")),
         "",
         f"drop-in      {result['candidate']['path']}",
         f"C source     {result['candidate']['path'].replace('kernel.py', 'kernel.c')}"
@@ -61,6 +62,17 @@ def optimize(result: Result) -> str:
     if result.get("note"):
         lines += ["", f"note: {result['note']}"]
     return "\n".join(lines)
+
+
+def _model(spent: Mapping[str, Any] | None) -> list[str]:
+    """What a language model cost, and why it was asked no more."""
+    if not spent or "turns" not in spent:
+        return []
+    dollars = "" if spent["dollars"] is None else f", ${spent['dollars']:.2f}"
+    line = (
+        f"model        {spent['name']}: {spent['turns']} turns, {spent['tokens'] / 1000:.0f}k tokens{dollars}"
+    )
+    return [line, f"             {spent['stopped']}"] if spent["stopped"] else [line]
 
 
 def _made_of(generated: list[str], library: list[str]) -> str:
