@@ -91,6 +91,9 @@ class Agency:
         self.session.watch = watch
         return told
 
+    def close(self) -> None:
+        """Nothing of it outlives a call."""
+
     def facts(self) -> Mapping[str, Any]:
         """For the run's result."""
         spent = self.session.spending
@@ -135,6 +138,9 @@ class Hired:
 
         self.cli.watch = watch
         return told
+
+    def close(self) -> None:
+        self.cli.close()
 
     def facts(self) -> Mapping[str, Any]:
         return {"name": self.cli.name, "workspace": str(self.cli.folder)}

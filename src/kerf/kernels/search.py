@@ -67,6 +67,8 @@ class Search:
             problem, threads=request.threads, baselines=request.baselines, trust=request.trust
         )
         stack.callback(evaluator.close)
+        if agency:
+            stack.callback(agency.close)
         return cls(request, problem, build, why_not, evaluator, archive, agency)
 
     def proposer(self, run: str | None = None) -> Proposer:

@@ -56,14 +56,16 @@ class History:
 
     def compact(self) -> bool:
         """Mask the older messages when all is too long. False when that was not enough, and a new conversation is."""
-        if self.chars <= self.most_chars:
+        total = self.chars
+        if total <= self.most_chars:
             return True
         keep = max(KEEP, self.new)
         for i in range(1, len(self.messages) - keep):
-            self.messages[i] = _masked(self.messages[i])
-            if self.chars <= self.most_chars // 2:
+            long, self.messages[i] = self.messages[i], _masked(self.messages[i])
+            total -= _chars(long) - _chars(self.messages[i])
+            if total <= self.most_chars // 2:
                 break
-        return self.chars <= self.most_chars
+        return total <= self.most_chars
 
 
 def _chars(message: Message) -> int:
