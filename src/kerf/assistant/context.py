@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from kerf.assistant.filling import Filling, parameters
+from kerf.assistant.declared import parameters
+from kerf.assistant.filling import Filling
 from kerf.assistant.plan import Done, Later, Plan
 from kerf.assistant.words import FILLERS
 from kerf.assistant.workspace import Workspace

@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kerf.assistant.filling import Filling, fill, option_words, parameters, places, text_of, within
+from kerf.assistant.declared import option_words, parameters, places
+from kerf.assistant.filling import Filling, fill, text_of, within
 from kerf.assistant.plan import Step, base
 from kerf.assistant.words import UNITS, Token, stem, stems
 from kerf.assistant.workspace import Workspace

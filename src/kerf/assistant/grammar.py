@@ -13,7 +13,8 @@ from rapidfuzz import fuzz, process
 
 from kerf.assistant import following
 from kerf.assistant.context import Context, Pending, complete, unread
-from kerf.assistant.filling import GOAL, Filling, calls, fill, may_call, parameters, text_of, within
+from kerf.assistant.declared import calls, parameters
+from kerf.assistant.filling import GOAL, Filling, fill, may_call, text_of, within
 from kerf.assistant.plan import Plan, Step
 from kerf.assistant.questions import Question, question
 from kerf.assistant.runs_named import name_runs

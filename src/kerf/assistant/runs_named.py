@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from kerf.assistant.filling import Filling, parameters, text_of, within
+from kerf.assistant.declared import parameters
+from kerf.assistant.filling import Filling, text_of, within
 
 ONE = r"(?:the )?(?:last|newest|latest|most recent) run"
 TWO = r"(?:the )?(?:last )?(?:2|both)(?: runs)?"
