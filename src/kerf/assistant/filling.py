@@ -5,28 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any
 
 from kerf.assistant.declared import calls, choices, option_words, parameters, places
 from kerf.assistant.plan import base
+from kerf.assistant.shapes import GOAL, glob, length, pattern, text_of, within
 from kerf.assistant.words import ASKED_UNITS, FILLERS, PRONOUNS, UNITS, Token, stems
 from kerf.assistant.workspace import Workspace
 from kerf.core.speech import Said
 from kerf.core.verb import Parameter, Verb
 
-NAMES = r"(?:the |all |every |each )*(?P<names>(?!\d|(?:of|with|and|at|on|in|the|a|an|put|halo|halos|keep|um|then)\b)[\w*?/\[\]]+(?: (?:blocks?|macros?|cells?)\b)?)"
-LENGTH = r"(?P<length>\d+(?:\.\d+)?(?: ?(?:um|microns?|micrometers?|micrometres?|nm|mm)\b)?)(?! ?(?:threads?|cores?|min|kg|cm))"
 TOWARDS = {"to", "into", "as", "from"}
-EVERYTHING = {"macro", "macros", "block", "blocks", "them", "all", "everything", "cell", "cells", "hard"}
 LINKS = {"of", "=", ":", "is", "to", "at", "the", "a", "an"}
-GOAL = (
-    (r"(?P<n>[\d.]+) ?(?:x|times) (?:as fast|faster|quicker|speed ?-?up|speedup)", float),
-    (r"(?P<n>[\d.]+) ?% (?:faster|quicker)", lambda n: 1 + float(n) / 100),
-    (r"(?P<n>twice) (?:as fast|as quick|faster)", lambda n: 2.0),
-    (r"(?P<n>double|twice|triple) the (?:speed|throughput)", lambda n: 3.0 if n == "triple" else 2.0),
-    (r"(?P<n>half|halve) the (?:time|runtime)", lambda n: 2.0),
-)
 
 
 @dataclass
@@ -124,26 +114,6 @@ def _put(f: Filling, name: str, value: Any) -> None:
         f.arguments[name] = value
 
 
-def text_of(tokens: Sequence[Token]) -> tuple[str, list[tuple[int, int]]]:
-    """The clause as patterns see it, and where each token stands in it."""
-    text, spans = "", []
-    for t in tokens:
-        text += " " if text else ""
-        spans.append((len(text), len(text) + len(t.norm)))
-        text += t.norm
-    return text, spans
-
-
-def within(spans: Sequence[tuple[int, int]], begin: int, end: int) -> list[int]:
-    return [i for i, (a, b) in enumerate(spans) if a >= begin and b <= end]
-
-
-@lru_cache(maxsize=512)
-def pattern(text: str) -> re.Pattern[str]:
-    text = text.replace("<names>", NAMES).replace("<length>", LENGTH).replace("<word>", r"(?P<word>\w+)")
-    return re.compile(rf"(?<![\w.]){text}(?![\w])")
-
-
 def _patterns(f: Filling) -> None:
     text, spans = text_of(f.tokens)
     for p, said in parameters(f.verb):
@@ -162,7 +132,7 @@ def _value(f: Filling, group: str, found: str | None, spans: Sequence[tuple[int,
     if group == "names":
         return glob(found)
     if group == "length":
-        return _length(found or "")
+        return length(found or "")
     if found is None:
         return ""
     begin, end = m.span(group)
@@ -171,30 +141,6 @@ def _value(f: Filling, group: str, found: str | None, spans: Sequence[tuple[int,
         return " ".join(f.tokens[i].text for i in within(spans, begin, end)) or found
     token, start = f.tokens[here], spans[here][0]
     return token.text[begin - start : end - start] if len(token.text) == len(token.norm) else found
-
-
-def glob(found: str | None) -> str:
-    """What a design calls the things that a person calls `found`: "the caches" is `*cache*`; all macros where nothing is named."""
-    words = [w for w in (found or "").split() if w not in EVERYTHING]
-    if found in PRONOUNS and found is not None:
-        return "THEM"
-    if not words:
-        return "*"
-    if any(c in words[0] for c in "*?/["):
-        return words[0]
-    plural = words[0]
-    for ending, kept in (("ches", "che"), ("ries", "r"), ("sses", "ss"), ("s", "")):
-        if plural.endswith(ending) and not plural.endswith("ss") and len(plural) > 3:
-            plural = plural.removesuffix(ending) + kept
-            break
-    return "*mem*" if plural in ("memor", "memory") else f"*{plural}*"
-
-
-def _length(found: str) -> str:
-    number, unit = re.fullmatch(r"([\d.]+) ?(\w*)", found).groups()  # type: ignore[union-attr]
-    if not unit:
-        return number
-    return f"{float(number) * UNITS[unit][1]:.12g}um"
 
 
 def _goal(f: Filling) -> None:

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from kerf.assistant.declared import option_words, parameters, places
-from kerf.assistant.filling import Filling, fill, text_of, within
+from kerf.assistant.filling import Filling, fill
 from kerf.assistant.plan import Step, base
+from kerf.assistant.shapes import text_of, within
 from kerf.assistant.words import UNITS, Token, stem, stems
 from kerf.assistant.workspace import Workspace
 

@@ -14,10 +14,11 @@ from rapidfuzz import fuzz, process
 from kerf.assistant import following
 from kerf.assistant.context import Context, Pending, complete, unread
 from kerf.assistant.declared import calls, parameters
-from kerf.assistant.filling import GOAL, Filling, fill, may_call, text_of, within
+from kerf.assistant.filling import Filling, fill, may_call
 from kerf.assistant.plan import Plan, Step
 from kerf.assistant.questions import Question, question
 from kerf.assistant.runs_named import name_runs
+from kerf.assistant.shapes import GOAL, text_of, within
 from kerf.assistant.spelling import Speller
 from kerf.assistant.words import FILLERS, Token, tokens
 from kerf.assistant.workspace import Workspace, listed

@@ -6,7 +6,8 @@ import re
 from collections.abc import Sequence
 
 from kerf.assistant.declared import parameters
-from kerf.assistant.filling import Filling, text_of, within
+from kerf.assistant.filling import Filling
+from kerf.assistant.shapes import text_of, within
 
 ONE = r"(?:the )?(?:last|newest|latest|most recent) run"
 TWO = r"(?:the )?(?:last )?(?:2|both)(?: runs)?"
