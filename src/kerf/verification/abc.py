@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+import signal
 import subprocess
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+
+from kerf.sandbox import linux
 
 
 @dataclass(frozen=True)
@@ -31,13 +34,19 @@ def executable() -> str:
 def run(commands: str, folder: Path, timeout_s: float) -> str:
     """What ABC prints; what it printed so far when it runs past `timeout_s`."""
     process = subprocess.Popen(
-        [executable(), "-q", commands], cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+        [executable(), "-q", commands], cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
+        preexec_fn=_end_with_parent,
     )  # fmt: skip
     try:
         return process.communicate(timeout=timeout_s)[0]
     except subprocess.TimeoutExpired:
         process.kill()
         return process.communicate()[0]
+
+
+def _end_with_parent() -> None:
+    """A proof whose asker is killed has nobody to tell."""
+    linux.prctl(linux.PR_SET_PDEATHSIG, int(signal.SIGKILL))
 
 
 def check(file: Path, engine: str, timeout_s: float) -> Answer:

@@ -1,0 +1,89 @@
+"""`kerf verify` killed without warning: what it had decided stays decided, and nothing that it started lives on."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+# a proof that takes the engines long, after one that does not
+SLOW = """module m(input clk, rst, input [23:0] a, output reg [23:0] x, y); always @(posedge clk)
+  if (rst) begin x <= 1; y <= 1; end else begin x <= x * a + 24'd12345; y <= y ^ (x * x); end
+  quick: assert property (@(posedge clk) x == x);
+  slow: assert property (@(posedge clk) x * y != 24'hfedcb9 || a != 24'h3);
+endmodule
+"""
+
+
+def begin(home: Path, *words: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "kerf.cli", *words, "--json"]
+    env = os.environ | {"KERF_HOME": str(home)}
+    return subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+
+
+def descendants(pid: int) -> list[int]:
+    children = Path(f"/proc/{pid}/task/{pid}/children")
+    found = [int(p) for p in children.read_text().split()] if children.exists() else []
+    return found + [d for c in found for d in descendants(c)]
+
+
+def lives(pid: int) -> bool:
+    status = Path(f"/proc/{pid}/status")
+    return status.exists() and "State:\tZ" not in status.read_text()
+
+
+def until(what: object, seconds: float = 30.0) -> bool:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if what():  # type: ignore[operator]
+            return True
+        time.sleep(0.05)
+    return False
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs /proc")
+def test_nothing_outlives_a_killed_run(tmp_path: Path) -> None:
+    path = tmp_path / "slow.sv"
+    path.write_text(SLOW)
+    run = begin(tmp_path / "home", "verify", str(path), "--goal", "prove", "--minutes", "2")
+    abc = lambda: any("abc" in _name(p) for p in descendants(run.pid))  # noqa: E731
+    assert until(abc, 60.0)
+    started = descendants(run.pid)
+    run.send_signal(signal.SIGKILL)
+    run.wait()
+    assert until(lambda: not any(map(lives, started)), 10.0)
+
+
+def _name(pid: int) -> str:
+    file = Path(f"/proc/{pid}/comm")
+    return file.read_text() if file.exists() else ""
+
+
+def test_a_run_killed_at_any_moment_is_resumed_to_the_same_verdicts(tmp_path: Path) -> None:
+    path = tmp_path / "m.sv"
+    claims = "".join(f"  c{k}: assert property (@(posedge clk) n != {k + 6});\n" for k in range(8))
+    path.write_text(
+        "module m(input clk, rst, go, output reg [3:0] n);\n  always @(posedge clk) if (rst) n <= 0; else if (go) n <= n == 9 ? 0 : n + 1;\n"
+        f"{claims}endmodule\n"
+    )
+    for index, wait in enumerate((1.2, 2.0)):
+        home = tmp_path / f"home{index}"
+        run = begin(home, "verify", str(path), "--goal", "prove")
+        begun = lambda home=home: any(home.rglob("*.db"))  # noqa: E731
+        until(begun, 30.0)
+        time.sleep(wait / 4)
+        run.kill()
+        run.communicate()
+        again = begin(home, "resume", "last")
+        said = json.loads((again.communicate()[0].strip().splitlines() or ["{}"])[-1])
+        if "error" in said:  # killed before there was a run
+            again = begin(home, "verify", str(path), "--goal", "prove")
+            said = json.loads(again.communicate()[0].strip().splitlines()[-1])
+        verdicts = [row["verdict"] for row in said["assertions"]]
+        assert verdicts == ["refuted"] * 4 + ["proved"] * 4
