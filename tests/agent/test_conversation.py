@@ -14,7 +14,7 @@ from kerf.core.types import Candidate, KerfError
 from kerf.models.ledger import Ceiling, Ledger, Metered
 from kerf.models.prices import free
 from kerf.models.protocol import Finish, Message, ModelError, Role, ToolCall
-from kerf.proposers.agent.agents import Agents
+from kerf.proposers.agent.agents import AfterSearch, Agents
 from kerf.proposers.agent.conversation import TURNS_A_CANDIDATE
 from kerf.proposers.agent.fence import blocks, fenced
 from kerf.proposers.agent.history import KEEP, History
@@ -223,3 +223,30 @@ def test_data_cannot_leave_its_fence(text: str) -> None:
     inside = fenced(text, "c")
     assert inside.splitlines()[0].rstrip("c") not in [line.strip() for line in inside.splitlines()[1:-1]]
     assert blocks(inside, ("c",)) == [text.rstrip() + "\n"]
+
+
+def test_search_goes_first_then_shares_with_the_agents() -> None:
+    agents, _, _ = made([call("evaluate", number=str(i)) for i in range(100, 140)])
+    origin = Candidate({"number": "1"})
+    numbers = iter(range(1, 200))
+
+    class Search:
+        name = "search"
+
+        def ask(self, n: int) -> list[Candidate]:
+            return [
+                Candidate({"number": f"{next(numbers)}.5"}, proposer="search", notes={"point": {}})
+                for _ in range(n)
+            ]
+
+        def tell(self, candidate: Candidate, evaluation: object) -> None:
+            assert candidate.notes.get("point") is not None, "search is told of its own kind only"
+
+    together = AfterSearch([origin], Search(), agents, "both")
+    who = []
+    for _ in range(6):
+        for candidate in together.ask(4):
+            together.tell(candidate, judged(candidate))
+            who.append(candidate.proposer or "given")
+    assert who[:9] == ["given", *["search"] * 8] and who.count("agent") == 3 and who[9] == "agent"
+    assert who.count("search") == 8 + 3 * 3
