@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import shlex
+import tempfile
 import tomllib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +29,10 @@ FILES = {
 RUNS = ("261126-101010-aaaa", "261126-090909-bbbb")
 
 
-def folder(path: Path) -> Path:
-    for name, text in FILES.items():
+def folder(path: Path, names: Iterable[str] = FILES) -> Path:
+    for name in names:
         (path / name).parent.mkdir(parents=True, exist_ok=True)
-        (path / name).write_text(text)
+        (path / name).write_text(FILES.get(name, MODEL if name.endswith(".py") else "module m; endmodule\n"))
     return path
 
 
@@ -65,7 +66,14 @@ class Conversation:
 
 
 def wrong(case: Mapping[str, Any], path: Path) -> str:
-    """What differs from what the case expects, or nothing."""
+    """What differs from what the case expects, or nothing; silently wrong where it says "planned", "goal" or "not asked back"."""
+    if "files" in case:
+        with tempfile.TemporaryDirectory() as own:
+            return _wrong(case, folder(Path(own), case["files"]))
+    return _wrong(case, path)
+
+
+def _wrong(case: Mapping[str, Any], path: Path) -> str:
     conversation = Conversation(path)
     for sentence in case.get("before", ()):
         conversation.say(sentence)
