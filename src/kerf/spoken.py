@@ -9,6 +9,7 @@ RUNS = Says(
     words=("list", "list runs", "show runs", "history", "which runs"),
     nouns=("run", "show", "my", "last", "newest", "archive", "latest", "recent"),
     examples=("show my last three runs",),
+    misread=((r"keep", "it lists runs, and keeps none"),),
     options={"limit": Said(words=("run", "last", "newest", "latest"))},
 )
 SHOW = Says(
@@ -20,11 +21,14 @@ SHOW = Says(
 RESUME = Says(
     words=("go on", "continue", "keep going", "carry on"),
     nouns=("run", "up", "until", "search"),
+    misread=((r"\d+ more|another \d+", "its limits are totals: say how much in all"),),
     examples=("resume the last run",),
     options={
         "run": RUN,
         "minutes": Said(words=("time", "minute"), unit="minutes"),
-        "evaluations": Said(words=("candidate", "evaluation", "try")),
+        "evaluations": Said(words=("candidate", "evaluation", "try"), ceiling=True),
+        "max_dollars": Said(unit="dollars"),
+        "max_tokens": Said(words=("token",), ceiling=True),
     },
     gives={"run": "run"},
 )
@@ -46,11 +50,36 @@ EXPORT = Says(
 )
 PRUNE = Says(
     needs=("keep", "days", "megabytes"),
-    words=("delete", "delete runs", "clean up", "keep only", "drop runs", "remove runs"),
+    words=(
+        "delete",
+        "delete runs",
+        "clean up",
+        "keep only",
+        "keep the last",
+        "keep the newest",
+        "drop runs",
+        "remove runs",
+    ),
     nouns=("run", "archive", "only", "newest", "old", "older", "everything", "than", "smaller"),
+    misread=(
+        (
+            r"(?:delete|drop|remove|prune|clean up|free)(?: the)?(?: (?:last|newest|latest|oldest|first))? \d+ ?(?:runs?|megabytes?|mb)",
+            "it drops the oldest until so many are left: say how much to keep",
+        ),
+    ),
     examples=("keep only the 10 newest runs", "delete runs older than 30 days"),
     options={
-        "keep": Said(words=("keep", "keep only", "newest", "run")),
+        "keep": Said(
+            words=(
+                "keep",
+                "keep only",
+                "newest",
+                "keep the last",
+                "keep the newest",
+                "but the last",
+                "except the last",
+            )
+        ),
         "days": Said(words=("older than",), unit="days"),
         "megabytes": Said(words=("megabyte", "mb")),
     },

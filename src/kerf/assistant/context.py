@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from kerf.assistant.clause import Filling
 from kerf.assistant.declared import parameters
-from kerf.assistant.filling import Filling
 from kerf.assistant.plan import Done, Later, Plan
 from kerf.assistant.words import FILLERS
 from kerf.assistant.workspace import Workspace
@@ -93,7 +93,8 @@ def complete(f: Filling, context: Context, earlier: Sequence[Filling] = ()) -> F
             f.arguments[p.name] = things.get("run", "last" if context.workspace.runs else "")
             if not f.arguments[p.name]:
                 f.missing[p.name] = []
-        if p.name in f.arguments or p.name in f.missing or said.thing == "none":
+        needless = any(p.name in its.instead for q, its in parameters(f.verb) if q.name in f.arguments)
+        if needless or p.name in f.arguments or p.name in f.missing or said.thing == "none":
             continue
         if said.thing == "run":
             _run(f, p, things, context)

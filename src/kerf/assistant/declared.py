@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from kerf.assistant.words import Token, stems
+from kerf.assistant.words import FILLERS, Token, stems
 from kerf.core.speech import Said
 from kerf.core.verb import Parameter, Verb
 
@@ -45,9 +45,16 @@ def choices(verb: Verb) -> tuple[tuple[tuple[str, ...], str, str], ...]:
         (stems(way), p.name, value)
         for p, said in parameters(verb)
         for value, ways in (said.choices or {c: () for c in p.option.choices if c}).items()
-        for way in (*ways, *([] if value.isdigit() else [value.replace("_", " ")]))
+        for way in (*ways, *_called(p.name, value))
     ]
     return tuple(sorted(told, key=lambda t: -len(t[0])))
+
+
+def _called(name: str, value: str) -> list[str]:
+    """A value's own name; one that says nothing alone ("all"), after the option's."""
+    if value.isdigit():
+        return []
+    return [f"{name} {value}"] if value in FILLERS else [value.replace("_", " ")]
 
 
 def places(tokens: Sequence[Token], phrase: tuple[str, ...]) -> list[range]:

@@ -4,56 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
 
+from kerf.assistant.clause import LINKS, Filling, put
 from kerf.assistant.declared import calls, choices, option_words, parameters, places
 from kerf.assistant.plan import base
+from kerf.assistant.quantities import bounded_goal, quantities
 from kerf.assistant.shapes import GOAL, glob, length, pattern, text_of, within
-from kerf.assistant.words import ASKED_UNITS, FILLERS, PRONOUNS, UNITS, Token, stems
+from kerf.assistant.words import APART, FILLERS, PRONOUNS, Token, stems
 from kerf.assistant.workspace import Workspace
 from kerf.core.speech import Said
 from kerf.core.verb import Parameter, Verb
 
 TOWARDS = {"to", "into", "as", "from"}
-LINKS = {"of", "=", ":", "is", "to", "at", "the", "a", "an"}
-
-
-@dataclass
-class Filling:
-    """`used`: token -> what it was used for. `said`: what is certain. `missing`: parameters that must still be asked for, each with
-    choices. `wrong`: what was understood and cannot be. `weight`: how much speaks for this verb."""
-
-    verb: Verb
-    tokens: Sequence[Token]
-    arguments: dict[str, Any] = field(default_factory=dict)
-    used: set[int] = field(default_factory=set)
-    notes: list[str] = field(default_factory=list)
-    missing: dict[str, list[str]] = field(default_factory=dict)
-    wrong: str = ""
-    goal: float | None = None
-    called: int = 0
-    calling: set[int] = field(default_factory=set)
-    weight: float = 0.0
-
-    @property
-    def leftover(self) -> list[Token]:
-        return [t for i, t in enumerate(self.tokens) if i not in self.used and t.norm not in FILLERS]
-
-    @property
-    def clean(self) -> bool:
-        return not (self.leftover or self.missing or self.wrong)
-
-    def free(self, span: range) -> bool:
-        return not self.used & set(span)
-
-    def open(self, span: range) -> bool:
-        """Free, or used by what calls the verb: "find three repairs"."""
-        return not (self.used - self.calling) & set(span)
-
-    def take(self, span: Sequence[int], weight: float = 1.0) -> None:
-        self.used |= set(span)
-        self.weight += weight
 
 
 def may_call(verb: Verb, tokens: Sequence[Token], text: str) -> bool:
@@ -76,7 +38,7 @@ def fill(verb: Verb, tokens: Sequence[Token], workspace: Workspace) -> Filling:
     if verb.says.gain:
         _goal(f)
     _choices(f)
-    _quantities(f)
+    quantities(f)
     _switches(f)
     _words(f)
     _texts(f)
@@ -96,22 +58,7 @@ def _called(f: Filling) -> None:
             f.calling |= set(span)
             f.called += 1
             for name, value in meant.items():
-                _put(f, name, value)
-
-
-def _put(f: Filling, name: str, value: Any) -> None:
-    p, said = next(pair for pair in parameters(f.verb) if pair[0].name == name)
-    _, many = base(p.kind)
-    if many:
-        items = f.arguments.setdefault(name, [])
-        if value not in items:
-            items.append(value)
-    elif said.joined and name in f.arguments and value not in f.arguments[name].split(","):
-        f.arguments[name] += f",{value}"
-    elif not (said.joined and name in f.arguments):
-        if name in f.arguments and f.arguments[name] != value:
-            f.wrong = f.wrong or f"two values for {name}: {f.arguments[name]} and {value}; say one"
-        f.arguments[name] = value
+                put(f, name, value)
 
 
 def _patterns(f: Filling) -> None:
@@ -124,7 +71,7 @@ def _patterns(f: Filling) -> None:
                 if (span and f.free(range(span[0], span[-1] + 1))) or (span and not f.used & set(span)):
                     values = {k: _value(f, k, v, spans, m) for k, v in m.groupdict().items() if k != "rest"}
                     f.take(span, 1.0 + len(span))
-                    _put(f, p.name, template.format(**values))
+                    put(f, p.name, template.format(**values))
                     f.called += 1 if said.text else 0
 
 
@@ -153,6 +100,7 @@ def _goal(f: Filling) -> None:
                 f.goal = factor(m["n"])
                 f.called = f.called or 1
                 f.take(span, 2.0)
+                bounded_goal(f, span[0], span[-1])
 
 
 def _choices(f: Filling) -> None:
@@ -160,7 +108,7 @@ def _choices(f: Filling) -> None:
         for span in places(f.tokens, phrase):
             if f.free(span):
                 f.take(span, 1.5 * len(span))
-                _put(f, name, float(value) if value.isdigit() else value)
+                put(f, name, float(value) if value.isdigit() else value)
                 _beside(f, name, span)
 
 
@@ -174,79 +122,6 @@ def _beside(f: Filling, name: str, span: range) -> None:
                 and tuple(t.stem for t in f.tokens[near.start : near.stop]) == words
             ):
                 f.take(near, 0.5)
-
-
-def _numeric(p: Parameter) -> bool:
-    return base(p.kind)[0] in (int, float)
-
-
-def _quantities(f: Filling) -> None:
-    for i, token in enumerate(f.tokens):
-        if token.value is None or i in f.used:
-            continue
-        unit = (
-            UNITS.get(f.tokens[i + 1].norm)
-            if i + 1 < len(f.tokens) and not f.tokens[i + 1].text.startswith("--")
-            else None
-        )
-        if f.tokens[i - 1].norm == "$" and i:
-            unit = ("money", 1.0)
-        if not (_measured(f, i, token.value, unit) or _counted(f, i, token.value)):
-            continue
-
-
-def _measured(f: Filling, i: int, value: float, unit: tuple[str, float] | None) -> bool:
-    """A quantity in a unit that an option counts in."""
-    if unit is None:
-        return False
-    for p, said in parameters(f.verb):
-        kind, size = ASKED_UNITS.get(said.unit, ("", 1.0))
-        if kind == unit[0] and _numeric(p):
-            span = [i, i - 1] if f.tokens[i - 1].norm == "$" else [i, i + 1]
-            back = next((j for j in range(i - 1, -1, -1) if f.tokens[j].norm not in LINKS), 0)
-            near = [
-                j
-                for j in (i + 2, back, i + 3)
-                if 0 <= j < len(f.tokens) and (f.tokens[j].stem,) in option_words(f.verb, p.name)
-            ]
-            f.take([*span, *near[:1]])
-            _number(f, p, value * unit[1] / size)
-            return True
-    return False
-
-
-def _counted(f: Filling, i: int, value: float) -> bool:
-    """A number beside an option's word: "2 threads", "seed of 3"."""
-    for p, _ in parameters(f.verb):
-        if not _numeric(p):
-            continue
-        for words in option_words(f.verb, p.name):
-            n = len(words)
-            flag = i > 0 and f.tokens[i - 1].text.startswith("--")
-            after = [range(i + 1 + skip, i + 1 + skip + n) if not flag else range(0) for skip in (0, 1)]
-            back = i - 1
-            while back >= 0 and f.tokens[back].norm in LINKS:
-                back -= 1
-            for k, span in enumerate([*after, range(back - n + 1, back + 1)]):
-                if k == 1 and f.tokens[i + 1 : i + 2] and f.tokens[i + 1].norm not in ("more", "newest", "new", "different"):  # fmt: skip
-                    continue
-                here = f.tokens[max(span.start, 0) : span.stop]
-                if here and tuple(t.stem for t in here) == words and f.open(span):
-                    f.take([i, *span, *range(i + 1, span.start)])
-                    _number(f, p, value)
-                    return True
-    return False
-
-
-def _number(f: Filling, p: Parameter, value: float) -> None:
-    kind = base(p.kind)[0]
-    if value < 0 or (kind is int and value != int(value)):
-        f.wrong = (
-            f.wrong
-            or f"{p.name} takes a {'whole ' if kind is int else ''}number that is not negative, not {value:g}"
-        )
-        return
-    _put(f, p.name, kind(round(value, 9)))
 
 
 def _switches(f: Filling) -> None:
@@ -282,11 +157,11 @@ def _words(f: Filling) -> None:
                     continue  # "to" is said of many things
                 if _identifier(f.tokens[i]) or f.tokens[i].quoted:
                     f.take([*span, i])
-                    _put(f, p.name, f.tokens[i].text)
+                    put(f, p.name, f.tokens[i].text)
 
 
 def _identifier(token: Token) -> bool:
-    return bool(re.fullmatch(r"[A-Za-z_./][\w./\[\]:*-]*", token.text)) and token.norm not in FILLERS and token.norm not in PRONOUNS  # fmt: skip
+    return bool(re.fullmatch(r"[A-Za-z_./][\w./\[\]:*-]*", token.text)) and token.norm not in FILLERS | APART and token.norm not in PRONOUNS  # fmt: skip
 
 
 def _texts(f: Filling) -> None:
@@ -297,7 +172,7 @@ def _texts(f: Filling) -> None:
         quoted = [i for i, t in enumerate(f.tokens) if t.quoted and i not in f.used]
         if quoted:
             f.take(quoted[:1])
-            _put(f, p.name, f.tokens[quoted[0]].text)
+            put(f, p.name, f.tokens[quoted[0]].text)
         elif p.required or any(places(f.tokens, stems(w)) for w in said.words):
             _told(f, p, said)
 
@@ -321,7 +196,7 @@ def _told(f: Filling, p: Parameter, said: Said) -> None:
     told = f.tokens[begin:end]
     if told and not any(i in f.used and "." in f.tokens[i].text for i in range(begin, end)):
         f.take(range(begin, end), 0.5 * len(told))
-        _put(f, p.name, " ".join(t.text for t in told))
+        put(f, p.name, " ".join(t.text for t in told))
 
 
 def _nouns(f: Filling) -> None:
@@ -350,7 +225,7 @@ def _files(f: Filling, workspace: Workspace) -> None:
             continue
         named = [(p, s) for p, s in open_ if _announced(f, i, p, s)] or open_
         f.take([i])
-        _put(f, named[0][0].name, name)
+        put(f, named[0][0].name, name)
 
 
 def _announced(f: Filling, i: int, p: Parameter, said: Said) -> bool:
@@ -373,7 +248,7 @@ def _file_words(f: Filling, workspace: Workspace) -> None:
         found, hits = (both, hits) if both else (workspace.named(said, [f.tokens[hits[0]].stem]), hits[:1])
         f.take(hits)
         if len(found) == 1:
-            _put(f, p.name, found[0])
+            put(f, p.name, found[0])
             word = " ".join(f.tokens[i].text for i in hits)
             if word.lower() != found[0].lower():
                 f.notes.append(f"{word!r} as {found[0]}")
@@ -396,4 +271,4 @@ def _identifiers(f: Filling) -> None:
         asked = said.name and p.name not in f.arguments and f.called and len(rest) == 1
         if asked and not (rest[0] and f.tokens[rest[0] - 1].norm in PRONOUNS):  # "is it slow" names no signal
             f.take(rest)
-            _put(f, p.name, f.tokens[rest[0]].text)
+            put(f, p.name, f.tokens[rest[0]].text)

@@ -7,11 +7,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from kerf.assistant.clause import Filling
 from kerf.assistant.declared import option_words, parameters, places
-from kerf.assistant.filling import Filling, fill
+from kerf.assistant.filling import fill
 from kerf.assistant.plan import Step, base
 from kerf.assistant.shapes import text_of, within
-from kerf.assistant.words import UNITS, Token, stem, stems
+from kerf.assistant.words import ASKED_UNITS, UNITS, Token, stem, stems
 from kerf.assistant.workspace import Workspace
 
 MORE = r"(?:more|bigger|larger|longer|higher|wider|greater|extra)"
@@ -43,10 +44,11 @@ def changes(tokens: Sequence[Token]) -> Change | None:
     unit = r"(?: ?(?P<unit>[a-zµ]+))?"
     shapes: tuple[tuple[str, Callable[[re.Match[str]], Callable[[float], float]]], ...] = (
         (rf"(?:a |1 )?(?P<part>third|quarter|half|[\d.]+ %) (?:(?P<more>{MORE})|{LESS})", _scaled),
+        (rf"(?P<n>[\d.]+) (?:x|times|fold) (?:(?P<more>{MORE})|{LESS})", _multiplied),
         (rf"(?P<n>[\d.]+){unit} (?:(?P<more>{MORE})|{LESS})", _shifted),
         (rf"(?:(?P<more>another|{MORE})|{LESS}) (?P<n>[\d.]+){unit}", _shifted),
         (r"(?P<word>half|halve|double|twice|triple)", lambda m: lambda v: v * TIMES[m["word"]]),
-        (r"(?P<n>[\d.]+) ?(?:x|times)", lambda m: lambda v: v * float(m["n"])),
+        (r"(?P<n>[\d.]+) ?(?:x|times) (?:the|as)", lambda m: lambda v: v * float(m["n"])),
         (rf"(?:(?P<more>{MORE})|{LESS})", lambda m: lambda v: v * (2.0 if m["more"] else 0.5)),
     )
     for shape, make in shapes:
@@ -61,8 +63,14 @@ def _scaled(m: re.Match[str]) -> Callable[[float], float]:
     return lambda v: v * (1 + part if m["more"] else 1 - part)
 
 
+def _multiplied(m: re.Match[str]) -> Callable[[float], float]:
+    by = float(m["n"])
+    return lambda v: v * by if m["more"] else v / by if by else v
+
+
 def _shifted(m: re.Match[str]) -> Callable[[float], float]:
-    by = float(m["n"]) * (1 if m["more"] else -1)
+    """In the unit's smallest parts (seconds, um), where one was said."""
+    by = float(m["n"]) * (1 if m["more"] else -1) * UNITS.get(m["unit"] or "", ("", 1.0))[1]
     return lambda v: v + by
 
 
@@ -109,6 +117,7 @@ def _renumbered(f: Filling, step: Step) -> dict[str, Any]:
 
 def _targets(f: Filling, step: Step, by: Change, others: Sequence[Token]) -> list[tuple[str, Sequence[tuple[str, ...]], Any]]:  # fmt: skip
     found: list[tuple[str, Sequence[tuple[str, ...]], Any]] = []
+    lasting = any(t.norm in ("longer", "shorter") for t in f.tokens)
     said_units = {UNITS[t.norm][0] for t in f.tokens if t.norm in UNITS and len(t.norm) > 1}
     for p, said in parameters(step.verb):
         kind, many = base(p.kind)
@@ -118,9 +127,14 @@ def _targets(f: Filling, step: Step, by: Change, others: Sequence[Token]) -> lis
         words = option_words(step.verb, p.name)
         spoken = any(places(f.tokens, w) for w in words)
         if kind in (int, float) and isinstance(value, int | float) and not isinstance(value, bool):
-            timed = said.unit in ("minutes", "seconds") and ("time" in said_units or by.unit == "time")
+            timed = said.unit in ("minutes", "seconds") and (
+                lasting or "time" in said_units or by.unit == "time"
+            )
             if spoken or timed:
-                number = by.apply(float(value))
+                size = ASKED_UNITS[said.unit][1] if by.unit and said.unit in ASKED_UNITS else 1.0
+                number = by.apply(float(value) * size) / size
+                if number < 0 or (said.unit and not number):
+                    continue
                 found.append((p.name, words, kind(number) if kind is int else round(number, 9)))
         if many and isinstance(value, list):
             heads = {v.split()[0] for v in value if isinstance(v, str) and v}

@@ -12,21 +12,29 @@ from dataclasses import dataclass, field
 from rapidfuzz import fuzz, process
 
 from kerf.assistant import following
+from kerf.assistant.clause import Filling
 from kerf.assistant.context import Context, Pending, complete, unread
 from kerf.assistant.declared import calls, parameters
-from kerf.assistant.filling import Filling, fill, may_call
+from kerf.assistant.filling import fill, may_call
 from kerf.assistant.plan import Plan, Step
 from kerf.assistant.questions import Question, question
 from kerf.assistant.runs_named import name_runs
 from kerf.assistant.shapes import GOAL, text_of, within
 from kerf.assistant.spelling import Speller
-from kerf.assistant.words import FILLERS, Token, tokens
+from kerf.assistant.words import FILLERS, Token, tokens, written_out
 from kerf.assistant.workspace import Workspace, listed
 from kerf.core.verb import Verb
 
 THEN = {"then", ";", "afterwards", "afterward"}
 ORDINALS = {"first": 0, "second": 1, "third": 2, "fourth": 3, "last": -1, "1": 0, "2": 1, "3": 2, "4": 3}
 LONGEST = 2000
+QUESTIONS = "what did we try?   what is the best so far?   how much faster is it?   what failed and why?"
+PAST = re.compile(
+    r"(?:(?:and|so|but|hey|well|ok|please),? )*(?:did|was|were|has|had|have (?:we|you|i|they)|when (?:did|was|were|will|is|are)|who|should (?:i|we|you)|"
+    r"how (?:long|much|many|often) (?:did|would|will|does)|what (?:happens|happened|would|if))\b",
+    re.I,
+)
+"""Questions about what was done, or would be: a verb must not do what was only asked about."""
 
 
 @dataclass(frozen=True)
@@ -43,12 +51,14 @@ Understood = Plan | Ask | Question
 
 def understand(sentence: str, context: Context) -> Understood:
     """What a sentence means in this conversation. Never raises for what was said."""
-    said = " ".join(sentence.split())[:LONGEST]
+    said = written_out(" ".join(sentence.split())[:LONGEST])
     if not said:
         return Ask(f"say what to do, for example: {_examples(context.verbs)}")
     asked = question(said)
     if asked:
         return asked
+    if PAST.match(said):
+        return Ask(f"that asks about what was or might be, and I do only what is said: {QUESTIONS}")
     heard = tokens(said)
     if heard and heard[0].norm == "kerf":
         heard = heard[1:]
@@ -155,8 +165,26 @@ def _fillings(clause: Sequence[Token], context: Context, earlier: Sequence[Filli
         f = fill(verb, clause, context.workspace)
         if f.called:
             name_runs(f, context.recent())
-            found.append(_without_goal(complete(f, context, earlier)))
+            found.append(_misread(_without_goal(complete(f, context, earlier)), text))
     return found
+
+
+def _misread(f: Filling, text: str) -> Filling:
+    """What only looks like that verb: its own shapes, and "is it placed", which asks about what was done."""
+    for shape, why in f.verb.says.misread:
+        if re.search(rf"(?<![\w.]){shape}(?!\w)", text):
+            f.wrong = f.wrong or why
+    declared = {w for phrase in (*f.verb.says.words, *f.verb.says.means) for w in phrase.split()}
+    done = [
+        f.tokens[i].norm
+        for i in f.calling
+        if f.tokens[i].norm.endswith("ed") and f.tokens[i].norm not in declared
+    ]
+    if done and f.tokens[0].norm in ("is", "are"):
+        f.wrong = (
+            f.wrong or f"{done[0]!r} asks about what was done, and that would do it: `what did we try?` tells"
+        )
+    return f
 
 
 def _without_goal(f: Filling) -> Filling:
@@ -263,7 +291,7 @@ def _examples(verbs: Mapping[str, Verb]) -> str:
 def help_text(verbs: Mapping[str, Verb]) -> str:
     """What can be said: every verb's own examples."""
     rows = [f"  {e}" for v in verbs.values() for e in (v.says.examples or (v.name,))]
-    asks = "  what did we try?   what is the best so far?   how much faster is it?   what failed and why?   undo that"
+    asks = f"  {QUESTIONS}   undo that"
     return "\n".join(["You can say, for example:", *rows, "and about what was done:", asks])
 
 

@@ -16,7 +16,7 @@ SHAPES: tuple[tuple[str, str], ...] = (
     ("tried", r"(?:so )?what (?:did we|have we|did you|have you|was|has been) (?:try|tried|do|done)(?: so far)?|show me what we tried"),
     ("today", r"(?:which|what) (?:runs )?(?:did|have) (?:we|i) (?:do|done|run)(?: runs)? (?P<when>today|yesterday|this week)|(?:which |what )?runs (?:of |from )?(?P<then>today|yesterday|this week)"),
     ("best", r"what(?:'s| is| was) (?:the|our) best(?: \w+)?(?: so far| yet| until now)?|which (?:one )?(?:is|was) (?:the )?best|(?:the )?best so far"),
-    ("gain", r"(?:by )?how much (?:faster|better|quicker)(?: is it| did it get| now| are we| is that)*|(?:did|have) (?:we|you|it) (?:reach(?:ed)?|get|got|make|made|meet|met) (?:it|there|the goal|that|our goal)|what speed ?-?up (?:did we|have we|do we) (?:get|got|have)|how fast is it(?: now)?"),
+    ("gain", r"(?:by )?how much (?:faster|better|quicker)(?: is it| did it get| now| are we| is that)*|(?:did it (?:get|become|turn out)|has it become|is it|is that|are we) (?:any |really )?(?:faster|better|quicker)(?: now| yet)?|(?:did|have) (?:we|you|it) (?:reach(?:ed)?|get|got|make|made|meet|met) (?:it|there|the goal|that|our goal)|what speed ?-?up (?:did we|have we|do we) (?:get|got|have)|how fast is it(?: now)?"),
     ("failed", r"(?:and )?(?:what|which(?: ones?| candidates?)?) failed(?: and why)?|why (?:did|has|does) (?:it|that|this) fail(?:ed)?|what went wrong|why (?:were|was) .*rejected"),
     ("help", r"help(?: me)?|what can you do(?: for me)?|what can i (?:say|do)|how does this work"),
 )  # fmt: skip

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from kerf.assistant.clause import Filling
 from kerf.assistant.declared import parameters
-from kerf.assistant.filling import Filling
 from kerf.assistant.shapes import text_of, within
 
 ONE = r"(?:the )?(?:last|newest|latest|most recent) run"

@@ -8,7 +8,7 @@ from functools import lru_cache
 
 from kerf.assistant.words import PRONOUNS, UNITS, Token
 
-NAMES = r"(?:the |all |every |each )*(?P<names>(?!\d|(?:of|with|and|at|on|in|the|a|an|put|halo|halos|keep|um|then)\b)[\w*?/\[\]]+(?: (?:blocks?|macros?|cells?)\b)?)"
+NAMES = r"(?:the |all |every |each )*(?P<names>(?!\d|(?:of|with|and|at|on|in|the|a|an|put|halo|halos|keep|um|then|not|no|never|except|but|without|only|or|avoid|from|away)\b)[\w*?/\[\]]+(?: (?:blocks?|macros?|cells?)\b)?)"
 LENGTH = r"(?P<length>\d+(?:\.\d+)?(?: ?(?:um|microns?|micrometers?|micrometres?|nm|mm)\b)?)(?! ?(?:threads?|cores?|min|kg|cm))"
 EVERYTHING = {"macro", "macros", "block", "blocks", "them", "all", "everything", "cell", "cells", "hard"}
 GOAL = (

@@ -12,6 +12,16 @@ from kerf.assistant.words import FILLERS, NUMBERS, UNITS, Token, stem
 
 GRAMMAR = frozenset(
     [
+        "least",
+        "most",
+        "over",
+        "under",
+        "above",
+        "below",
+        "minimum",
+        "than",
+        "except",
+        "every",
         "half",
         "halve",
         "double",
@@ -61,6 +71,7 @@ class Speller:
         known = {*words, *FILLERS, *GRAMMAR, *NUMBERS, *UNITS}
         self._declared = frozenset(words)
         self.words = sorted(w for w in known if w.isalpha())
+        self._known = frozenset(self.words)
         self._stems = {stem(w) for w in self.words}
 
     def corrected(self, tokens: Sequence[Token]) -> list[Token]:
@@ -68,7 +79,12 @@ class Speller:
 
     def _one(self, token: Token) -> Token:
         word = token.norm
-        if token.quoted or token.stem in self._stems or not re.fullmatch(r"[a-z]{4,}", word):
+        if (
+            token.quoted
+            or token.stem in self._stems
+            or word in self._known
+            or not re.fullmatch(r"[a-z]{4,}", word)
+        ):
             return token
         most = 1 if len(word) < 7 else 2
         found = process.extract(word, self.words, scorer=OSA.distance, score_cutoff=most, limit=5)

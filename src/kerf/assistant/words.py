@@ -41,13 +41,26 @@ ASKED_UNITS: Mapping[str, tuple[str, float]] = {
 SAID_BESIDES = """
 a an the please can could would should will you i we want need like to for on with of in at and my our me
 us now then just so is are be do does did up use using make get have has try give let lets by from into
-most least here run that there which what how possible about as its kerf ok okay thanks also but only
-work every each around through over against stop after spend take within under max maximum minimum limit
+here run that there which what how possible about as its kerf ok okay thanks also but only
+work every each around through against spend take within max maximum limit whether tell thing
 this these those hey well actually really quickly some any last it them same again instead too still s t
 yes , . ! ? : ( ) - ' all file per was were been hi keeping keep put
 """
 FILLERS = frozenset(SAID_BESIDES.split())
 """Words that may stand in any sentence and change nothing of it."""
+SHORT = tuple(
+    (re.compile(rf"(?<![\w./-]){short}(?![\w/])", re.I), long)
+    for short, long in (
+        (r"(?:pls|plz|plse|pleas)", "please"), (r"w/o", "without"), (r"(?:what|where|how)(?:'s|s)", "what is"), (r"vs\.?", "against"),
+        (r"dont", "don't"), (r"isnt", "isn't"), (r"cant", "can't"), (r"doesnt", "doesn't"), (r"(?:thx|ty)", "thanks"), (r"wanna", "want to"), (r"&", "and"),
+    )
+)  # fmt: skip
+"""Short ways of writing, each with the long one. "hows" asks what is, as "whats" does."""
+WHOLE = frozenset(
+    ["all", "every", "everything", "everyone", "any", "anything", "each", "last", "none", "nothing"]
+)
+APART = frozenset(["except", "repeatedly"])
+"""How words that here do change something are marked: no name of anything."""
 PRONOUNS = frozenset(["it", "this", "that", "them", "these", "those"])
 
 
@@ -67,11 +80,38 @@ class Token:
         return replace(self, norm=word, stem=stem(word), misspelt=self.text)
 
 
+def written_out(sentence: str) -> str:
+    """Without short ways of writing: "pls", "w/", "whats", "dont". What is in quotation marks stays."""
+    if '"' in sentence or "`" in sentence:
+        return sentence
+    sentence = re.sub(r"(?<![\w./])w/(?=\s|\d)", "with ", sentence.replace("’", "'"))
+    for short, long in SHORT:
+        sentence = short.sub(long, sentence)
+    return sentence
+
+
 def tokens(sentence: str) -> list[Token]:
     """In order. Numbers in words become one token: "one and a half", "a dozen", "half an hour" (0.5 of one)."""
     sentence = HYPHEN.sub(lambda m: m[0].replace("-", " "), sentence.replace("’", "'"))
     found = [_token(m[0]) for m in TOKEN.finditer(sentence)]
-    return _joined(found)
+    return _told_apart(_joined(found))
+
+
+def _told_apart(found: list[Token]) -> list[Token]:
+    """Words that change nothing but here: "but" after "all" excepts, "every" before a number repeats, and a unit is no other word's plural."""
+    made = list(found)
+    for i, t in enumerate(found):
+        before, after = found[max(i - 2, 0) : i], found[i + 1] if i + 1 < len(found) else None
+        counted = after is not None and (after.value is not None or after.norm in UNITS)
+        if t.norm == "but" and (any(b.norm in WHOLE for b in before)):
+            made[i] = replace(t, norm="except", stem="except")
+        elif t.norm in ("every", "each") and counted:
+            made[i] = replace(t, norm="repeatedly", stem="repeatedly")
+        elif t.norm == "after" and i and found[i - 1].norm == "stop":
+            made[i - 1 : i + 1] = [replace(b, norm="for", stem="for") for b in found[i - 1 : i + 1]]
+        elif i and found[i - 1].value is not None and t.norm in UNITS and t.text[0] != "-":
+            made[i] = replace(t, stem=t.norm)
+    return made
 
 
 def _token(text: str) -> Token:
@@ -141,7 +181,7 @@ def stem(word: str) -> str:
     """A word without its ending: "placing", "placed" and "places" are one."""
     if not word.isalpha() or len(word) < 4:
         return word
-    word = re.sub(r"is(e|es|ed|ing|ation)$", r"iz\1", word)
+    word = re.sub(r"(?<=iz)ation$", "", re.sub(r"is(e|es|ed|ing|ation)$", r"iz\1", word))
     for ending in ("ing", "ed", "es", "s"):
         if word.endswith(ending) and len(word) - len(ending) >= 3 and not word.endswith(("ss", "eed")):
             return word.removesuffix(ending)

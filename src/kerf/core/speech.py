@@ -19,6 +19,7 @@ class Said:
     kind means it. `choices`: value -> how that is said; `joined`: several choices make one value, with commas between. `files`: globs of
     the files it takes, `holds` a regular expression that their text must match, `shipped` names of what comes with kerf and their values,
     asked for when needed. `thing`: what kind of thing it names ("run", "placement"), taken from what was done before where nothing is said.
+    `ceiling`: it is a limit, as options in minutes or dollars are: "at least" is not said of it. `instead`: options that it makes needless.
     `name`: an identifier of the user's own (a signal). `text`: the sentence itself, as it was said. `patterns`: (pattern, template):
     a regular expression over the sentence in lower case, with `<names>` (what a design calls things), `<length>`, `<word>` and named groups,
     and the value that it means; what a group called `rest` matches is left for other
@@ -32,6 +33,8 @@ class Said:
     holds: str = ""
     shipped: Callable[[], Mapping[str, str]] | None = None
     thing: str = ""
+    ceiling: bool = False
+    instead: tuple[str, ...] = ()
     name: bool = False
     text: bool = False
     patterns: tuple[tuple[str, str], ...] = ()
@@ -45,7 +48,8 @@ class Says:
     `examples`: sentences, shown to who asks what can be said. `gives`: kind of thing -> where it is in the result ("candidate.path").
     `gain`: how many times better the result is than the start, and the words that say so, or None; without it the verb takes no goal.
     `bound`: minutes that it takes at most where nothing is said; None where that is not known. `needs`: options of
-    which one must be said."""
+    which one must be said. `misread`: (regular expression over the clause, why it is not this): what only looks like this verb.
+    `refuses`: why these arguments would be refused, or "": what can be known in a moment, such as a name that a design has not."""
 
     words: tuple[str, ...] = ()
     means: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -56,6 +60,8 @@ class Says:
     gain: Callable[[Mapping[str, Any]], tuple[float, str] | None] | None = None
     bound: float | None = None
     needs: tuple[str, ...] = ()
+    misread: tuple[tuple[str, str], ...] = ()
+    refuses: Callable[[Mapping[str, Any]], str] | None = None
 
 
 UNSAID = Says()

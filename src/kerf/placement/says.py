@@ -83,7 +83,7 @@ DRAW = Says(
             },
         ),
         "nets": Said(words=("net of", "nets of")),
-        "animate": Said(thing="none"),
+        "animate": Said(thing="none", instead=("placement",)),
     },
     gives={"picture": "output"},
 )  # fmt: skip
