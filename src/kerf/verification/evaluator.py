@@ -14,6 +14,7 @@ from kerf.core.records import Moment
 from kerf.core.types import Candidate, Evaluation, KerfError, Metric, Status, content_hash
 from kerf.verification.coverage.bins import Bin
 from kerf.verification.coverage.closing import Closure
+from kerf.verification.deadline import OutOfTime, left
 from kerf.verification.design import Design
 from kerf.verification.model import Model, model
 from kerf.verification.problem import VerificationProblem
@@ -32,7 +33,8 @@ STATUS = {Verdict.PROVED: Status.PASSED, Verdict.REFUTED: Status.WRONG, Verdict.
 
 @dataclass
 class VerificationEvaluator:
-    """`model` and `assertions` are compiled from the problem; `tests`: the runs that exist. `watch` hears lines of progress."""
+    """`model` and `assertions` are compiled from the problem; `tests`: the runs that exist. `watch` hears lines of progress; `recall`: what another run,
+    or this one before it was stopped, recorded for a candidate (by its id)."""
 
     problem: VerificationProblem
     model: Model
@@ -40,6 +42,7 @@ class VerificationEvaluator:
     tests: Sequence[Table | Trace]
     watch: Callable[[Any], None]
     began: float = field(default_factory=time.monotonic)
+    recall: Callable[[str], Evaluation | None] = lambda candidate: None
     _together: dict[str, Result] | None = None
     _done: set[str] = field(default_factory=set)
     _stimuli: tuple[Trace, ...] = ()
@@ -51,8 +54,13 @@ class VerificationEvaluator:
         return content_hash(["verification", VERSION, self.problem.key, self.problem.seconds, tools])
 
     @property
+    def deadline(self) -> float:
+        """Of `time.monotonic`: what the user's time counts from is `began`."""
+        return self.began + self.problem.seconds
+
+    @property
     def left(self) -> float:
-        return self.problem.seconds - (time.monotonic() - self.began)
+        return self.deadline - time.monotonic()
 
     def evaluate(self, candidate: Candidate) -> Evaluation:
         """Carry out one task."""
@@ -61,6 +69,8 @@ class VerificationEvaluator:
             self._done.add("prove")  # the plan begins with properties
         try:
             found = getattr(self, f"_{asked['goal']}")(asked)
+        except OutOfTime as error:
+            found = Evaluation(Status.TIMED_OUT, str(error))
         except KerfError as error:
             found = Evaluation(Status.BUILD_FAILED, str(error))
         if asked["goal"] != "prove":
@@ -73,8 +83,11 @@ class VerificationEvaluator:
     def confirm(self, candidate: Candidate) -> Evaluation:
         """Proved properties are proved again, from nothing; the other goals' results are counts of verdicts that were each checked."""
         asked = asked_of(candidate)
-        if asked["goal"] != "prove":
-            return self._known[candidate.id]
+        known = self._known.get(candidate.id) or self.recall(candidate.id)
+        if asked["goal"] != "prove" and known:
+            return known
+        if self.left <= 0:
+            return Evaluation(Status.TIMED_OUT, "the time was up before it could be proved again")
         self._together, watch, self.watch = {}, self.watch, lambda moment: None
         try:
             return self.evaluate(candidate)
@@ -87,7 +100,7 @@ class VerificationEvaluator:
     def share(self, goal: str) -> float:
         """Seconds for a goal: its part of what is left for those not done."""
         waiting = [g for g in self.problem.goals if g not in self._done]
-        return max(self.left, 0.5) * SHARES[goal] / sum(SHARES[g] for g in waiting or [goal])
+        return max(self.left, 0.0) * SHARES[goal] / sum(SHARES[g] for g in waiting or [goal])
 
     # Properties
 
@@ -152,7 +165,7 @@ class VerificationEvaluator:
         """Whether a proved property's antecedent is never met; None where there is none or it is not known."""
         if result.verdict is not Verdict.PROVED or assertion.triggered is None:
             return None
-        seconds = max(self.share("prove") / 4, 0.5)
+        seconds = max(self.share("prove") / 4, min(0.5, self.left))
         (found,) = prove(self.model, [Property("met", assertion.triggered)], assumed=self.assumed, timeout_s=seconds)  # fmt: skip
         return None if found.verdict is Verdict.UNDECIDED else found.verdict is Verdict.PROVED
 
@@ -163,7 +176,7 @@ class VerificationEvaluator:
         from kerf.verification.coverage import close
         from kerf.verification.coverage.constants import mined
 
-        made, bins, assumed, notes = covered_model(self.problem)
+        made, bins, assumed, notes = covered_model(self.problem, left(self.deadline, "coverage"))
         tests = [t if isinstance(t, Trace) else t.trace() for t in self.tests]
         found = close(
             made,
@@ -226,7 +239,11 @@ class VerificationEvaluator:
         from kerf.verification.mining import mine
 
         free = model(
-            self.problem.design, reset=self.problem.reset, reset_free=self.problem.reset_free, keep=True
+            self.problem.design,
+            reset=self.problem.reset,
+            reset_free=self.problem.reset_free,
+            keep=True,
+            timeout_s=left(self.deadline, "mining"),
         )
         found = mine(free, seconds=self.share("mine"), seed=self.problem.seed, watch=self._hear)
         headline = f"{len(found.assertions)} assertions mined and proved"
@@ -245,13 +262,17 @@ class VerificationEvaluator:
 
     def plain(self) -> Model:
         """The design without monitors; what depends on an unknown value shows no mutant."""
-        return model(self.problem.design, reset=self.problem.reset)
+        return model(
+            self.problem.design, reset=self.problem.reset, timeout_s=left(self.deadline, "scoring the tests")
+        )
 
     def _hear(self, line: str) -> None:
         self.watch(Moment(line))
 
 
-def covered_model(problem: VerificationProblem) -> tuple[Model, list[Bin], list[int], tuple[str, ...]]:
+def covered_model(
+    problem: VerificationProblem, timeout_s: float
+) -> tuple[Model, list[Bin], list[int], tuple[str, ...]]:
     """A model with bins for its code and its cover properties, the literals that its assumptions make true, and notes."""
     from kerf.verification.coverage.code import instrumented
 
@@ -263,7 +284,12 @@ def covered_model(problem: VerificationProblem) -> tuple[Model, list[Bin], list[
         return made
 
     made, bins, notes = instrumented(
-        problem.design, build=build, reset=problem.reset, reset_free=problem.reset_free, keep=True
+        problem.design,
+        build=build,
+        reset=problem.reset,
+        reset_free=problem.reset_free,
+        keep=True,
+        timeout_s=timeout_s,
     )
     covers = [Bin(a.name, a.bad, "property", a.source) for a in claims if a.kind == "cover"]
     return made, [*bins, *covers], [a.bad ^ 1 for a in claims if a.kind == "assume"], notes

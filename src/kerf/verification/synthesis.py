@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any
 
 from kerf.core.types import KerfError
 from kerf.verification import kept
+from kerf.verification.deadline import left
 from kerf.verification.design import Design
 from kerf.verification.netlist import CombinationalLoop, Netlist, netlist
 from kerf.verification.yosys import Yosys, warm
@@ -34,6 +36,8 @@ NAMED = "setattr -set keep 1 w:* w:$* %d"
 APART = "setattr -set keep 1 t:$any*"
 ALWAYS_COMB = re.compile(r"\balways_comb\b")
 CASE_EQUALITY = re.compile(r"(?:^  attribute [^\n]*\n)*^  cell \$(eqx|nex) .*?^  end$", re.M | re.S)
+STEP = "synthesis"
+YOSYS_SHARE = 0.8  # of the time; reading what it made cannot be stopped, and takes a quarter as long
 BLACK_BOX = "; give its source, or leave its instance out"
 
 
@@ -59,13 +63,13 @@ def synthesize(
     """The graph of `design`; `texts` replaces the text of sources by name (same top, same lines). An `x` and a net that nothing drives are free
     inputs of the graph, as a proof wants; without `free_unknowns` they are what makes the graph smallest, as in a chip. `stepped`: every clock an
     input, even where there is one. `checks`: with the immediate assertions (concurrent ones are for `sva` to replace); without, all assertions are
-    passed over. `keep`: look for the graph on disk, and leave it there. YosysError when Yosys refuses, KerfError for what no model can be made of: black boxes, combinational loops,
+    passed over. `keep`: look for the graph on disk, and leave it there. `timeout_s` is for all of it. OutOfTime when it is over, YosysError when Yosys refuses, KerfError for what no model can be made of: black boxes, combinational loops,
     memories over 2^18 bits."""
     texts = {s.name: s.text for s in design.sources} | dict(texts or {})
     key = kept.key_of(design, texts, free_unknowns, stepped, checks) if keep else ""
     if key and (known := kept.recall(key)) is not None:
         return Synthesized(*known)
-    made = _patiently(design, texts, free_unknowns, stepped, checks, timeout_s)
+    made = _patiently(design, texts, free_unknowns, stepped, checks, time.monotonic() + YOSYS_SHARE * timeout_s)
     if key:
         kept.keep(key, made.netlist, made.stepped, made.notes)
     return made
@@ -77,16 +81,16 @@ def _patiently(
     free_unknowns: bool,
     stepped: bool,
     checks: bool,
-    timeout_s: float,
+    deadline: float,
 ) -> Synthesized:
     """Once more with latches where `always_comb` leaves a value unassigned."""
     try:
-        return _synthesized(design, texts, free_unknowns, stepped, checks, timeout_s)
+        return _synthesized(design, texts, free_unknowns, stepped, checks, deadline)
     except CombinationalLoop:
         latched = {name: ALWAYS_COMB.sub("always @*", text) for name, text in texts.items()}
         if latched == texts:
             raise
-        made = _synthesized(design, latched, free_unknowns, stepped, checks, timeout_s)
+        made = _synthesized(design, latched, free_unknowns, stepped, checks, deadline)
         return replace(
             made, notes=(*made.notes, "always_comb that leaves a value unassigned: keeps it, as a latch")
         )
@@ -98,26 +102,28 @@ def _synthesized(
     free_unknowns: bool,
     stepped: bool,
     checks: bool,
-    timeout_s: float,
+    deadline: float,
 ) -> Synthesized:
     worker = warm(design.folders)
-    _restart(worker, design, texts, checks, timeout_s)
-    worker.run(_words(worker, design, free_unknowns), timeout_s)
+    _restart(worker, design, texts, checks, deadline)
+    worker.run(_words(worker, design, free_unknowns), left(deadline, STEP))
     words = _module(worker, "words.json", design.top)
     _check_words(words)
-    worker.run(_gates(worker, "async2sync", free_unknowns), timeout_s)
+    worker.run(_gates(worker, "async2sync", free_unknowns), left(deadline, STEP))
+    left(deadline, STEP)
     found = netlist(_module(worker, "gates.json", design.top))
     notes = _notes(words, found)
     if not stepped and len(found.clocks) <= 1 and _is_input(found, found.clocks):
         return Synthesized(_renamed(found, design, worker), False, notes)
-    worker.run(_gates(worker, "clk2fflogic", free_unknowns), timeout_s)
+    worker.run(_gates(worker, "clk2fflogic", free_unknowns), left(deadline, STEP))
+    left(deadline, STEP)
     by_steps = netlist(_module(worker, "gates.json", design.top))
     clocks = ", ".join(sorted({name for name, _ in found.clocks}))
     note = f"clocks {clocks}: modelled step by step, each clock an input that may change at any step"
     return Synthesized(_renamed(by_steps, design, worker), True, (*notes, note) if clocks else notes)
 
 
-def _restart(worker: Yosys, design: Design, texts: Mapping[str, str], checks: bool, timeout_s: float) -> None:
+def _restart(worker: Yosys, design: Design, texts: Mapping[str, str], checks: bool, deadline: float) -> None:
     names = []
     for index, source in enumerate(design.sources):
         text = texts.get(source.name, source.text)
@@ -129,7 +135,7 @@ def _restart(worker: Yosys, design: Design, texts: Mapping[str, str], checks: bo
     flags += ["--no-synthesis-define", "--ignore-timing", "--error-limit 5"]
     flags += [] if checks else ["--ignore-assertions"]
     read = f"read_slang {' '.join(flags)} --top {design.top} {' '.join(names)}"
-    worker.run([read, NAMED, EACH, f"write_rtlil {worker.scratch}/read.il"], timeout_s)
+    worker.run([read, NAMED, EACH, f"write_rtlil {worker.scratch}/read.il"], left(deadline, STEP))
     _fold_case_equality(worker.scratch / "read.il")
 
 

@@ -56,7 +56,13 @@ def verify(
     goal: Annotated[
         str, Option("prove, cover, mutate, mine, several with commas, or all.", metavar="GOAL")
     ] = "all",
-    minutes: Minutes = 1.0,
+    minutes: Annotated[
+        float,
+        Option(
+            "End this long after the start, reading and synthesis included; what is open then is undecided.",
+            metavar="M",
+        ),
+    ] = 1.0,
     test: Annotated[
         list[str],
         Option(

@@ -12,7 +12,7 @@ from typing import Any
 from kerf import loop
 from kerf.archive import Archive
 from kerf.core.records import Moment, Outcome, RunRecord, Trial
-from kerf.core.types import Budget, Candidate, KerfError
+from kerf.core.types import Budget, Candidate, Evaluation, KerfError, Status
 from kerf.verification.cocotb_tests import record_cocotb
 from kerf.verification.design import load
 from kerf.verification.evaluator import VerificationEvaluator
@@ -118,6 +118,14 @@ def is_sva(text: str) -> bool:
     )
 
 
+class Answers(Archive):
+    """The archive, in which what ran out of time counts as not answered: the machine may have less else to do this time."""
+
+    def lookup(self, candidate: str, key: str) -> Evaluation | None:
+        found = super().lookup(candidate, key)
+        return None if found is None or found.status is Status.TIMED_OUT else found
+
+
 def verify(
     request: Request, *, resume: str | None = None, watch: Watch = lambda event: None
 ) -> dict[str, Any]:
@@ -125,20 +133,23 @@ def verify(
     begun, cpu = time.monotonic(), time.process_time()
     problem = problem_of(request)
     watch(Moment(f"reading {problem.name}"))
-    model, assertions = claims_of(problem)
+    model, assertions = claims_of(problem, problem.seconds - (time.monotonic() - begun))
     if request.asked_only:
         assertions = [a for a in assertions if not a.source or a.kind == "assume"]
     tests = [run_of(Path(t), model, watch) for t in request.tests]
     evaluator = VerificationEvaluator(problem, model, assertions, tests, watch, begun)
     plan = Plan(_tasks(problem, assertions))
-    budget = Budget(None, problem.seconds)
-    with Archive() as archive:
+    with Answers() as archive:
+        evaluator.recall = lambda candidate: archive.lookup(candidate, evaluator.key)
         if resume is None:
+            budget = Budget(None, max(evaluator.left, 0.0))  # the loop's clock begins now
             options = vars(request)
             outcome = loop.run(
                 problem, plan, evaluator, archive, budget, seed=request.seed, batch=1, options=options
             )
         else:
+            budget = Budget(None, problem.seconds)
+            evaluator.began -= archive.run(resume).seconds
             outcome = loop.resume(resume, plan, evaluator, archive, budget=budget, batch=1)
         report = _report(problem, evaluator, outcome, archive.trials(outcome.run))
         report |= {
@@ -166,10 +177,15 @@ def run_of(path: Path, model: Model, watch: Watch) -> Table | Trace:
         return read_table(recording.dump, model, recording.scope).trace()
 
 
-def claims_of(problem: VerificationProblem) -> tuple[Model, list[Assertion]]:
+def claims_of(problem: VerificationProblem, timeout_s: float = 60.0) -> tuple[Model, list[Assertion]]:
     """The model with the monitors of all assertions; those that are not in the source are called spec1, spec2, ..."""
     made, assertions, facts = compiled(
-        problem.design, problem.properties, reset=problem.reset, reset_free=problem.reset_free, keep=True
+        problem.design,
+        problem.properties,
+        reset=problem.reset,
+        reset_free=problem.reset_free,
+        keep=True,
+        timeout_s=timeout_s,
     )
     origin = [*facts.origin, *([-1] * (len(assertions) - len(facts.origin)))]
     named = [

@@ -14,10 +14,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from kerf.core.types import KerfError
+from kerf.verification.deadline import OutOfTime
 
 
 class YosysError(KerfError):
-    """Yosys refused a design, or ran past its time."""
+    """Yosys refused a design, or ended under it."""
 
 
 class Yosys:
@@ -48,7 +49,8 @@ class Yosys:
         return self._process.poll() is None
 
     def run(self, passes: Sequence[str], timeout_s: float = 60.0) -> str:
-        """Run `passes` on an empty design; what Yosys logged. YosysError when it refuses, and the worker is then gone."""
+        """Run `passes` on an empty design; what Yosys logged. YosysError when it refuses, OutOfTime when it takes longer; the worker is then
+        gone."""
         log = self.scratch / "yosys.log"
         log.write_text("")
         assert self._process.stdin
@@ -61,7 +63,9 @@ class Yosys:
         ready, _, _ = select.select([self._replies], [], [], timeout_s)
         if not ready:
             self.close()
-            raise YosysError(f"{what} took more than {timeout_s:.0f} s: give it longer, or a smaller design")
+            raise OutOfTime(
+                f"the time was up before {what} ended: give it longer (--minutes), or a smaller design"
+            )
         if not self._replies.readline():
             said = self._last_words()
             self.close()

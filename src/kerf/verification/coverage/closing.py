@@ -24,7 +24,9 @@ from kerf.verification.trace import Trace
 
 FUZZ_SHARE = 0.3
 SEARCH_SHARE = 0.85  # the rest is for making the runs few
-SELECT_SHARE = 0.9  # later than this they stay as they are
+EPISODES_KEPT = (
+    2  # at least as long as so many of the slowest episodes: making the runs few is simulation, too
+)
 FIRST_PATIENCE_S = 2.0
 
 
@@ -99,7 +101,6 @@ class _Session:
     notes: list[str] = field(default_factory=list)
 
     def run(self, tests: Sequence[Trace]) -> Closure:
-        deadline = self.begun + self.limit * SEARCH_SHARE
         targets = [b.target for b in self.bins] + list(self.watch)
         board = Board(self.model, targets, len(self.bins), self.assumed, self.seed)
         prover = Prover(board, self.assumed)
@@ -109,7 +110,8 @@ class _Session:
         fuzzer.play(self.begun + self.limit * FUZZ_SHARE)
         self._tell(board, "simulation")
         if board.missing:
-            self._search(board, fuzzer, prover, deadline)
+            rest = max(self.limit * (1 - SEARCH_SHARE), EPISODES_KEPT * fuzzer.slowest)
+            self._search(board, fuzzer, prover, self.begun + self.limit - rest)
         return self._closed(board, prover)
 
     def _search(self, board: Board, fuzzer: Fuzzer, prover: Prover, deadline: float) -> None:
@@ -139,11 +141,12 @@ class _Session:
         self.heard(line)
 
     def _closed(self, board: Board, prover: Prover) -> Closure:
-        chosen, where = select(board, self.begun + self.limit * SELECT_SHARE)
+        chosen, where = select(board, self.begun + self.limit)
         lucky = [i for i in board.lucky if i < len(self.bins)]
         unreachable = {self.bins[i].name: engine for i, engine in sorted(prover.proved.items())}
         covered = {self.bins[i].name: Hit(*where[i]) for i in sorted(where)}
-        undecided = {b.name: prover.tried for b in self.bins if b.name not in covered | unreachable}
+        decided = covered.keys() | unreachable.keys()
+        undecided = {b.name: prover.tried for b in self.bins if b.name not in decided}
         return Closure(
             tuple(self.bins), covered, unreachable, undecided, tuple(map(board.drive.trace, chosen)), time.monotonic() - self.begun,
             _cpu() - self.cpu, tuple(self.notes), frozenset(self.bins[i].name for i in lucky),

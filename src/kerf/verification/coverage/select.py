@@ -13,21 +13,29 @@ from kerf.verification.coverage.stimulus import Stimulus
 
 LONGEST = 2048  # cycles of a run made of several
 THINNINGS = 3
+THINNING, CHAINING = (
+    9,
+    1,
+)  # the cost, in units of what came before: every run with 64 draws of the unknowns, 8 times as many words
 
 Where = dict[int, tuple[int, int]]
 
 
 def select(board: Board, deadline: float) -> tuple[list[Stimulus], Where]:
-    """Runs that hit all that the board counts as hit, by luck or not, and target -> (run, cycle). Past `deadline` (time.monotonic) they are not
-    made fewer any more."""
+    """Runs that hit all that the board counts as hit, by luck or not, and target -> (run, cycle). They are made fewer as
+    far as that ends before `deadline` (time.monotonic), by what the step before it took."""
     hit = sorted(i for i in board.hit if i < board.counted)
     used = sorted({board.hit[i] for i in hit})
     runs = [board.stimuli[i] for i in used]
-    if hit and time.monotonic() < deadline:
-        runs = [runs[i] for i in greedy(board.hits_of(runs, hit))]
-        if board.model.graph.latches and time.monotonic() < deadline:
-            runs = _chained(board, hit, runs)
+    begun = time.monotonic()
     where = _places(board, hit, runs, 0)
+    placed = time.monotonic()
+    if hit and placed + (THINNING if board.unknown else 2) * (placed - begun) < deadline:
+        runs = [runs[i] for i in greedy(board.hits_of(runs, hit))]
+        thinned = time.monotonic()
+        if board.model.graph.latches and thinned + CHAINING * (thinned - begun) < deadline:
+            runs = _chained(board, hit, runs)
+        where = _places(board, hit, runs, 0)
     lucky = sorted(i for i in board.lucky if i < board.counted)
     by_luck = [board.stimuli[i] for i in sorted({board.lucky[i] for i in lucky})]
     where |= _places(board, lucky, by_luck, len(runs))

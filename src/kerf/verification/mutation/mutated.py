@@ -290,7 +290,7 @@ class _Builder:
         """None where it is not the same kind of hardware, or takes more than a share of what time is left."""
         texts = instrument(self.model.design, mutants, self.headers).texts
         begun = time.monotonic()
-        limit = max((self.deadline - begun) * share, 1.0)
+        limit = (self.deadline - begun) * share
         try:
             made = synthesize(self.model.design, texts, stepped=self.model.stepped, timeout_s=limit)
         except KerfError:
