@@ -42,12 +42,14 @@ def resume(
     store: Store,
     *,
     budget: Budget | None = None,
+    options: Mapping[str, Any] | None = None,
     batch: int = 4,
     progress: Watcher = lambda _: None,
     clock: Clock = time.monotonic,
 ) -> Outcome:
     """Continue a stopped search, with a `proposer` made afresh from the run's seed: the recorded rounds are asked and told again, so
-    that it stands where it stood. `budget` (default: the run's own) includes what was already spent. KerfError if the evaluator
+    that it stands where it stood. `budget` (default: the run's own) includes what was already spent;
+    `options` take the place of the recorded ones. KerfError if the evaluator
     measures something else than the run did."""
     record = store.run(run_id)
     if record.evaluator_key != evaluator.key:
@@ -55,7 +57,7 @@ def resume(
             f"run {run_id} was measured under other conditions (evaluator key {record.evaluator_key}, now {evaluator.key}): "
             "the problem, its sizes, the machine, threads or kerf itself changed. Start a new run; it reuses what it can."
         )
-    record = store.reopen(run_id, budget or record.budget)
+    record = store.reopen(run_id, budget or record.budget, options)
     search = _Search(run_id, proposer, evaluator, store, record.budget, batch, progress, clock)
     trials = store.trials(run_id)
     search.pending = replay(proposer, trials, search.note)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import time
+from collections.abc import Mapping
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Annotated, Any
@@ -90,6 +91,16 @@ def resume(
     *,
     evaluations: Annotated[int | None, Option("New total of measured candidates.", metavar="N")] = None,
     minutes: Annotated[float | None, Option("New total of minutes.", metavar="M")] = None,
+    max_dollars: Annotated[
+        float | None, Option("New total that the language model may cost.", metavar="USD")
+    ] = None,
+    max_tokens: Annotated[
+        int | None, Option("New total of the language model's tokens, in and out together.", metavar="N")
+    ] = None,
+    price: Annotated[
+        str | None,
+        Option("What the model costs, in dollars per million tokens.", metavar="IN,OUT"),
+    ] = None,
     watch: Any = lambda event: None,
 ) -> dict[str, Any]:
     """Go on with a run that was stopped or killed."""
@@ -100,7 +111,8 @@ def resume(
     verb = _began(record)
     if verb.resume is None:
         raise KerfError(f"run {record.id} was begun by `kerf {verb.name}`, whose runs cannot be gone on with")
-    found = verb.resume(record.id, evaluations=evaluations, minutes=minutes, watch=watch)
+    ceilings = _asked(record, verb, {"max_dollars": max_dollars, "max_tokens": max_tokens, "price": price})
+    found = verb.resume(record.id, evaluations=evaluations, minutes=minutes, **ceilings, watch=watch)
     return {**found, "verb": verb.name}
 
 
@@ -168,6 +180,15 @@ def prune(
 def _began(record: Any) -> Verb:
     """The verb that a run was begun by; runs from before there were two have none in their options."""
     return _verb(str(record.options.get("verb", "optimize")))
+
+
+def _asked(record: Any, verb: Verb, limits: Mapping[str, Any]) -> dict[str, Any]:
+    """The limits of a language model that were given. KerfError where the run asks none."""
+    given = {name: value for name, value in limits.items() if value is not None}
+    if given and not record.options.get("model"):
+        flags = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+        raise KerfError(f"run {record.id} of `kerf {verb.name}` asks no language model: leave out {flags}")
+    return given
 
 
 def _verb(name: str) -> Verb:

@@ -88,13 +88,19 @@ class Archive:
             )
         return run
 
-    def reopen(self, run: str, budget: Budget) -> RunRecord:
+    def reopen(self, run: str, budget: Budget, options: Mapping[str, Any] | None = None) -> RunRecord:
         record = self.run(run)
         self._hold(record.id)
         with self.db.transaction():
             self.db.execute(
-                "UPDATE runs SET state = ?, budget = ?, updated = ? WHERE id = ?",
-                (RunState.RUNNING, json.dumps(asdict(budget)), time.time(), record.id),
+                "UPDATE runs SET state = ?, budget = ?, options = ?, updated = ? WHERE id = ?",
+                (
+                    RunState.RUNNING,
+                    json.dumps(asdict(budget)),
+                    json.dumps(dict(record.options if options is None else options), default=str),
+                    time.time(),
+                    record.id,
+                ),
             )
         return self.run(run)
 

@@ -146,7 +146,7 @@ class Store(Protocol):
     ) -> str:
         """A new run's id; it is held by this process until `finish`."""
 
-    def reopen(self, run: str, budget: Budget) -> RunRecord:
+    def reopen(self, run: str, budget: Budget, options: Mapping[str, Any] | None = None) -> RunRecord:
         """Continue a stopped run under this budget. KerfError if it is unknown or another process holds it."""
 
     def run(self, run: str) -> RunRecord: ...

@@ -53,7 +53,8 @@ class Parameter:
 @dataclass(frozen=True)
 class Verb:
     """`call` takes the declared parameters and returns plain JSON; `render` turns the result into text for people. `resume(run,
-    evaluations=, minutes=, watch=)` goes on with a run whose options say `"verb": name`; `export(archive, run, folder)` writes there what
+    evaluations=, minutes=, watch=)` goes on with a run whose options say `"verb": name`, and takes max_dollars=, max_tokens= and price= where its
+    runs ask a language model; `export(archive, run, folder)` writes there what
     such a run has for its users, and returns its path (without it, the winner's files are written). `failed` tells a result that a script must
     not take for a success: exit status 1. `reads_only`: whatever its arguments, it changes nothing that a user keeps (no run, no file, no
     candidate executed), so that nobody need be asked first; `destroys`: it drops what cannot be had again. `says`: how people say it."""

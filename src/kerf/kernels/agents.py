@@ -12,8 +12,9 @@ from kerf.core.records import Progress
 from kerf.core.types import Candidate, KerfError, Proposer
 from kerf.kernels.problem import KernelProblem
 from kerf.kernels.workbench import KernelBench
+from kerf.models import prices
 from kerf.models.ledger import Ceiling, Ledger
-from kerf.models.prices import price_of
+from kerf.models.prices import Price
 from kerf.models.protocol import Model
 from kerf.models.registry import open_model
 from kerf.proposers.agent.agents import AfterSearch, Agents
@@ -41,11 +42,11 @@ def open_agency(request: Request, problem: KernelProblem, archive: Archive) -> A
     return Agency.open(request, problem, archive) if request.model else None
 
 
-def _opened(name: str, ledger: Ledger) -> Model:
+def _opened(name: str, ledger: Ledger, price: Price | None) -> Model:
     """A replay gives its replies in order: measurements, which are part of what is sent, are never the same twice."""
     if name.startswith("replay/"):
-        return open_model(name, ledger=ledger, match="order")
-    return open_model(name, ledger=ledger)
+        return open_model(name, ledger=ledger, price=price, match="order")
+    return open_model(name, ledger=ledger, price=price)
 
 
 @dataclass
@@ -58,11 +59,12 @@ class Agency:
 
     @classmethod
     def open(cls, request: Request, problem: KernelProblem, archive: Archive) -> Agency:
-        """KerfError without a key, or with a ceiling in dollars for a model whose price is unknown."""
+        """KerfError without a key, or with a ceiling in dollars for a model whose price is neither known nor given."""
         ledger = Ledger(Ceiling(request.max_dollars, request.max_tokens))
-        model = _opened(request.model, ledger)
+        price = prices.given(request.price) if request.price else None
+        model = _opened(request.model, ledger, price)
         bench = KernelBench(problem, request.threads, archive, request.model, request.trust)
-        return cls(Session(model, ledger, price_of(request.model), archive), bench, request)
+        return cls(Session(model, ledger, price or prices.price_of(model.name), archive), bench, request)
 
     @property
     def search(self) -> str | None:
@@ -104,7 +106,13 @@ class Agency:
             "tokens": spent.tokens,
             "dollars": spent.dollars,
             "stopped": self.session.stopped,
+            "raise": self._reached(),
         }
+
+    def _reached(self) -> list[str]:
+        """The options whose new totals let the model go on; none where no ceiling stopped it."""
+        limits = {"--max-dollars": self.request.max_dollars, "--max-tokens": self.request.max_tokens}
+        return [flag for flag, limit in limits.items() if limit is not None and self.session.exhausted]
 
 
 @dataclass

@@ -48,7 +48,7 @@ def optimize(result: Result) -> str:
         f"made of      {_made_of(generated, library)}",
         f"evaluations  {result['evaluations']} in {result['seconds']:.0f} s"
         + ("" if result["confirmed"] else " (not confirmed: the search was interrupted)"),
-        *_model(result.get("model")),
+        *_model(result),
         "",
         f"drop-in      {result['candidate']['path']}",
         f"C source     {result['candidate']['path'].replace('kernel.py', 'kernel.c')}"
@@ -64,15 +64,19 @@ def optimize(result: Result) -> str:
     return "\n".join(lines)
 
 
-def _model(spent: Mapping[str, Any] | None) -> list[str]:
-    """What a language model cost, and why it was asked no more."""
+def _model(result: Result) -> list[str]:
+    """What a language model cost, why it was asked no more, and how to go on."""
+    spent = result.get("model")
     if not spent or "turns" not in spent:
         return []
     dollars = "" if spent["dollars"] is None else f", ${spent['dollars']:.2f}"
     line = (
         f"model        {spent['name']}: {spent['turns']} turns, {spent['tokens'] / 1000:.0f}k tokens{dollars}"
     )
-    return [line, f"             {spent['stopped']}"] if spent["stopped"] else [line]
+    more = [*spent["raise"], *(["--evaluations"] if result["stopped"] == "budget" else [])]
+    again = f"Go on with new totals: kerf resume {result['run']} {' '.join(f'{flag} N' for flag in more)}"
+    said = [spent["stopped"], again if spent["raise"] else ""]
+    return [line, *(f"             {text}" for text in said if text)]
 
 
 def _made_of(generated: list[str], library: list[str]) -> str:

@@ -51,7 +51,7 @@ OPTIMIZE = Says(
     examples=("make softmax.py twice as fast on one core, at most two minutes", "optimize softmax.py with 24 candidates"),
     options={
         "problem": PROBLEM, "target": TARGET, "minutes": MINUTES, "threads": THREADS, "proposer": PROPOSER, "seed": SEED, "sizes": SIZES,
-        "model": Said(words=("language model",)),
+        "model": Said(words=("language model",), patterns=((r"(?:(?:language )?model )?(?P<name>(?:anthropic|openai|local|replay)/[\w./:-]+)", "{name}"),)),
         "agents": Said(words=("agent", "conversation")),
         "max_dollars": Said(unit="dollars"),
         "max_tokens": Said(words=("token",), ceiling=True),
@@ -63,8 +63,10 @@ OPTIMIZE = Says(
     bound=2.0,
 )  # fmt: skip
 EVALUATE = Says(
-    words=("judge", "test", "correct", "right", "beat", "check", "how fast"),
-    nouns=("kernel", "candidate", "against", "compared", "fast", "correct", "right"),
+    words=("judge", "test", "correct", "right", "beat", "check", "how fast", "eval", "compare", "faster than", "quicker than", "slower than",
+           "same results as", "same result as", "same output as", "same outputs as", "same answer as"),
+    misread=((r"(?:make|get|speed up|optimi[sz]e|tune) .*", "it judges what is there and makes nothing faster"),),
+    nouns=("kernel", "give", "compute", "candidate", "against", "compared", "fast", "correct", "right"),
     examples=("is fast_softmax.py right for softmax.py?", "evaluate fast_softmax.py on softmax.py"),
     options={"candidate": CANDIDATE, "problem": PROBLEM, "threads": THREADS, "baselines": BASELINES, "sizes": SIZES},
     gives={"evidence": "evidence"},
@@ -83,8 +85,8 @@ REPLAY = Says(
 )
 AUDIT = Says(
     words=(
-        "would zeros pass",
-        "would a constant pass",
+        "zeros pass",
+        "constant pass",
         "degenerate",
         "cheated",
         "cheat",

@@ -32,7 +32,7 @@ DEFAULT_EVALUATIONS, DEFAULT_MINUTES = 24, 2.0
 class Request:
     """What a run is asked to do; kept in the archive as the run's options, so that it can be resumed. `path` is None for a module
     given from Python, which only that program can resume. `model`: a language model's name, "" for none; its ceilings hold over all
-    sittings of a run."""
+    sittings of a run. `price`: as options give it, "" for the known one."""
 
     path: str | None
     overrides: Mapping[str, str | int | float]
@@ -45,6 +45,7 @@ class Request:
     agents: int = 1
     max_dollars: float | None = None
     max_tokens: int | None = None
+    price: str = ""
 
 
 @dataclass
@@ -109,6 +110,7 @@ class Search:
             self.evaluator,
             self.archive,
             budget=budget,
+            options=asdict(self.request),
             progress=self._watching(watch),
         )
 

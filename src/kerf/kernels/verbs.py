@@ -62,6 +62,12 @@ def optimize(
     max_tokens: Annotated[
         int | None, Option("Never use more tokens than this, in and out together.", metavar="N")
     ] = None,
+    price: Annotated[
+        str,
+        Option(
+            "What the model costs, in dollars per million tokens, where Kerf does not know.", metavar="IN,OUT"
+        ),
+    ] = "",
     sizes: Sizes = [],  # noqa: B006
     seed: Seed = 0,
     trust: Trust = False,
@@ -74,13 +80,20 @@ def optimize(
     overrides = parse_sizes(sizes)
     request = Request(
         str(Path(problem).resolve()), overrides, _threads(threads), proposer, seed, trust=trust,
-        model=model, agents=agents, max_dollars=max_dollars, max_tokens=max_tokens,
+        model=model, agents=agents, max_dollars=max_dollars, max_tokens=max_tokens, price=price,
     )  # fmt: skip
     return search(problem, request, budget_of(evaluations, minutes), watch=watch)
 
 
 def resume(
-    run: str, *, evaluations: int | None = None, minutes: float | None = None, watch: Any = _ignore
+    run: str,
+    *,
+    evaluations: int | None = None,
+    minutes: float | None = None,
+    max_dollars: float | None = None,
+    max_tokens: int | None = None,
+    price: str | None = None,
+    watch: Any = _ignore,
 ) -> dict[str, Any]:
     """Go on with a run of `optimize`; a limit that is given is the new total."""
     from kerf.archive import Archive
@@ -95,7 +108,8 @@ def resume(
                 f"run {run} optimized a module given from Python: call kerf.optimize there again; what was measured is reused"
             )
         options["baselines"] = tuple(options["baselines"])
-        request = Request(**options)
+        ceilings = {"max_dollars": max_dollars, "max_tokens": max_tokens, "price": price}
+        request = Request(**options | {name: value for name, value in ceilings.items() if value is not None})
         given = evaluations is not None or minutes is not None
         budget = Budget(evaluations, minutes * 60 if minutes else None) if given else record.budget
         return search(str(request.path), request, budget, archive=archive, resume=record.id, watch=watch)

@@ -93,8 +93,9 @@ def unknown(model: str) -> KerfError:
     """What to say where a limit in dollars was asked for and the price is not known."""
     provider, _, name = model.partition("/")
     return KerfError(
-        f"the price of {model} is not known, so a limit in dollars cannot be kept. Write it into {own_file()}, in dollars per million "
-        f'tokens:\n    [{provider}.models]\n    "{name}" = {{ input = 0.0, output = 0.0 }}\nor limit tokens or minutes instead.'
+        f"the price of {model} is not known, so a limit in dollars cannot be kept. Give it in dollars per million tokens, for one "
+        f"run with --price IN,OUT (0,0 for a server of your own), for all in {own_file()}:\n    [{provider}.models]\n"
+        f'    "{name}" = {{ input = 0.0, output = 0.0 }}\nor limit tokens or minutes instead.'
     )
 
 

@@ -30,6 +30,8 @@ from kerf.proposers.agent.board import Board, Told
 from kerf.proposers.agent.session import Turns
 
 POLL_S = 0.5
+TOOL_S = 3600
+"""A call of `kerf mcp` may last as long; Codex gives up after 60 s where nothing is said."""
 MOST_BYTES = 1 << 20
 ENDINGS = (".c", ".h", ".py", ".json")
 
@@ -62,6 +64,7 @@ def _codex(task: str, folder: Path) -> Sequence[str]:
     words = [
         f"mcp_servers.kerf.command={json.dumps(server['command'])}",
         f"mcp_servers.kerf.args={json.dumps(server['args'])}",
+        f"mcp_servers.kerf.tool_timeout_sec={TOOL_S}",
     ]
     return [
         "exec",

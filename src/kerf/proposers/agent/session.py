@@ -48,6 +48,8 @@ class Session:
     watch: Callable[[Moment], None] = lambda moment: None
     until: float = float("inf")
     stopped: str = ""
+    exhausted: bool = False
+    """A ceiling is reached."""
     spending: Spending = field(default_factory=Spending)
     _known: dict[tuple[int, int], Mapping[str, Any]] = field(default_factory=dict)
     _strikes: int = 0
@@ -107,10 +109,11 @@ class Session:
                 system, messages, tools, max_tokens=LONGEST_REPLY, timeout_s=min(LONGEST_TURN_S, left_s)
             )
         except Exhausted as end:
-            self.stopped = str(end)
+            self.stopped, self.exhausted = str(end), True
             raise Over from end
         except ModelError as error:
-            self._failed(error)
+            if time.monotonic() < self.until:  # else it was cut short by us: the time is over, in budget
+                self._failed(error)
             raise Over from error
         self._strikes = 0
         return reply
