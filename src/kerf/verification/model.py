@@ -82,7 +82,7 @@ def model(design: Design, texts: Mapping[str, str] | None = None, *, reset: str 
     made = synthesize(design, texts, stepped=stepped, **how)
     net = made.netlist
     clock, edge = net.clocks[0] if net.clocks and not made.stepped else ("", "")
-    chosen = _find_reset(net.graph, clock) if reset is None else _given_reset(net.graph, reset)
+    chosen = find_reset(net.graph, clock) if reset is None else _given_reset(net.graph, reset)
     initial = {n: net.graph.right[n] for n in net.graph.latches}
     notes = made.notes
     if clock and _reads_clock(net):
@@ -130,7 +130,7 @@ def _given_reset(graph: Graph, text: str) -> Reset | None:
     return _measured(graph, name, 0 if text.startswith("!") else 1)[1]
 
 
-def _find_reset(graph: Graph, clock: str) -> Reset | None:
+def find_reset(graph: Graph, clock: str) -> Reset | None:
     """The input with a reset's name that determines most registers; None when none determines any that were free. Its level is the one of its name,
     but where the other one determines more than twice as many: held inactive, a design may lose some of its unknowns too."""
     best: tuple[int, Reset | None] = (0, None)

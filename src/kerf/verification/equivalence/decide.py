@@ -20,12 +20,15 @@ from typing import Any
 from kerf.verification.design import Design
 from kerf.verification.equivalence.correspondence import check, correspond
 from kerf.verification.equivalence.product import Compared, Product, check_interface, product
+from kerf.verification.equivalence.seeking import Seeker, seeker
 from kerf.verification.equivalence.simulation import determined, hunt, samples
 from kerf.verification.equivalence.witness import check_product, confirm, explainable, shortest, table
 from kerf.verification.graph import FALSE, Node
 from kerf.verification.model import Model, model
 from kerf.verification.prove import Property, Result, Verdict, prove
 from kerf.verification.trace import Trace, replay
+
+SEEKING = 4  # times as long as plain random runs took: before anything is proved
 
 
 class Same(StrEnum):
@@ -115,7 +118,9 @@ class _Session:
         """From the cheapest way to the dearest."""
         if self.plain.bad == FALSE and not self.vague:
             return self._equal(self.plain, "structure")
+        begun = time.monotonic()
         trace = hunt(self.plain.model, self.plain.bad)
+        trace = trace or self._sought(min(SEEKING * (time.monotonic() - begun), self.left / 5))
         if trace:
             return self._different(self.plain, trace, "simulation")
         for made in (*self.alike, *([] if self.vague else [self.plain])):
@@ -125,21 +130,39 @@ class _Session:
         return self._prove()
 
     def _prove(self) -> Equivalence:
-        """With a model checker; first as if unknown registers started alike, which says more and is sooner said."""
-        for made in self.alike[:1]:
-            (alike,) = self._check(made, made.bad, self.left / 3)
-            if alike.verdict is Verdict.PROVED:
-                return self._equal(made, alike.engine)
-        (result,) = self._check(self.plain, self.plain.bad, self.left)
+        """With a model checker, shortly; then by a longer search for a difference; then with what time is left."""
+        made, result = self._checked(self.left / 10)
+        if result.verdict is Verdict.UNDECIDED:
+            if trace := self._sought(self.left / 3):
+                return self._different(self.plain, trace, "simulation")
+            made, result = self._checked(self.left)
         if result.trace:
             return self._different(self.plain, result.trace, result.engine)
         if result.verdict is Verdict.PROVED:
-            return self._explain(result.engine) if self.vague else self._equal(self.plain, result.engine)
+            vague = self.vague and made is self.plain
+            return self._explain(result.engine) if vague else self._equal(made, result.engine)
         self.notes += [
             f"tried {', '.join(result.tried)}",
             f"no difference in the first {result.depth + 1} cycles",
         ]
         return self._tell(Same.UNDECIDED, "")
+
+    @cached_property
+    def _seeker(self) -> Seeker:
+        return seeker(self.gold, self.gate, self.plain)
+
+    def _sought(self, seconds: float) -> Trace | None:
+        return self._seeker.seek(time.monotonic() + seconds)
+
+    def _checked(self, seconds: float) -> tuple[Product, Result]:
+        """What a model checker says, first as if unknown registers started alike, which says more and is sooner said."""
+        end = time.monotonic() + seconds
+        for made in self.alike[:1]:
+            (alike,) = self._check(made, made.bad, seconds / 3)
+            if alike.verdict is Verdict.PROVED:
+                return made, alike
+        (result,) = self._check(self.plain, self.plain.bad, max(end - time.monotonic(), 0.05))
+        return self.plain, result
 
     @staticmethod
     def _check(made: Product, bad: int, seconds: float) -> list[Result]:

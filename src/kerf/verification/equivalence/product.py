@@ -93,7 +93,7 @@ def product(gold: Model, gate: Model, *, matched: bool = False, shared: bool = F
     of both sources that are used alike. Either is a choice of gold's unknowns, so what is proved with it holds."""
     graph = Graph()
     words = _shared_inputs(graph, gold, gate)
-    alike = _same_registers(gold, gate)
+    alike = same_registers(gold, gate)
     starts = {n: m for n, m in alike.items() if matched and gold.initial[n] == FREE}
     begin = _beginning(gold, gate, starts)
     gate_nodes = splice(graph, gate, words)
@@ -192,7 +192,7 @@ def _ands(graph: Graph) -> Iterator[int]:
     return (n for n in range(1, len(graph)) if graph.kind[n] == Node.AND)
 
 
-def _same_registers(gold: Model, gate: Model) -> dict[int, int]:
+def same_registers(gold: Model, gate: Model) -> dict[int, int]:
     """Latch of gold -> the literal of gate's register bit of the same name; those without a name in their order, where they are as many."""
     found: dict[int, int] = {}
     theirs = _words(gate.graph)
