@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kerf.assistant.clause import Filling
-from kerf.assistant.declared import parameters
+from kerf.assistant.declared import option_words, parameters, places
 from kerf.assistant.plan import Done, Later, Plan
 from kerf.assistant.words import FILLERS
 from kerf.assistant.workspace import Workspace
@@ -99,7 +99,7 @@ def complete(f: Filling, context: Context, earlier: Sequence[Filling] = ()) -> F
         if said.thing == "run":
             _run(f, p, things, context)
         elif (p.required or (p.option.positional and said.files)) and not _shifted(f, p, said, things, words):
-            taken = _thing(f, p, said, things, words, context) or taken
+            taken = _thing(f, p, said, things, context) or taken
         elif said.thing and not said.files and taken and said.thing in things:
             f.arguments[p.name] = things[said.thing]
     needs = f.verb.says.needs
@@ -143,7 +143,7 @@ def _run(f: Filling, p: Parameter, things: Mapping[str, Any], context: Context) 
         f.missing[p.name] = []
 
 
-def _thing(f: Filling, p: Parameter, said: Said, things: Mapping[str, Any], words: set[str], context: Context) -> bool:  # fmt: skip
+def _thing(f: Filling, p: Parameter, said: Said, things: Mapping[str, Any], context: Context) -> bool:  # fmt: skip
     """Whether it came from what was done before."""
     many = "list" in str(p.kind)
     if said.thing in things and said.thing:
@@ -159,12 +159,22 @@ def _thing(f: Filling, p: Parameter, said: Said, things: Mapping[str, Any], word
         v for a in f.arguments.values() for v in (a if isinstance(a, list) else [a]) if isinstance(v, str)
     }
     choices = [c for c in choices if c not in used]
-    if len(choices) == 1 and not (words & {"it", "that", "them"}) and not f.leftover:
+    if len(choices) == 1:
+        _spoken_of(f, p)
+    if len(choices) == 1 and not f.leftover:
         f.arguments[p.name] = [choices[0]] if many else choices[0]
         f.notes.append(f"{choices[0]}: the only {p.option.metavar or p.name} here")
     else:
         f.missing[p.name] = choices
     return False
+
+
+def _spoken_of(f: Filling, p: Parameter) -> None:
+    """What there is one of, is meant by its kind: "my design"."""
+    for words in option_words(f.verb, p.name):
+        for span in places(f.tokens, words):
+            if f.free(span):
+                f.take(span, 0.2)
 
 
 def unread(f: Filling) -> list[str]:

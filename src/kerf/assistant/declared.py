@@ -10,6 +10,8 @@ from kerf.assistant.words import FILLERS, Token, stems
 from kerf.core.speech import Said
 from kerf.core.verb import Parameter, Verb
 
+GAP = "_"
+
 
 @lru_cache(maxsize=512)
 def parameters(verb: Verb) -> tuple[tuple[Parameter, Said], ...]:
@@ -55,6 +57,15 @@ def _called(name: str, value: str) -> list[str]:
     if value.isdigit():
         return []
     return [f"{name} {value}"] if value in FILLERS else [value.replace("_", " ")]
+
+
+def gapped(tokens: Sequence[Token], phrase: tuple[str, ...]) -> list[Sequence[int]]:
+    """Where a phrase stands, in two parts where it has a gap ("put _ down")."""
+    if GAP not in phrase:
+        return [*places(tokens, phrase)]
+    at = phrase.index(GAP)
+    heads, tails = places(tokens, phrase[:at]), places(tokens, phrase[at + 1 :])
+    return [[*h, *t] for h in heads[:1] for t in [t for t in tails if t.start >= h.stop][:1]]
 
 
 def places(tokens: Sequence[Token], phrase: tuple[str, ...]) -> list[range]:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from kerf.assistant.clause import LINKS, Filling, put
-from kerf.assistant.declared import calls, choices, option_words, parameters, places
+from kerf.assistant.declared import GAP, calls, choices, gapped, option_words, parameters, places
 from kerf.assistant.plan import base
 from kerf.assistant.quantities import bounded_goal, quantities
 from kerf.assistant.shapes import GOAL, glob, length, pattern, text_of, within
@@ -21,7 +21,7 @@ TOWARDS = {"to", "into", "as", "from"}
 def may_call(verb: Verb, tokens: Sequence[Token], text: str) -> bool:
     """Whether anything here could call that verb: cheap, so that the others need not be read."""
     said = {t.stem for t in tokens}
-    if any(said.issuperset(phrase) for phrase, _ in calls(verb)):
+    if any(said.issuperset(w for w in phrase if w != GAP) for phrase, _ in calls(verb)):
         return True
     if verb.says.gain and any(re.search(rf"(?<![\w.]){shape}\b", text) for shape, _ in GOAL):
         return True
@@ -51,8 +51,8 @@ def fill(verb: Verb, tokens: Sequence[Token], workspace: Workspace) -> Filling:
 def _called(f: Filling) -> None:
     """The verb's phrases; one that only repeats the call says nothing more."""
     for phrase, meant in calls(f.verb):
-        for span in places(f.tokens, phrase):
-            if not f.free(span):
+        for span in gapped(f.tokens, phrase):
+            if f.used & set(span):
                 continue
             f.take(span, 2.0 * len(span) if not f.called else 0.5 * len(span))
             f.calling |= set(span)
@@ -85,7 +85,8 @@ def _value(f: Filling, group: str, found: str | None, spans: Sequence[tuple[int,
     begin, end = m.span(group)
     here = next((i for i, (a, b) in enumerate(spans) if a <= begin and end <= b), None)
     if here is None:
-        return " ".join(f.tokens[i].text for i in within(spans, begin, end)) or found
+        told = " ".join(f.tokens[i].text for i in within(spans, begin, end))
+        return re.sub(r" (?=[,.;])", "", told) or found
     token, start = f.tokens[here], spans[here][0]
     return token.text[begin - start : end - start] if len(token.text) == len(token.norm) else found
 
@@ -106,7 +107,7 @@ def _goal(f: Filling) -> None:
 def _choices(f: Filling) -> None:
     for phrase, name, value in choices(f.verb):
         for span in places(f.tokens, phrase):
-            if f.free(span):
+            if f.open(span):
                 f.take(span, 1.5 * len(span))
                 put(f, name, float(value) if value.isdigit() else value)
                 _beside(f, name, span)
@@ -217,6 +218,9 @@ def _files(f: Filling, workspace: Workspace) -> None:
         if "." not in token.text[1:] and "/" not in token.text and not workspace.exists(token.text):
             continue
         name = token.text.rstrip(".?!,")
+        if not (i and f.tokens[i - 1].norm in TOWARDS) and (meant := workspace.misspelt(name)):
+            f.notes.append(f"{name!r} as {meant}")
+            name = meant
         takers = [(p, s) for p, s in _file_options(f) if workspace.fits(s, name)]
         open_ = [(p, s) for p, s in takers if p.name not in f.arguments] or [
             (p, s) for p, s in takers if base(p.kind)[1]

@@ -25,7 +25,7 @@ AGAIN = frozenset(
 OTHER = frozenset({"another", "different", "new", "other"})
 DROPPED = frozenset({"without", "drop", "remove", "no", "forget", "skip"})
 COUPLING = frozenset(
-    AGAIN | OTHER | {"but", "as", "long", "one", "change", "set", "bit", "thing", "make", "do", "to"}
+    AGAIN | OTHER | {"but", "as", "long", "one", "change", "set", "thing", "make", "do", "to"}
 )
 
 

@@ -17,7 +17,7 @@ MOST = r"(?:at most|up to|(?:no|not|never)(?: use)? (?:more|longer) than|(?:a )?
 OVER = r"(?:over|above|(?:more|longer|greater|higher) than)"
 UNDER = r"(?:under|below|(?:less|fewer|shorter|lower) than)"
 BOUNDS = tuple(
-    (kind, re.compile(rf"(?<!\w){shape} $"), re.compile(rf"^ (?:{shape}|or {after})(?!\w)"))
+    (kind, re.compile(rf"(?<!\w){shape}(?: an?)? $"), re.compile(rf"^ (?:{shape}|or {after})(?!\w)"))
     for kind, shape, after in (
         ("most", MOST, "(?:less|fewer)"), ("least", LEAST, "(?:more|longer)"), ("over", OVER, "over"), ("under", UNDER, "under"),
     )

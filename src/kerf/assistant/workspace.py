@@ -9,6 +9,8 @@ from fnmatch import fnmatch
 from functools import cached_property
 from pathlib import Path
 
+from rapidfuzz.distance import OSA
+
 from kerf.assistant.words import stem
 from kerf.core.speech import Said
 
@@ -27,6 +29,7 @@ class Workspace:
         self.reserved: frozenset[str] = frozenset()
         self._fits: dict[tuple[str, tuple[str, ...], str], bool] = {}
         self._fitting: dict[tuple[tuple[str, ...], str], list[str]] = {}
+        self._meant: dict[str, str] = {}
         self._words: dict[str, frozenset[str]] = {}
 
     @cached_property
@@ -45,6 +48,22 @@ class Workspace:
 
     def exists(self, name: str) -> bool:
         return bool(name) and (self.folder / name).exists()
+
+    def misspelt(self, name: str) -> str:
+        """The one file that this name, which is none, is a spelling mistake of, or "". "fifo2.sv" is another name, not a mistake."""
+        if not re.fullmatch(r"[\w./-]{5,}\.\w+", name) or self.exists(name):
+            return ""
+        if name not in self._meant:
+            most = 1 if len(Path(name).stem) < 7 else 2
+            digits = re.findall(r"\d+", name)
+            alike = [
+                n
+                for n in self.files
+                if Path(n).suffix == Path(name).suffix and re.findall(r"\d+", n) == digits
+            ]
+            near = [n for n in alike if OSA.distance(name.lower(), n.lower(), score_cutoff=most) <= most]
+            self._meant[name] = near[0] if len(near) == 1 and len(Path(name).stem) > 2 else ""
+        return self._meant[name]
 
     def fits(self, said: Said, name: str) -> bool:
         """Whether an option takes that file, by its name and, where the option says so, its text."""

@@ -46,7 +46,7 @@ SIZES = Said(words=("size",), patterns=((r"(?P<name>[a-z_]\w*)\s?=\s?(?P<value>\
 AGAIN = {"again": Said(words=("again", "anew", "afresh"))}
 
 OPTIMIZE = Says(
-    words=("speed up", "faster", "quicker", "accelerate", "tune", "optimise", "make fast", "speed", "improve", "speedup", "as fast"),
+    words=("speed up", "faster", "quicker", "accelerate", "tune", "optimise", "make fast", "speed", "improve", "speedup", "as fast", "search"),
     nouns=("kernel", "operator", "op", "code", "run", "module", "fast", "time", "performance"),
     examples=("make softmax.py twice as fast on one core, at most two minutes", "optimize softmax.py with 24 candidates"),
     options={

@@ -18,7 +18,8 @@ CONSTRAINT = Said(
     patterns=(
         (rf"<names> (?:on|at|along|to|against) (?:the )?{SIDE}(?: (?:edge|side|border))?", "edge {names} {side}"),
         (rf"(?:on|at|along|to|against) (?:the )?{SIDE}(?: (?:edge|side|border))?", "edge THEM {side}"),
-        (r"(?:a |the )?halos? of <length>(?: (?:around|for|on) <names>)?", "halo {names} {length}"),
+        (r"<names> (?P<rest>of \S+ )?(?:at least )?<length>(?= apart)", "halo {names} {length}"),
+        (r"(?:a |the )?halos? of (?:at least )?<length>(?: (?:around|for|on) <names>)?", "halo {names} {length}"),
         (r"(?:a |an )?<length> halos?(?: (?:around|for|on) <names>)?", "halo {names} {length}"),
         (r"<length> (?:around|of space around) <names>", "halo {names} {length}"),
         (r"<names> (?:together )?within <length>(?! ?(?:min|sec|hour|s\b|h\b))", "group {names} within {length}"),
@@ -38,8 +39,10 @@ OUTPUT = Said(
     words=("to", "into", "write to", "write it to", "write", "save to", "save it to", "save as", "file")
 )
 PLACE = Says(
-    words=("lay out", "floorplan", "put down", "layout", "place"),
-    nouns=("chip", "macro", "cell", "put", "keep", "design", "netlist", "minimise", "minimize", "write"),
+    words=("lay out", "floorplan", "put down", "put _ down", "put _ apart", "layout", "place", "do a placement", "do placement", "run placement", "run a placement", "make a placement"),
+    means={f"minimise {the}{what}": {"target": target} for the in ("", "the ")
+           for what, target in (("congestion", "routability"), ("wirelength", "hpwl"), ("wire length", "hpwl"), ("wires", "hpwl"), ("proxy cost", "proxy"))},
+    nouns=("chip", "macro", "cell", "put", "keep", "design", "netlist", "minimise", "minimize", "write", "start", "apart"),
     examples=("place ct_ariane with the caches on the left edge, 10 um halo, then show me congestion", "place the example"),
     options={
         "design": DESIGN, "constraint": CONSTRAINT, "threads": THREADS, "output": OUTPUT, "lef": LEF,
@@ -63,8 +66,8 @@ PLACE = Says(
     bound=5.0,
 )  # fmt: skip
 SCORE = Says(
-    words=("legal", "wirelength", "how good is the placement", "how long are the wires", "hpwl", "proxy cost", "overlaps", "how good"),
-    nouns=("placement", "wire", "that came with", "design", "measure"),
+    words=("legal", "wirelength", "how good is the placement", "how long are the wires", "hpwl", "proxy cost", "overlaps", "how good", "how much wire", "how many wires"),
+    nouns=("placement", "wire", "have", "that came with", "design", "measure"),
     examples=("is the placement of gcd.def legal?", "score gcd.def"),
     options={"design": DESIGN, "placement": PLACEMENT, "constraint": Said(thing="none"), "lef": LEF},
 )  # fmt: skip
@@ -88,8 +91,8 @@ DRAW = Says(
     gives={"picture": "output"},
 )  # fmt: skip
 DIFF = Says(
-    words=("difference", "what moved", "differ"),
-    nouns=("placement", "between"),
+    words=("difference", "what moved", "differ", "compare", "which is better", "which one is better", "which placement is better"),
+    nouns=("placement", "between", "or"),
     examples=("diff gcd.def one.pl two.pl",),
     options={
         "design": DESIGN, "a": Said(files=("*.pl", "*.plc")), "b": Said(files=("*.pl", "*.plc")), "output": OUTPUT, "lef": LEF,

@@ -21,11 +21,16 @@ LOADING = {
 }  # fmt: skip
 EVER = r"(?:is|are|can|could|does|may) (?P<rest>it|the \w+|\w+\.s?v|\w+) (?:ever )?(?:be |get )?(?:ever )?both (?P<one>\w+) and (?P<two>\w+)(?: at once| at the same time)?"
 IN = r"(?:check|assert|prove|show|verify|ensure) (?:in|for|of|on) (?P<rest>the \w+|\S+) that (?P<told>.+)"
-WISH = Said(text=True, words=("that",), patterns=((EVER, "never both {one} and {two}"), (IN, "{told}")))
+WHENEVER = r"(?P<told>(?:whenever|every time) .+?)(?: ,)? (?:in|for) (?P<rest>the \w+|[\w./-]+\.s?v)"
+WISH = Said(
+    text=True,
+    words=("that",),
+    patterns=((EVER, "never both {one} and {two}"), (IN, "{told}"), (WHENEVER, "{told}")),
+)
 
 VERIFY = Says(
     words=("check", "bugs", "bug", "find bugs", "verification", "test"),
-    nouns=("assertion", "any", "there", "find", "coverage", "left", "how good", "test", "use", "invariant", "close", "what", "holes"),
+    nouns=("assertion", "any", "there", "find", "coverage", "left", "how good", "test", "use", "invariant", "close", "what", "holes", "reachable", "assert", "many", "survive", "survived", "killed"),
     examples=("prove the assertions in fifo.sv", "verify fifo.sv for 30 s", "cover what is left"),
     options={
         **LOADING,
@@ -45,7 +50,8 @@ VERIFY = Says(
         "test": Said(words=("stimulus", "testbench"), files=("*.csv", "*.vcd")),
         "reset_free": Said(words=("reset free", "reset at any time")),
     },
-    means={"prove": {"goal": "prove"}, "cover": {"goal": "cover"}, "mutate": {"goal": "mutate"}, "mine": {"goal": "mine"},
+    means={**{f"{do} {which}assertions": {"goal": "prove"} for do in ("check", "verify", "test") for which in ("", "the ", "all ", "all the ", "its ", "my ")},
+           "prove": {"goal": "prove"}, "cover": {"goal": "cover"}, "mutate": {"goal": "mutate"}, "mine": {"goal": "mine"},
            "mutants": {"goal": "mutate"}, "invariants": {"goal": "mine"}, "coverage": {"goal": "cover"}, "find invariants": {"goal": "mine"}},
     gives={"run": "run"},
     bound=1.0,
@@ -60,8 +66,8 @@ ASSERT = Says(
     bound=1.0,
 )  # fmt: skip
 EQUIV = Says(
-    words=("equivalent", "the same as", "same as", "equal", "by proof", "equals", "equivalence"),
-    nouns=("check", "that", "prove", "compare"),
+    words=("equivalent", "the same as", "same as", "equal", "by proof", "equals", "equivalence", "compare", "behave like", "behave as"),
+    nouns=("check", "that", "prove", "compare", "behave", "first", "design"),
     examples=("is arbiter.v the same as arbiter_fixed.v?",),
     options={
         "a": Said(files=("*.sv", "*.v"), thing="design"), "b": Said(files=("*.sv", "*.v")), "minutes": MINUTES,
@@ -71,7 +77,7 @@ EQUIV = Says(
 )  # fmt: skip
 REPAIR = Says(
     words=("fix", "mend", "debug", "find repairs", "correct", "repairs"),
-    nouns=("bug", "find", "that", "match", "equal", "like", "repair", "show"),
+    nouns=("bug", "find", "that", "match", "equal", "like", "repair", "show", "equivalent", "behave", "same"),
     examples=("fix arbiter.v", "repair fifo.sv so that it matches table.csv"),
     options={
         **LOADING, "design": DESIGN, "minutes": MINUTES,
