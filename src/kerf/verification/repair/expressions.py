@@ -5,14 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from kerf.verification.design import Design
-from kerf.verification.repair.source import Expr, Module, Places, Process, Span, uncommented
+from kerf.verification.repair.source import Expr, Mention, Module, Places, Process, Span, uncommented
 from kerf.verification.repair.syntax import (
     bits_of,
     compared_bits,
+    counts_down,
     index_bits,
     integer,
     is_constant,
     names_read,
+    uses_in,
 )
 
 COMPARISONS = {"Equality", "Inequality", "CaseEquality", "CaseInequality", "GreaterThan", "GreaterThanEqual", "LessThan", "LessThanEqual", "WildcardEquality", "WildcardInequality"}  # fmt: skip
@@ -88,6 +90,20 @@ class ExpressionReader:
         """A constant one stays: what it leaves out may not even compile."""
         if not is_constant(e):
             self._expression(e, "condition", 1)
+            self._mentions(e)
+
+    def _mentions(self, e: Any) -> None:
+        """Variables without a sign of the module itself that a whole expression names, in places that all lie in a file."""
+        whole = self.span(e.sourceRange)
+        if whole is None or self.process is None:
+            return
+        for symbol, ranges in uses_in(e):
+            spans, word = [self.span(r) for r in ranges], self.module.words.get(symbol.name)
+            usual = word and word.kind == "variable" and not word.signed and counts_down(symbol.type)
+            uses = tuple(s for s in spans if s)
+            if word and usual and self._is_own(symbol) and len(uses) == len(spans):
+                made = Mention(whole, word.name, word.width, uses, self.process, self.target)
+                self.found.mentions.setdefault((whole, word.name), made)
 
     def _index(self, e: Any) -> None:
         """An array of nets can be indexed by constants alone, which no wire may stand for."""

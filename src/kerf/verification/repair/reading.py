@@ -89,9 +89,9 @@ class _Reader(ExpressionReader):
                 for entry in member.entries:
                     self._generate(entry, path)
             elif kind == "InstanceSymbol" and member.isModule:
-                self._connections(member)
                 self._module(member.body, f"{path}{member.name}.")
                 self.module = module
+                self._connections(member)
 
     def _generate(self, block: Any, path: str) -> None:
         self.local += 1
@@ -157,6 +157,8 @@ class _Reader(ExpressionReader):
 
     def _connections(self, instance: Any) -> None:
         self._ends(instance)
+        known = self.found.modules.get(instance.definition.name)
+        clocks = known.clocks if known else set()
         for connection in instance.portConnections:
             e = connection.expression
             if e is None:
@@ -167,6 +169,9 @@ class _Reader(ExpressionReader):
                 self.found.flows |= {(inner, o) for o in outer}
                 continue
             self.found.flows |= {((self.module.name, n), inner) for n in names_read(e)}
+            if connection.port.name in clocks:  # neither replaced nor read, as in the instance itself
+                self.module.clocks |= set(names_read(e))
+                continue
             self._begin(e.sourceRange, False, [], None)
             self._expression(e, "value", int(e.type.bitWidth) if e.type.isIntegral else 0)
             self.process = None
@@ -318,6 +323,7 @@ class _Reader(ExpressionReader):
         right = self.span(value.sourceRange)
         if right is None or self.process is None:
             return
+        self._mentions(value)
         signed = bool(value.type.isSigned)
         made = Assignment(
             span or right,

@@ -92,6 +92,19 @@ class Assignment:
 
 
 @dataclass(frozen=True)
+class Mention:
+    """A variable that a whole expression (a right-hand side, or a condition) names, bases of selects among them, in the places `uses`; `width`: of
+    the variable, which has no sign."""
+
+    whole: Span
+    name: str
+    width: int
+    uses: tuple[Span, ...]
+    process: Process
+    target: str = ""
+
+
+@dataclass(frozen=True)
 class Branch:
     """A statement that a condition leads to, or a process's body. `block`: it has begin and end; `inner`: behind begin (and its label)."""
 
@@ -185,6 +198,7 @@ class Places:
     modules: dict[str, Module] = field(default_factory=dict)
     expressions: dict[Span, Expr] = field(default_factory=dict)
     assignments: dict[Span, Assignment] = field(default_factory=dict)
+    mentions: dict[tuple[Span, str], Mention] = field(default_factory=dict)
     branches: dict[Span, Branch] = field(default_factory=dict)
     cases: dict[Span, Case] = field(default_factory=dict)
     ifs: dict[Span, If] = field(default_factory=dict)

@@ -111,6 +111,24 @@ def names_read(node: Any) -> Iterator[str]:
     yield from found
 
 
+def uses_in(e: Any) -> Iterator[tuple[Any, list[Any]]]:
+    """Variables in an expression, each with the source ranges that name it."""
+    found: dict[str, tuple[Any, list[Any]]] = {}
+
+    def look(one: Any) -> None:
+        if type(one).__name__ == "NamedValueExpression":
+            found.setdefault(one.symbol.name, (one.symbol, []))[1].append(one.sourceRange)
+
+    e.visit(look)
+    yield from found.values()
+
+
+def counts_down(kind: Any) -> bool:
+    """Whether a type's bits are numbered from its width - 1 down to 0, or it is one bit."""
+    limits = getattr(kind, "range", None)
+    return bool(kind.isIntegral) and (limits is None or limits.right == 0 <= limits.left)
+
+
 def events_of(timing: Any) -> list[Any]:
     if type(timing).__name__ == "ImplicitEventControl":
         return []

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from kerf.verification.repair.change import Change, Edit, Plan, Values, constant
 from kerf.verification.repair.ground import MOST_LITERAL, MOST_WORDS, ends, picked
 from kerf.verification.repair.slips import Slips
-from kerf.verification.repair.source import Assignment, Branch, Expr, Span
+from kerf.verification.repair.source import Assignment, Branch, Expr, Mention, Span
 from kerf.verification.repair.statements import Statements
 
 
@@ -60,6 +60,9 @@ class Offer(Slips, Statements):
         for a in p.assignments.values():
             if self._reaches(a.process, a.target):
                 yield from self._value(a)
+        for m in p.mentions.values():
+            if self._reaches(m.process, m.target):
+                yield from self._renamed(m)
         for b in p.branches.values():
             yield from self._assigned(b)
 
@@ -91,6 +94,28 @@ class Offer(Slips, Statements):
             "replace variable", e.process.module, enable, (), (self._wrap(e.span, f"({enable} ? {value} : (", "))"),),
             lambda v: [Edit(e.span, picked(names, v(pick.index)))], weight, picks=(pick,),
         )  # fmt: skip
+
+    def _renamed(self, m: Mention) -> Iterator[Change]:
+        """Another variable as wide, throughout an expression that names one more than once or selects from it."""
+        module = self.places.modules[m.process.module]
+        fit = self._words(m.process, module, m.width, m.name, False)
+        names = [n for n in fit if not module.words[n].signed]
+        if not names or (len(m.uses) == 1 and m.uses[0] in self.places.expressions):
+            return
+        enable, pick = self._new("e"), self._pick(module.name, m.width, names)
+        before = f"({enable} ? ({self._with(m, pick.wire)}) : ("
+        yield Change(
+            "rename variable", module.name, enable, (), (self._wrap(m.whole, before, "))"),),
+            lambda v: [Edit(u, picked(names, v(pick.index))) for u in m.uses], 3, picks=(pick,),
+        )  # fmt: skip
+
+    def _with(self, m: Mention, word: str) -> str:
+        """The expression of a mention, with `word` for its variable."""
+        source, at, parts = m.whole.source, m.whole.start, []
+        for use in sorted(m.uses):
+            parts += [self.text(Span(source, at, use.start)), word]
+            at = use.end
+        return "".join([*parts, self.text(Span(source, at, m.whole.end))])
 
     def _guard(self, e: Expr) -> Iterator[Change]:
         """c becomes c && g or c || g; with one more change, g is (a || b), or (a && b)."""
