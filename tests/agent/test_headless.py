@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
+import tomllib
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -69,6 +71,10 @@ def test_only_files_that_were_judged_count(
     assert [c.files["number"] for c in found] == ["1", "2"] and {c.proposer for c in found} == {name}
     words, said = json.loads((proposer.folder / "said.json").read_text())
     assert any("mcp" in w for w in words) and any("TASK.md" in w for w in words)
+    if name == "codex":
+        settings = tomllib.loads("\n".join(w for before, w in pairwise(words) if before == "-c"))
+        server = settings["mcp_servers"]["kerf"]
+        assert server["args"][-1] == "mcp" and server["tool_timeout_sec"] >= 600, "searches take minutes"
     assert said[0].startswith("verdict on 1: passed") and "judged" in said[1] and "900" not in said[2]
     again = Headless(name, FileBench(), kept, tmp_path)
     again.bind("run")
