@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 
 from kerf.sandbox import linux
+from kerf.verification.scratch import check_whole
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,7 @@ def _read(said: str) -> tuple[bool | None, int]:
 def invariant(file: Path) -> list[list[int]]:
     """The cubes of PDR's inductive invariant (a PLA over the flip-flops): each a list of latch literals, 2 * index + inverted, none of which
     the invariant's states satisfy all of."""
+    check_whole(file, b".e")
     names: Sequence[str] = []
     cubes = []
     for line in file.read_text().splitlines():

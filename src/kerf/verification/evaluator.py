@@ -19,6 +19,7 @@ from kerf.verification.design import Design
 from kerf.verification.model import Model, model
 from kerf.verification.problem import VerificationProblem
 from kerf.verification.prove import Property, Result, Verdict, prove
+from kerf.verification.scratch import NoRoom
 from kerf.verification.space import asked_of
 from kerf.verification.sva import Assertion, compile
 from kerf.verification.tables import Table
@@ -69,6 +70,8 @@ class VerificationEvaluator:
             self._done.add("prove")  # the plan begins with properties
         try:
             found = getattr(self, f"_{asked['goal']}")(asked)
+        except NoRoom:
+            raise
         except OutOfTime as error:
             found = Evaluation(Status.TIMED_OUT, str(error))
         except KerfError as error:

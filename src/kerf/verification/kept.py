@@ -78,8 +78,14 @@ def keep(key: str, made: Netlist, stepped: bool, notes: tuple[str, ...]) -> None
     with contextlib.suppress(OSError):
         path = _path(key)
         path.parent.mkdir(parents=True, exist_ok=True)
+        text = json.dumps(content, separators=(",", ":"))
         with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as file:
-            json.dump(content, file, separators=(",", ":"))
+            try:
+                file.write(text)
+                file.flush()
+            except OSError:
+                os.unlink(file.name)
+                raise
         os.replace(file.name, path)
         for old in sorted(path.parent.glob("*.json"), key=lambda p: p.stat().st_mtime)[:-MOST]:
             old.unlink(missing_ok=True)

@@ -14,6 +14,7 @@ from kerf.verification import abc, aiger
 from kerf.verification.graph import FREE, Graph, Node
 from kerf.verification.model import Model
 from kerf.verification.sat import Unrolling
+from kerf.verification.scratch import room
 from kerf.verification.trace import Trace, replay
 
 
@@ -85,7 +86,7 @@ class _Session:
         return self.deadline - time.monotonic()
 
     def run(self, properties: list[Property]) -> list[Result]:
-        with tempfile.TemporaryDirectory(prefix="kerf-prove-") as folder:
+        with room(), tempfile.TemporaryDirectory(prefix="kerf-prove-") as folder:
             if len(properties) > 1:
                 self._together(properties, Path(folder))
             open_ones = [p for p in properties if p.name not in self.found]

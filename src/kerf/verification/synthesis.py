@@ -20,6 +20,7 @@ from kerf.verification import kept
 from kerf.verification.deadline import left
 from kerf.verification.design import Design
 from kerf.verification.netlist import CombinationalLoop, Netlist, netlist
+from kerf.verification.scratch import check_whole, room
 from kerf.verification.yosys import Yosys, warm
 
 MEMORY_BITS = 1 << 18
@@ -63,13 +64,16 @@ def synthesize(
     """The graph of `design`; `texts` replaces the text of sources by name (same top, same lines). An `x` and a net that nothing drives are free
     inputs of the graph, as a proof wants; without `free_unknowns` they are what makes the graph smallest, as in a chip. `stepped`: every clock an
     input, even where there is one. `checks`: with the immediate assertions (concurrent ones are for `sva` to replace); without, all assertions are
-    passed over. `keep`: look for the graph on disk, and leave it there. `timeout_s` is for all of it. OutOfTime when it is over, YosysError when Yosys refuses, KerfError for what no model can be made of: black boxes, combinational loops,
+    passed over. `keep`: look for the graph on disk, and leave it there. `timeout_s` is for all of it. OutOfTime when it is over, NoRoom where temporary files cannot be written, YosysError when Yosys refuses, KerfError for what no model can be made of: black boxes, combinational loops,
     memories over 2^18 bits."""
     texts = {s.name: s.text for s in design.sources} | dict(texts or {})
     key = kept.key_of(design, texts, free_unknowns, stepped, checks) if keep else ""
     if key and (known := kept.recall(key)) is not None:
         return Synthesized(*known)
-    made = _patiently(design, texts, free_unknowns, stepped, checks, time.monotonic() + YOSYS_SHARE * timeout_s)
+    with room():
+        made = _patiently(
+            design, texts, free_unknowns, stepped, checks, time.monotonic() + YOSYS_SHARE * timeout_s
+        )
     if key:
         kept.keep(key, made.netlist, made.stepped, made.notes)
     return made
@@ -107,6 +111,7 @@ def _synthesized(
     worker = warm(design.folders)
     _restart(worker, design, texts, checks, deadline)
     worker.run(_words(worker, design, free_unknowns), left(deadline, STEP))
+    check_whole(worker.scratch / "words.il", b"end")
     words = _module(worker, "words.json", design.top)
     _check_words(words)
     worker.run(_gates(worker, "async2sync", free_unknowns), left(deadline, STEP))
@@ -136,6 +141,7 @@ def _restart(worker: Yosys, design: Design, texts: Mapping[str, str], checks: bo
     flags += [] if checks else ["--ignore-assertions"]
     read = f"read_slang {' '.join(flags)} --top {design.top} {' '.join(names)}"
     worker.run([read, NAMED, EACH, f"write_rtlil {worker.scratch}/read.il"], left(deadline, STEP))
+    check_whole(worker.scratch / "read.il", b"end")
     _fold_case_equality(worker.scratch / "read.il")
 
 
@@ -186,6 +192,7 @@ def _gates(worker: Yosys, clocking: str, free_unknowns: bool) -> list[str]:
 
 
 def _module(worker: Yosys, name: str, top: str) -> dict[str, Any]:
+    check_whole(worker.scratch / name, b"\n}")
     modules = json.loads((worker.scratch / name).read_text(errors="replace"))["modules"]
     return dict(modules.get(top) or next(iter(modules.values())))
 

@@ -157,9 +157,10 @@ def verify(
             "cpu_seconds": round(time.process_time() - cpu, 3),
         }
         folder = archive.folder / "runs" / outcome.run
-        folder.mkdir(parents=True, exist_ok=True)
         report["report"] = str(folder / "report.html")
-        (folder / "report.html").write_text(page(report, evaluator, archive.trials(outcome.run)))
+        with archive.db.translated():
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / "report.html").write_text(page(report, evaluator, archive.trials(outcome.run)))
     return report
 
 

@@ -115,7 +115,7 @@ def _kills(
     if not chosen:
         return np.zeros((len(claims), 0), bool)
     try:
-        made = mutated(model, chosen, headers, timeout_s=max(deadline - time.monotonic(), 1.0))
+        made = mutated(model, chosen, headers, timeout_s=deadline - time.monotonic())
     except KerfError:
         watch("no time for mutants: what is shown is in no order")
         return np.zeros((len(claims), 0), bool)
@@ -124,13 +124,15 @@ def _kills(
     view = view_of(graph)
     known = [c.names <= set(view.words) for c in claims]
     bad = [c.violated(view) if k else 0 for c, k in zip(claims, known)]
-    return _broken(replace(made, graph=graph), bad, random_runs(model, TESTS, CYCLES, seed))
+    return _broken(replace(made, graph=graph), bad, random_runs(model, TESTS, CYCLES, seed), deadline)
 
 
-def _broken(made: Mutated, bad: Sequence[int], runs: Sequence[Trace]) -> np.ndarray:
+def _broken(made: Mutated, bad: Sequence[int], runs: Sequence[Trace], deadline: float) -> np.ndarray:
     seen = np.zeros((len(bad), len(made.mutants)), bool)
     lanes = made.lanes(bad)
     for test in runs:
+        if time.monotonic() > deadline:
+            break
         seen |= made.violated(test, bad, lanes)
     return seen
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from kerf.core.types import KerfError
 from kerf.verification.compiled import CompiledLanes, simulator
+from kerf.verification.deadline import left
 from kerf.verification.graph import FREE, Graph, Node
 from kerf.verification.lanes import ALL, Lanes, random_planes
 from kerf.verification.model import Model
@@ -246,7 +247,7 @@ def mutated(model: Model, mutants: Sequence[Mutant], headers: Mapping[int, tuple
             *, timeout_s: float = 60.0) -> Mutated:  # fmt: skip
     """Synthesize the design with all of `mutants` in it. Those that make another kind of hardware of it are found by halving, and left out; where all
     together take too long, every eighth is taken.
-    KerfError when not even the design alone can be done in time."""
+    OutOfTime when not even the design alone can be done in time."""
     builder = _Builder(model, headers or find(model.design).headers, time.monotonic() + timeout_s)
     made, kept = builder.largest(list(mutants))
     return builder.finish(made, kept, [m for m in mutants if m not in set(kept)])
@@ -273,6 +274,7 @@ class _Builder:
             kept = kept[: len(kept) // 2]  # fine one by one, but not together
             made = self._made(kept)
         if made is None or not kept:
+            left(self.deadline, "synthesis with mutants")
             raise KerfError("the design could not be synthesized with mutants in it: give it more time, or fewer mutants")  # fmt: skip
         return made, kept
 

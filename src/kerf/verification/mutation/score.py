@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from kerf.core.types import KerfError
+from kerf.verification.deadline import left
 from kerf.verification.graph import FREE
 from kerf.verification.model import Model
 from kerf.verification.mutation.mutant import Mutant
@@ -97,7 +98,8 @@ def random_tests(model: Model, cycles: int, count: int = 1, seed: int = 0) -> li
 def score(model: Model, tests: Sequence[Test], *, mutants: int | Sequence[Mutant] = 400, seed: int = 0, seconds: float = 30.0,
           watch: Watch = lambda line: None) -> Score:  # fmt: skip
     """Score `tests` (a Trace notices what makes an output differ from the design's; a Table what its expected values tell) on mutants: a number of them, or
-    these. The time is for all; tests come first, then each survivor has an even share of what is left. KerfError for a table that the design fails."""
+    these. The time is for all; tests come first, then each survivor has an even share of what is left. KerfError for a table that the design fails, OutOfTime when
+    there is none for all tests."""
     begun = time.monotonic()
     if isinstance(mutants, int):
         chosen, headers = sample(model, mutants, seed)
@@ -105,9 +107,9 @@ def score(model: Model, tests: Sequence[Test], *, mutants: int | Sequence[Mutant
         chosen, headers = list(mutants), find(model.design).headers
     if not chosen:
         raise KerfError(f"nothing in {model.design.top} to put a fault into: no statement that its own files hold")  # fmt: skip
-    made = mutated(model, chosen, headers, timeout_s=max(seconds, 5.0))
+    made = mutated(model, chosen, headers, timeout_s=seconds)
     watch(f"{len(made.mutants)} mutants in one graph of {len(made.graph)} nodes")
-    first = _first_kills(made, tests)
+    first = _first_kills(made, tests, begun + seconds)
     watch(f"{int((first >= 0).sum())} killed by {len(tests)} tests")
     survivors = [k for k in range(len(made.mutants)) if first[k] < 0]
     lucky = _searched(made, survivors, seed, begun + seconds / 2)
@@ -116,11 +118,12 @@ def score(model: Model, tests: Sequence[Test], *, mutants: int | Sequence[Mutant
     return _scored(made, first, found, len(tests), time.monotonic() - begun)
 
 
-def _first_kills(made: Mutated, tests: Sequence[Test]) -> np.ndarray:
-    """(mutants,): the first test that notices it, -1 for none."""
+def _first_kills(made: Mutated, tests: Sequence[Test], deadline: float) -> np.ndarray:
+    """(mutants,): the first test that notices it, -1 for none. OutOfTime before the last test: which mutants survive is not known then."""
     first = np.full(len(made.mutants), -1)
     lanes = made.lanes(made.outputs)
     for index, test in enumerate(tests):
+        left(deadline, f"test {index + 1} of {len(tests)}")
         first[made.killed(test, lanes) & (first < 0)] = index
     return first
 

@@ -17,8 +17,8 @@ from kerf.verification.prove import Property, Unsound, Verdict, prove
 from kerf.verification.sat import Unrolling
 from kerf.verification.trace import Trace
 
-SOLVERS = ("glucose4", "cadical195")  # the second confirms the first, which can be told how much to try
-EFFORT = 20_000  # conflicts
+SOLVERS = ("glucose4", "minisat22")  # the second confirms the first; both can be told how much to try
+EFFORT, TURNS = 20_000, 10  # conflicts, and in how many turns, between which the time is looked at
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ class Products:
         while True:
             changed = self._changed(on, split)
             differing = self._differing(changed)
-            if first and self._same_in_any_state(differing, changed):
+            if first and self._same_in_any_state(differing, changed, deadline):
                 return Difference(Verdict.PROVED, "any state")
             first = False
             new = [n for n in differing if n not in split]
@@ -152,27 +152,29 @@ class Products:
         pairs = ((self._at(b, changed), self._at(b, {})) for b in self.mutated.outputs)
         return self.graph.any_of(self.graph.exclusive_or(a, b) for a, b in pairs)
 
-    def _same_in_any_state(self, differing: list[int], changed: Mapping[int, int]) -> bool:
+    def _same_in_any_state(self, differing: list[int], changed: Mapping[int, int], deadline: float) -> bool:
         left = self.mutated.graph.left
         nexts = (self.graph.exclusive_or(self._at(left[n], changed), self._at(left[n], {})) for n in differing)  # fmt: skip
         bad = self.graph.any_of([self._outputs_differ(changed), *nexts])
         if bad == FALSE:
             return True
-        answer = self._possible(bad, SOLVERS[0], EFFORT)
-        if answer is False and self._possible(bad, SOLVERS[1]):
+        if self._possible(bad, SOLVERS[0], deadline) is not False:
+            return False
+        again = self._possible(bad, SOLVERS[1], deadline)
+        if again:
             raise Unsound("two solvers disagree about a mutant")
-        return answer is False
+        return again is False
 
-    def _possible(self, bad: int, solver: str, effort: int = 0) -> bool | None:
-        """Whether a state and inputs make `bad` true; None when that takes more than `effort` conflicts."""
+    def _possible(self, bad: int, solver: str, deadline: float) -> bool | None:
+        """Whether a state and inputs make `bad` true; None when that takes more than EFFORT conflicts, or until `deadline`."""
         held = {self._design[self._node(n)] >> 1: v for n, v in self.mutated.model.held.items()}
         unrolling = Unrolling(self.graph, None, held, solver)
         try:
-            asked = [unrolling.at(bad, 0)]
-            if not effort:
-                return unrolling.solve(asked)
-            unrolling.solver.conf_budget(effort)
-            found: bool | None = unrolling.solver.solve_limited(assumptions=asked)
+            asked, found = [unrolling.at(bad, 0)], None
+            for _ in range(TURNS):
+                if found is None and time.monotonic() < deadline:
+                    unrolling.solver.conf_budget(EFFORT // TURNS)
+                    found = unrolling.solver.solve_limited(assumptions=asked)
             return found
         finally:
             unrolling.close()
