@@ -220,6 +220,12 @@ def test_answers_quote_the_archive(tmp_path: Path) -> None:
         assert "1 random: passed, 1 evolution: wrong" in answer(Question("tried"), archive, [])
         assert run in answer(Question("today", "today"), archive, [])
         assert run in answer(Question("best"), archive, [])
+        assert "the least of 1 that passed" in answer(Question("slowest"), archive, [run])
+        assert "no language model was asked" in answer(Question("spent"), archive, [run])
+        archive.record_turn(run, 0, 0, {"usage": {"input_tokens": 1200, "output_tokens": 34}, "dollars": 0.5})
+        assert "1,234 tokens in 1 turns, $0.5000" in answer(Question("spent"), archive, [run])
+        archive.record_turn(run, 0, 1, {"usage": {"input_tokens": 1, "output_tokens": 0}, "dollars": None})
+        assert "1,235 tokens in 2 turns, dollars not known" in answer(Question("spent"), archive, [run])
 
 
 def test_conversations_in_the_archive(tmp_path: Path) -> None:

@@ -18,6 +18,8 @@ SHAPES: tuple[tuple[str, str], ...] = (
     ("best", r"what(?:'s| is| was) (?:the|our) best(?: \w+)?(?: so far| yet| until now)?|which (?:one )?(?:is|was) (?:the )?best|(?:the )?best so far"),
     ("gain", r"(?:by )?how much (?:faster|better|quicker)(?: is it| did it get| now| are we| is that)*|(?:did it (?:get|become|turn out)|has it become|is it|is that|are we) (?:any |really )?(?:faster|better|quicker)(?: now| yet)?|(?:did|have) (?:we|you|it) (?:reach(?:ed)?|get|got|make|made|meet|met) (?:it|there|the goal|that|our goal)|what speed ?-?up (?:did we|have we|do we) (?:get|got|have)|how fast is it(?: now)?"),
     ("failed", r"(?:and )?(?:what|which(?: ones?| candidates?)?) failed(?: and why)?|why (?:did|has|does) (?:it|that|this) fail(?:ed)?|what went wrong|why (?:were|was) .*rejected"),
+    ("slowest", r"(?:and )?(?:which|what)(?: one| candidate| kernel)? (?:is|was) (?:the |our )?(?:slowest|worst)(?: one| candidate| so far)*"),
+    ("spent", r"how (?:many tokens|much(?: money)?|many dollars) (?:did|have|has) (?:we|i|it|the model) (?:spend|spent|used?|cost)(?: so far| until now| yet)?|what (?:did|has) (?:it|that|the model) cost"),
     ("help", r"help(?: me)?|what can you do(?: for me)?|what can i (?:say|do)|how does this work"),
 )  # fmt: skip
 
@@ -55,6 +57,10 @@ def answer(asked: Question, archive: Any, runs: Sequence[str], goal: float | Non
         return _failures(archive, records[0])
     if asked.name == "gain":
         return _gain(archive, records[0], goal)
+    if asked.name == "slowest":
+        return _slowest(archive, records[0])
+    if asked.name == "spent":
+        return "\n".join(_spent(archive, r) for r in records)
     return _best(archive, records)
 
 
@@ -109,6 +115,32 @@ def _gain(archive: Any, record: RunRecord, goal: float | None) -> str:
         reached = "reached" if found.score >= goal else "not reached"
         said += f"; the goal of {goal:g}x is {reached}"
     return said
+
+
+def _slowest(archive: Any, record: RunRecord) -> str:
+    """Of the candidates that passed: a failed one is slow at nothing."""
+    passed = [t for t in archive.trials(record.id) if t.evaluation.status is Status.PASSED]
+    if not passed:
+        return f"no candidate passed in run {record.id} ({record.problem_name})"
+    worst = min(passed, key=lambda t: t.evaluation.score)
+    return f"{worst.candidate.id[:12]}: {worst.evaluation.headline}, the least of {len(passed)} that passed (run {record.id}, {record.problem_name}, measured)"
+
+
+def _spent(archive: Any, record: RunRecord) -> str:
+    """What the language model used in a run, by its turns in the archive; dollars only where every turn has a price."""
+    asked = [body for _, _, body in archive.turns(record.id)]
+    turns = [body for body in asked if "usage" in body]
+    if not turns:
+        none = (
+            f"{len(asked)} turns of an agent that does not tell its tokens"
+            if asked
+            else "no language model was asked"
+        )
+        return f"run {record.id} ({record.problem_name}): {none}"
+    tokens = sum(body["usage"].get(k, 0) for body in turns for k in ("input_tokens", "output_tokens"))
+    priced = [body.get("dollars") for body in turns]
+    dollars = f", ${sum(priced):.4f}" if None not in priced else ", dollars not known: no price was given"
+    return f"run {record.id} ({record.problem_name}): {tokens:,} tokens in {len(turns)} turns{dollars}"
 
 
 def _best(archive: Any, records: Sequence[RunRecord]) -> str:
