@@ -1,13 +1,15 @@
 """SystemVerilog assertions compiled to monitors in a design's own graph, so that one literal serves simulation, bounded and unbounded proof.
 
 The Boolean expressions stay in the source, as wires in the assertion's scope that synthesis reads; what they mean over time becomes flip-flops. An
-assertion is violated in the first cycle after which nothing could satisfy it any more. One clock; values are those just before its edge.
+assertion is violated in the first cycle after which nothing could satisfy it any more. An assertion has one clock; values are those just before its edge. Where the
+design or another assertion has a second one, the model goes step by step, and each monitor with its own clock (`ticks`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 from kerf.core.types import KerfError
@@ -22,6 +24,7 @@ from kerf.verification.sva.places import Places
 from kerf.verification.sva.properties import Property, Stepper
 from kerf.verification.sva.statements import Statement
 from kerf.verification.sva.statements import statements as read_statements
+from kerf.verification.sva.ticks import Ticks
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,10 @@ def compiled(
     whole, spans = with_extra(design, extra)
     places = Places(whole)
     statements = read_statements(places)
-    made = _clocked(model(whole, places.texts(), checks=True, **model_options), statements)
+    texts = places.texts()
+    made = _clocked(model(whole, texts, checks=True, **model_options), statements)
+    if made is None:
+        made = model(whole, texts, checks=True, stepped=True, **model_options)
     builder = Builder(made)
     assertions = builder.build(statements)
     origin = tuple(next((i for i, (a, b) in enumerate(spans) if a <= s.place[1] < b), -1) for s in statements)
@@ -82,10 +88,15 @@ class Builder:
     assumed: list[int] = field(default_factory=list)
     fair: list[Pursuit] = field(default_factory=list)
     symbolic: bool = False
+    tick: int = TRUE
 
     @property
     def graph(self) -> Graph:
         return self.model.graph
+
+    @cached_property
+    def ticks(self) -> Ticks:
+        return Ticks(self.graph)
 
     def build(self, statements: Sequence[Statement]) -> list[Assertion]:
         self.assumed += [c.holds for c in self.model.checks if c.kind == "assume"]
@@ -94,6 +105,7 @@ class Builder:
         for i in order:
             s = statements[i]
             self.symbolic = bool(s.translator.locals.wires)
+            self.tick, before = self._tick(s), len(self.graph.latches)
             try:
                 found = self._cover(s) if s.kind == "cover" else self._assert(s)
             except OverflowError as error:
@@ -101,14 +113,25 @@ class Builder:
                     f"{s.source}: assertion {s.name} needs too many states: narrow its ranges of ticks"
                 ) from error
             made[i] = replace(found, symbolic=self.symbolic)
+            if self.model.stepped:
+                self.ticks.hold(self.graph.latches[before:], self.tick)
         return [made[i] for i in range(len(statements))]
 
     def gates(self, s: Statement) -> Gates:
         signals = self.graph.signals
         prefix = f"{s.scope}." if s.scope else ""
-        return Gates(
-            self.graph, s.translator.guards, [signals[prefix + n].bits[0] for n in s.translator.atoms]
-        )
+        atoms = [self._seen(signals[prefix + n].bits[0]) for n in s.translator.atoms]
+        return Gates(self.graph, s.translator.guards, atoms)
+
+    def _seen(self, literal: int) -> int:
+        """What a monitor reads."""
+        return self.ticks.sampled(literal) if self.model.stepped else literal
+
+    def _tick(self, s: Statement) -> int:
+        """Where a monitor goes on: in every cycle, or in the steps with an edge of its clock."""
+        if not self.model.stepped:
+            return TRUE
+        return self.ticks.tick(_clock_bit(self.model, s), s.translator.clock.edge)
 
     def begin(self, s: Statement) -> int:
         """Where attempts begin: everywhere, or in the first cycle alone."""
@@ -133,6 +156,10 @@ class Builder:
             triggered = self._kept(s, self._finite(gates, stepper, s.antecedent, begin))
         done = Assertion(s.name, s.kind, s.text, s.source, bad, triggered, finite=bad)
         live = may_last(stepper, wrong)
+        if live and self.model.stepped:
+            raise KerfError(
+                f"{s.source}: assertion {s.name} is refuted by an infinite run alone, in a design of several clocks: bound it, as in ##[0:16]"
+            )
         if s.kind == "assume":
             self.assumed.append(bad ^ 1)
             if live:
@@ -160,9 +187,11 @@ class Builder:
             return pursue(gates, stepper, wanted, start).done
 
     def _kept(self, s: Statement, literal: int) -> int:
-        """The literal, in runs in which local variables have not changed."""
+        """The literal, in ticks of runs in which local variables have not changed."""
         prefix, graph = (f"{s.scope}." if s.scope else ""), self.graph
-        bits = [b for name in s.translator.locals.wires.values() for b in graph.signals[prefix + name].bits]
+        literal = graph.conjunction(literal, self.tick)
+        words = [graph.signals[prefix + name].bits for name in s.translator.locals.wires.values()]
+        bits = [self._seen(bit) for word in words for bit in word]
         if not bits:
             return literal
         changed, first = graph.add_latch(0), first_cycle(graph)
@@ -177,30 +206,23 @@ class Builder:
         return self.graph.exclusive_or(before, bit)
 
 
-def _clocked(made: Model, statements: Sequence[Statement]) -> Model:
-    """The model with the assertions' clock as its own. KerfError where they have another than the registers, or it is no input."""
+def _clocked(made: Model, statements: Sequence[Statement]) -> Model | None:
+    """The model with the assertions' clock as its own; None where they have another than the registers, or it is no input."""
     inputs = {w.bits[0]: n for n, w in made.graph.signals.items() if w.kind == "input" and len(w.bits) == 1}
-    for s in statements:
-        if made.stepped:
-            raise KerfError(
-                f"{s.source}: assertion {s.name} in a design of several clocks: assertions know one clock"
-            )
-        name = f"{s.scope}.{s.clock_net}" if s.scope else s.clock_net
-        bit, own = made.graph.signals[name].bits[0], s.translator.clock
-        edge = own.edge if not bit & 1 else {"posedge": "negedge", "negedge": "posedge"}[own.edge]
-        owner = inputs.get(bit & ~1)
-        if owner is None:
-            raise KerfError(
-                f"{s.source}: the clock {own.text} of assertion {s.name} is no input of {made.design.top}"
-            )
-        if made.clock == "":
+    for s in statements if not made.stepped else ():
+        bit, edge = _clock_bit(made, s), s.translator.clock.edge
+        edge = edge if not bit & 1 else {"posedge": "negedge", "negedge": "posedge"}[edge]
+        owner = inputs.get(bit & ~1, "")
+        if made.clock == "" and owner:
             made = replace(made, clock=owner, edge=edge)
         if (owner, edge) != (made.clock, made.edge):
-            clocks = f"{edge} {owner}, the design by {made.edge} {made.clock}"
-            raise KerfError(
-                f"{s.source}: assertion {s.name} is clocked by {clocks}: assertions know one clock"
-            )
+            return None
     return made
+
+
+def _clock_bit(made: Model, s: Statement) -> int:
+    name = f"{s.scope}.{s.clock_net}" if s.scope else s.clock_net
+    return made.graph.signals[name].bits[0]
 
 
 def _immediate(made: Model) -> list[Assertion]:
