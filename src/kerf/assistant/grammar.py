@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from rapidfuzz import fuzz, process
 
@@ -169,6 +170,13 @@ def _fillings(clause: Sequence[Token], context: Context, earlier: Sequence[Filli
     return found
 
 
+def _refused(f: Filling, folder: Path) -> Filling:
+    """What the verb would refuse in that folder, asked back instead of planned."""
+    if f.clean and f.verb.says.refuses:
+        f.wrong = f.verb.says.refuses(f.arguments, folder)
+    return f
+
+
 def _misread(f: Filling, text: str) -> Filling:
     """What only looks like that verb: its own shapes, and "is it placed", which asks about what was done."""
     for shape, why in f.verb.says.misread:
@@ -205,7 +213,7 @@ def _best(clause: Sequence[Token], context: Context, earlier: Sequence[Filling])
     found = sorted(_fillings(clause, context, earlier), key=lambda f: (_badness(f), -f.weight))
     if not found:
         return _unknown(clause, context)
-    first = found[0]
+    first = _refused(found[0], context.workspace.folder)
     alike = [f for f in found[1:] if f.clean and first.clean and f.weight == first.weight]
     if alike:
         names = [first.verb.name, *(f.verb.name for f in alike)]
@@ -224,7 +232,7 @@ def _changed(clause: list[Token], context: Context, said: str) -> Plan | None:
         for at in reversed(range(len(turn.plan.steps))):
             step = turn.plan.steps[at]
             f = following.change(step, clause, context.workspace)
-            if f is None or f.leftover or f.wrong or f.missing:
+            if f is None or not _refused(f, context.workspace.folder).clean:
                 continue
             if any("THEM" in str(v) for v in f.arguments.values()):
                 continue

@@ -103,7 +103,9 @@ def _told_apart(found: list[Token]) -> list[Token]:
     for i, t in enumerate(found):
         before, after = found[max(i - 2, 0) : i], found[i + 1] if i + 1 < len(found) else None
         counted = after is not None and (after.value is not None or after.norm in UNITS)
-        if (t.norm == "instead" and after is not None and after.norm == "of") or (t.norm == "but" and (any(b.norm in WHOLE for b in before))):
+        if (t.norm == "instead" and after is not None and after.norm == "of") or (
+            t.norm == "but" and (any(b.norm in WHOLE for b in before))
+        ):
             made[i] = replace(t, norm="except", stem="except")
         elif t.norm in ("every", "each") and counted:
             made[i] = replace(t, norm="repeatedly", stem="repeatedly")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 
@@ -49,7 +50,7 @@ class Says:
     `gain`: how many times better the result is than the start, and the words that say so, or None; without it the verb takes no goal.
     `bound`: minutes that it takes at most where nothing is said; None where that is not known. `needs`: options of
     which one must be said. `misread`: (regular expression over the clause, why it is not this): what only looks like this verb.
-    `refuses`: why these arguments would be refused, or "": what can be known in a moment, such as a name that a design has not."""
+    `refuses`: why these arguments, in that folder, would be refused, or "": what can be known in a moment, such as a name that a design has not."""
 
     words: tuple[str, ...] = ()
     means: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -61,7 +62,7 @@ class Says:
     bound: float | None = None
     needs: tuple[str, ...] = ()
     misread: tuple[tuple[str, str], ...] = ()
-    refuses: Callable[[Mapping[str, Any]], str] | None = None
+    refuses: Callable[[Mapping[str, Any], Path], str] | None = None
 
 
 UNSAID = Says()

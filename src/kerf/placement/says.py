@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from kerf.core.speech import Said, Says
+from kerf.placement.glimpse import refused
 
 SIDE = r"(?P<side>left|right|top|bottom)"
 BOX = r"(?P<a>[\d.]+)(?: ?, ?| )(?P<b>[\d.]+)(?: ?, ?| )(?P<c>[\d.]+)(?: ?, ?| )(?P<d>[\d.]+)"
@@ -63,6 +64,7 @@ PLACE = Says(
         "fix": Said(thing="none"),
     },
     gives={"run": "run", "placement": "output"},
+    refuses=refused,
     bound=5.0,
 )  # fmt: skip
 SCORE = Says(
@@ -75,7 +77,7 @@ DRAW = Says(
     words=("picture", "plot", "show", "see", "render", "visualise", "visualize", "view"),
     means={"congested": {"map_name": "congestion"}, "animate": {"animate": "@run"}, "animation": {"animate": "@run"}},
     nouns=("placement", "map", "chip", "layout", "where", "picture"),
-    examples=("show me the congestion of gcd.def", "draw gcd.def"),
+    examples=("show me the congestion of ct_ariane", "draw gcd.def"),
     options={
         "design": DESIGN, "placement": PLACEMENT, "output": OUTPUT, "lef": LEF, "constraint": Said(thing="none"),
         "map_name": Said(
@@ -89,6 +91,7 @@ DRAW = Says(
         "animate": Said(thing="none", instead=("placement",)),
     },
     gives={"picture": "output"},
+    refuses=refused,
 )  # fmt: skip
 DIFF = Says(
     words=("difference", "what moved", "differ", "compare", "which is better", "which one is better", "which placement is better"),

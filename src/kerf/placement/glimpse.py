@@ -1,0 +1,72 @@
+"""What a design calls its cells, read in a moment: enough to ask back before a plan runs, never to place by."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+MOST_BYTES = 4 << 20
+"""A larger design is not looked at: a sentence must be understood within some 50 ms."""
+MENTIONED = ("fixed", "region", "halo", "edge", "group", "align", "orient")
+"""Constraints whose second word names cells."""
+NAMES = {
+    ".nodes": re.compile(r"^\s*(?!UCLA|Num)(\S+)\s+\d", re.M),
+    ".def": re.compile(r"^\s*-\s+(\S+)\s+\S+\s.*?;", re.M),
+    ".txt": re.compile(r'^\s*name:\s*"([^"]+)"', re.M),
+}
+
+
+def refused(arguments: Mapping[str, Any], folder: Path) -> str:
+    """Why `place` or `draw` would refuse that: a name that the design has not, or a map that it has no grid for; "" where nothing is known."""
+    path = _file(str(arguments.get("design") or ""), folder)
+    if path is None:
+        return ""
+    if arguments.get("map_name") == "congestion" and _gridless(path):
+        return f"{path.name} has no routing grid, which the congestion map needs: ask for the rudy map, where wires crowd"
+    names = _names(path, path.stat().st_mtime)
+    for constraint in arguments.get("constraint") or ():
+        words = str(constraint).split()
+        if names and len(words) > 2 and words[0] in MENTIONED and not _any(names, words[1]):
+            return (
+                f"{path.name} has no cell {words[1]!r}{_near(names, words[1])}: say them as the design does"
+            )
+    return ""
+
+
+def _file(design: str, folder: Path) -> Path | None:
+    path = Path(__file__).parent / "examples" / "mesh.aux" if design == "example" else folder / design
+    return path if path.is_file() and path.stat().st_size <= MOST_BYTES else None
+
+
+def _gridless(path: Path) -> bool:
+    """Only Circuit Training's format has a grid with routing supply; of an empty file nothing is known."""
+    return not path.name.endswith((".pb.txt", ".pb.txt.gz")) and path.stat().st_size > 0
+
+
+@lru_cache(maxsize=8)
+def _names(path: Path, changed: float) -> frozenset[str]:
+    """`changed`: when, so that a file that is written anew is read anew. Empty where the format is another."""
+    if path.suffix == ".aux":
+        found = re.search(r"(\S+\.nodes)\b", path.read_text(errors="replace"))
+        path = path.parent / found[1] if found else path
+    shape = NAMES.get(path.suffix)
+    if shape is None or not path.is_file() or path.stat().st_size > MOST_BYTES:
+        return frozenset()
+    return frozenset(m[1].replace("\\", "") for m in shape.finditer(path.read_text(errors="replace")))
+
+
+def _any(names: frozenset[str], glob: str) -> bool:
+    return glob in names or "[" in glob or any(fnmatchcase(n, glob) for n in names)
+
+
+def _near(names: frozenset[str], glob: str) -> str:
+    """Of whole names and of what stands between slashes and underscores, without their numbers."""
+    plain = glob.strip("*?").lower()
+    parts = {p.lower(): p for n in sorted(names)[:5000] for p in re.findall(r"[A-Za-z]{2,}", n)}
+    close = [parts[p] for p in difflib.get_close_matches(plain, list(parts)[:2000], n=3, cutoff=0.5)]
+    return f"; the nearest are {', '.join(close)}" if close else f"; there are {', '.join(sorted(names)[:3])}"
