@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
 import subprocess
 import sys
 import time
@@ -151,13 +150,13 @@ SLOW = HONEST + "\n\nimport time\n\ntime.sleep(0.5)\n"
 
 
 def test_killed_in_a_call_and_in_an_evaluation_it_pays_for_no_turn_twice(
-    problem: Path, tmp_path: Path
+    problem: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     home = tmp_path / "home"
+    monkeypatch.setenv("KERF_HOME", str(home))
 
     def begun(*words: str) -> subprocess.Popen[str]:
-        command, there = [sys.executable, "-W", "ignore", *words], {**os.environ, "KERF_HOME": str(home)}
-        return subprocess.Popen(command, env=there, stdout=subprocess.PIPE, text=True)
+        return subprocess.Popen([sys.executable, "-W", "ignore", *words], stdout=subprocess.PIPE, text=True)
 
     def kill_when(process: subprocess.Popen[str], so_far: Callable[[], bool]) -> None:
         while not so_far():
@@ -173,11 +172,10 @@ def test_killed_in_a_call_and_in_an_evaluation_it_pays_for_no_turn_twice(
         [run] = archive.runs(2)
         before = archive.trials(run.id)
         assert len(before) == 3 and len(archive.turns(run.id)) == 1, "in the middle of the second call"
-        resume = ("-m", "kerf.cli", "resume", run.id, "--json")
-        kill_when(begun(*resume), lambda: len(archive.turns(run.id)) == 2)
+        kill_when(begun("-m", "kerf.cli", "resume", run.id), lambda: len(archive.turns(run.id)) == 2)
         assert len(archive.trials(run.id)) == 3, "in the middle of the evaluation"
-        said, _ = begun(*resume).communicate(timeout=120)
-        trials, result = archive.trials(run.id), json.loads(said.splitlines()[-1])
+        result = resume(run.id)
+        trials = archive.trials(run.id)
     assert len(server.requests) == 3, "asked again: only what had no answer"
     assert len(trials) == 4 and trials[:3] == before and trials[3].evaluation.status is Status.PASSED
     assert result["model"]["turns"] == 2 and result["stopped"] == "budget" and result["confirmed"]
