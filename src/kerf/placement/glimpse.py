@@ -5,18 +5,19 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Mapping
-from fnmatch import fnmatchcase
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-MOST_BYTES = 4 << 20
+MOST_BYTES = 1 << 20
 """A larger design is not looked at: a sentence must be understood within some 50 ms."""
+LOOKED_AT = 50_000
+"""Characters of names that near ones are looked for in."""
 MENTIONED = ("fixed", "region", "halo", "edge", "group", "align", "orient")
 """Constraints whose second word names cells."""
 NAMES = {
     ".nodes": re.compile(r"^\s*(?!UCLA|Num)(\S+)\s+\d", re.M),
-    ".def": re.compile(r"^\s*-\s+(\S+)\s+\S+\s.*?;", re.M),
+    ".def": re.compile(r"^\s*-\s+(\S+)\s+\S+\s", re.M),
     ".txt": re.compile(r'^\s*name:\s*"([^"]+)"', re.M),
 }
 
@@ -49,24 +50,31 @@ def _gridless(path: Path) -> bool:
 
 
 @lru_cache(maxsize=8)
-def _names(path: Path, changed: float) -> frozenset[str]:
-    """`changed`: when, so that a file that is written anew is read anew. Empty where the format is another."""
+def _names(path: Path, changed: float) -> str:
+    """One a line. `changed`: when, so that a file that is written anew is read anew. Empty where the format is another."""
     if path.suffix == ".aux":
         found = re.search(r"(\S+\.nodes)\b", path.read_text(errors="replace"))
         path = path.parent / found[1] if found else path
     shape = NAMES.get(path.suffix)
     if shape is None or not path.is_file() or path.stat().st_size > MOST_BYTES:
-        return frozenset()
-    return frozenset(m[1].replace("\\", "") for m in shape.finditer(path.read_text(errors="replace")))
+        return ""
+    return "\n".join(m[1].replace("\\", "") for m in shape.finditer(path.read_text(errors="replace")))
 
 
-def _any(names: frozenset[str], glob: str) -> bool:
-    return glob in names or "[" in glob or any(fnmatchcase(n, glob) for n in names)
+@lru_cache(maxsize=64)
+def _any(names: str, glob: str) -> bool:
+    shape = "".join({"*": r"[^\n]*", "?": r"[^\n]"}.get(c, re.escape(c)) for c in glob)
+    return "[" in glob or re.search(rf"^{shape}$", names, re.M) is not None
 
 
-def _near(names: frozenset[str], glob: str) -> str:
-    """Of whole names and of what stands between slashes and underscores, without their numbers."""
+@lru_cache(maxsize=64)
+def _near(names: str, glob: str) -> str:
+    """Of the words between slashes, underscores and numbers; else the first names."""
     plain = glob.strip("*?").lower()
-    parts = {p.lower(): p for n in sorted(names)[:5000] for p in re.findall(r"[A-Za-z]{2,}", n)}
-    close = [parts[p] for p in difflib.get_close_matches(plain, list(parts)[:2000], n=3, cutoff=0.5)]
-    return f"; the nearest are {', '.join(close)}" if close else f"; there are {', '.join(sorted(names)[:3])}"
+    parts = {p.lower(): p for p in re.findall(r"[A-Za-z]{2,}", names[:LOOKED_AT])}
+    close = difflib.get_close_matches(plain, list(parts)[:1000], n=3, cutoff=0.5)
+    return (
+        f"; the nearest are {', '.join(parts[p] for p in close)}"
+        if close
+        else f"; there are {', '.join(names.splitlines()[:3])}"
+    )
