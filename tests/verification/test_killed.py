@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-# a proof that takes the engines long, after one that does not
-SLOW = """module m(input clk, rst, input [23:0] a, output reg [23:0] x, y); always @(posedge clk)
-  if (rst) begin x <= 1; y <= 1; end else begin x <= x * a + 24'd12345; y <= y ^ (x * x); end
-  quick: assert property (@(posedge clk) x == x);
-  slow: assert property (@(posedge clk) x * y != 24'hfedcb9 || a != 24'h3);
+# no two factors of 32 bits make this prime, which no engine proves in minutes
+SLOW = """module m(input clk, input [31:0] a, b, output reg [63:0] p, output reg prime);
+  initial begin p = 0; prime = 0; end
+  always @(posedge clk) begin p <= a * {32'd0, b}; prime <= p == 64'h800000000000001d; end
+  slow: assert property (@(posedge clk) !prime);
 endmodule
 """
 
@@ -51,13 +51,13 @@ def until(what: object, seconds: float = 30.0) -> bool:
 def test_nothing_outlives_a_killed_run(tmp_path: Path) -> None:
     path = tmp_path / "slow.sv"
     path.write_text(SLOW)
-    run = begin(tmp_path / "home", "verify", str(path), "--goal", "prove", "--minutes", "2")
+    run = begin(tmp_path / "home", "verify", str(path), "--goal", "prove", "--minutes", "2", "--reset", "")
     abc = lambda: any("abc" in _name(p) for p in descendants(run.pid))  # noqa: E731
     assert until(abc, 60.0)
     started = descendants(run.pid)
     run.send_signal(signal.SIGKILL)
     run.wait()
-    assert until(lambda: not any(map(lives, started)), 10.0)
+    assert until(lambda: not any(map(lives, started)), 5.0)
 
 
 def _name(pid: int) -> str:
@@ -67,12 +67,12 @@ def _name(pid: int) -> str:
 
 def test_a_run_killed_at_any_moment_is_resumed_to_the_same_verdicts(tmp_path: Path) -> None:
     path = tmp_path / "m.sv"
-    claims = "".join(f"  c{k}: assert property (@(posedge clk) n != {k + 6});\n" for k in range(8))
+    claims = "".join(f"  c{k}: assert property (@(posedge clk) n != {k + 8});\n" for k in range(4))
     path.write_text(
         "module m(input clk, rst, go, output reg [3:0] n);\n  always @(posedge clk) if (rst) n <= 0; else if (go) n <= n == 9 ? 0 : n + 1;\n"
         f"{claims}endmodule\n"
     )
-    for index, wait in enumerate((1.2, 2.0)):
+    for index, wait in enumerate((1.2,)):
         home = tmp_path / f"home{index}"
         run = begin(home, "verify", str(path), "--goal", "prove")
         begun = lambda home=home: any(home.rglob("*.db"))  # noqa: E731
@@ -86,4 +86,4 @@ def test_a_run_killed_at_any_moment_is_resumed_to_the_same_verdicts(tmp_path: Pa
             again = begin(home, "verify", str(path), "--goal", "prove")
             said = json.loads(again.communicate()[0].strip().splitlines()[-1])
         verdicts = [row["verdict"] for row in said["assertions"]]
-        assert verdicts == ["refuted"] * 4 + ["proved"] * 4
+        assert verdicts == ["refuted"] * 2 + ["proved"] * 2

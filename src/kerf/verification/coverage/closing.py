@@ -24,9 +24,7 @@ from kerf.verification.trace import Trace
 
 FUZZ_SHARE = 0.3
 SEARCH_SHARE = 0.85  # the rest is for making the runs few
-EPISODES_KEPT = (
-    2  # at least as long as so many of the slowest episodes: making the runs few is simulation, too
-)
+EPISODES_KEPT = 2  # and at least what so many of the slowest episodes took: that is simulation, too
 FIRST_PATIENCE_S = 2.0
 
 
