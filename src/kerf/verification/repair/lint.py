@@ -168,11 +168,12 @@ def variants(design: Design, places: Places) -> list[Variant]:
     """Changes that need a synthesis of their own, the likelier first."""
     found = _Lint(design, places, None)
     rows: list[Variant] = []
-    for step in (1, -1):
-        for loop in places.loops.values():
-            for span, value in reversed(loop.bounds):
-                if value + step > 0:
-                    rows.append(found._variant("bound of a loop", Edit(span, str(value + step))))
+    loops = places.loops.values()
+    last, others = [loop.bounds[-1] for loop in loops], [b for loop in loops for b in loop.bounds[:-1]]
+    for step, bounds in ((1, last), (-1, last), (1, others), (-1, others)):
+        for span, value in bounds:
+            if value + step > 0:
+                rows.append(found._variant("bound of a loop", Edit(span, str(value + step))))
     for connection in places.connections.values():
         ends = connection.ends
         for i, (a, width, _) in enumerate(ends):

@@ -31,6 +31,7 @@ LEVELS = (0, 1, 2)
 MOST_WIDE = 4  # changes of the larger sets of templates
 MANY = 400  # changes, from which on only those that can touch a wrong output are offered
 MOST_RANKED = 12
+SLOWER = 6  # times as long as a design alone its synthesis takes with the changes of a level in it
 MOST_DROPPED = 20  # changes that synthesis refuses, before a set of templates is given up
 
 
@@ -93,11 +94,13 @@ class Search:
     found: dict[str, Repair] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     exhausted: bool = False
+    plain_s: float = 0.0  # what it took to synthesize and play the design as it is
 
     def run(self) -> Outcome:
         begun, design = time.monotonic(), self.oracle.design
         texts = {s.name: s.text for s in design.sources}
         passes = self.oracle.share(texts) == 1
+        self.plain_s = time.monotonic() - begun
         mended = lints(design, places(design), self.oracle.table)
         mended = [v for v in mended if self._reads(texts, [v])]
         if not (passes and not mended) and not self._mend(texts, mended, passes):
@@ -178,16 +181,19 @@ class Search:
     # changes
 
     def _grow(self, bases: Sequence[_Base]) -> None:
-        """Larger and larger sets of templates."""
+        """Larger and larger sets of templates; the variants come before them where synthesis with templates is not likely to end in time."""
         rounds = [(level, base) for level in LEVELS for base in bases]
         final = True
         for index, (level, base) in enumerate(rounds):
+            share = (self.deadline - time.monotonic()) / (len(rounds) - index)
+            slow = SLOWER * self.plain_s > share
+            if level == 0 and slow and not self.found:
+                self._variants(base, 2)
             if self.late or self._best <= ENOUGH:
                 return
-            share = (self.deadline - time.monotonic()) / (len(rounds) - index)
             final = self._level(base, level, share) and final
-            if level == 0 and not self.found:
-                self._variants(base, time.monotonic() + (self.deadline - time.monotonic()) / 4)
+            if level == 0 and not slow and not self.found:
+                self._variants(base, 4)
         self.exhausted = final and not self.found
 
     def _level(self, base: _Base, level: int, seconds: float) -> bool:
@@ -235,7 +241,9 @@ class Search:
         unknowns = Unknowns(0, self.oracle.zero)
         return Solver(graph, lambda g, fixed: self.oracle.run(made, g, fixed), plan.changes, unknowns, self.deadline)  # fmt: skip
 
-    def _variants(self, base: _Base, until: float) -> None:
+    def _variants(self, base: _Base, part: int) -> None:
+        """In one `part`th of the time that is left."""
+        until = time.monotonic() + (self.deadline - time.monotonic()) / part
         for variant in variants(base.design, base.places):
             if time.monotonic() > until:
                 return
