@@ -123,8 +123,9 @@ class _Session:
         trace = trace or self._sought(min(SEEKING * (time.monotonic() - begun), self.left / 5))
         if trace:
             return self._different(self.plain, trace, "simulation")
+        latest = time.monotonic() + self.left / 2  # designs that differ are worth the rest to the search
         for made in (*self.alike, *([] if self.vague else [self.plain])):
-            invariant = correspond(made, self.deadline)
+            invariant = correspond(made, latest)
             if invariant and check(made, invariant, self.deadline):
                 return self._equal(made, "register correspondence")
         return self._prove()

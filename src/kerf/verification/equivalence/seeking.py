@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -45,7 +45,8 @@ RELEASED = 0.9  # share of lanes in which the reset does not come again
 
 @dataclass
 class Seeker:
-    """`shown` are the runs gone on from, `parted` those of them that end with a register of gate apart from gold's."""
+    """`shown` are the runs gone on from, `parted` those of them that end with a register of gate apart from gold's. Inputs without a name, which a source's
+    x becomes, are thousands: each keeps one value for a run, chosen like that of a register that starts unknown."""
 
     made: Product
     constants: Sequence[int]
@@ -57,7 +58,9 @@ class Seeker:
 
     def __post_init__(self) -> None:
         model = self.made.model
-        self.drive, self.rng = drive_of(model), np.random.default_rng(self.seed)
+        whole, self.rng = drive_of(model), np.random.default_rng(self.seed)
+        self.unnamed = whole.free
+        self.drive = replace(whole, free=(), start=whole.start + whole.free)
         values = [2 * n + inverted for n in model.graph.latches for inverted in (0, 1)]
         self.watch = np.array([self.made.bad, *self.apart, *values])
         self.wanted = np.ones(len(self.watch), np.int64)  # runs that may still be kept for it
@@ -70,7 +73,9 @@ class Seeker:
         while time.monotonic() < deadline:
             found = self.episode()
             if found is not None:
-                return self.drive.trace(found)
+                trace = self.drive.trace(found)
+                values = {n: trace.start[n] for n in self.unnamed}
+                return replace(trace, free=(values,) * len(trace))
         return None
 
     def episode(self) -> Stimulus | None:
