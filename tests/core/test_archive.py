@@ -86,6 +86,15 @@ def test_numpy_and_odd_text_in_a_detail_are_kept(archive):
     }
 
 
+def test_an_answer_in_time_is_found_before_one_that_ran_out(archive):
+    run, late = begin(archive), Evaluation(Status.TIMED_OUT, "10 s were not enough")
+    archive.record(run, "key", Trial(Candidate({"a.sv": "late"}), late, 0, 1, 0.0))
+    found = archive.trials(run)[0].candidate
+    assert archive.lookup(found.id, "key") == late
+    archive.record(begin(archive), "key", Trial(found, PASSED, 0, 1, 0.0))
+    assert archive.lookup(found.id, "key") == PASSED
+
+
 def test_unknown_and_ambiguous_runs_are_clear_errors(archive):
     begin(archive)
     begin(archive)

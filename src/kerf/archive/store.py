@@ -223,9 +223,10 @@ class Archive:
 
     def _evaluation_id(self, candidate: str, key: str) -> int | None:
         rows = self.db.rows(
-            "SELECT min(id) FROM evaluations WHERE candidate = ? AND key = ?", (candidate, key)
+            "SELECT id FROM evaluations WHERE candidate = ? AND key = ? ORDER BY status = 'timed_out', id LIMIT 1",
+            (candidate, key),
         )
-        return rows[0][0]
+        return rows[0][0] if rows else None
 
     def trials(self, run: str) -> list[Trial]:
         """In the order they were told."""
@@ -238,10 +239,10 @@ class Archive:
         return [_trial(row) for row in rows]
 
     def lookup(self, candidate: str, key: str) -> Evaluation | None:
-        """The first evaluation of that candidate under that key."""
+        """The first evaluation of that candidate under that key; one that ended in time before one that did not."""
         rows = self.db.rows(
             f"SELECT {EVALUATION_COLUMNS} FROM evaluations e JOIN environments v ON v.id = e.environment "
-            "WHERE e.candidate = ? AND e.key = ? ORDER BY e.id LIMIT 1",
+            "WHERE e.candidate = ? AND e.key = ? ORDER BY e.status = 'timed_out', e.id LIMIT 1",
             (candidate, key),
         )
         return _evaluation(rows[0]) if rows else None
