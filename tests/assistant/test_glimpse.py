@@ -46,14 +46,6 @@ def test_cells_that_a_design_has_not_are_asked_about(
     assert isinstance(asked, Ask) and "has no cell" in asked.text and near in asked.text
 
 
-def test_a_map_that_cannot_be_drawn_is_asked_back(folder: Path) -> None:
-    for design in ("example", "a.aux", "b.def"):
-        asked = saying.Conversation(folder).say(f"show me the congestion of {design}")
-        assert isinstance(asked, Ask) and "no routing grid" in asked.text
-        assert isinstance(saying.Conversation(folder).say(f"show me the density of {design}"), Plan)
-    assert isinstance(saying.Conversation(folder).say("show me the congestion of ct"), Plan)
-
-
 def test_a_change_is_looked_at_too(folder: Path) -> None:
     talk = saying.Conversation(folder)
     talk.say("place a.aux with the caches on the left edge")

@@ -115,6 +115,8 @@ def test_kerf_score_and_draw(tmp_path: Path) -> None:
     for name in ("a.png", "a.svg"):
         status, out, _ = run("draw", aux, "-o", str(tmp_path / name))
         assert status == 0 and (tmp_path / name).stat().st_size > 500
+    status, out, _ = run("draw", aux, "--map", "congestion", "-o", str(tmp_path / "a.svg"), "--json")
+    assert status == 0 and json.loads(out)["map"] == "rudy"  # it has no routing grid
 
 
 @pytest.mark.parametrize(

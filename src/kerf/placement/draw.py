@@ -58,10 +58,16 @@ def draw(
     picture.labels.append(Label(MARGIN, foot, caption or _caption(design, placement)))
     if panels == 2:
         view = _View(design.die, scale, wide + 2 * MARGIN, MARGIN + high)
+        map_name = drawn_map(design, map_name)
         values = MAPS[map_name](design, placement)
         picture.layers += _heat(values, design.die, view)
         picture.labels.append(Label(view.x0, foot, f"{map_name}: up to {values.max():.3g}"))
     return picture
+
+
+def drawn_map(design: Design, asked: str) -> str:
+    """Congestion needs a grid with a supply of tracks; without one it is RUDY, the demand of wires for room."""
+    return "rudy" if asked == "congestion" and design.grid is None else asked
 
 
 def save(picture: Picture, path: Path) -> None:

@@ -23,12 +23,10 @@ NAMES = {
 
 
 def refused(arguments: Mapping[str, Any], folder: Path) -> str:
-    """Why `place` or `draw` would refuse that: a name that the design has not, or a map that it has no grid for; "" where nothing is known."""
+    """Why `place` or `draw` would refuse that: a name that the design has not; "" where nothing is known."""
     path = _file(str(arguments.get("design") or ""), folder)
     if path is None:
         return ""
-    if arguments.get("map_name") == "congestion" and _gridless(path):
-        return f"{path.name} has no routing grid, which the congestion map needs: ask for the rudy map, where wires crowd"
     names = _names(path, path.stat().st_mtime)
     for constraint in arguments.get("constraint") or ():
         words = str(constraint).split()
@@ -42,11 +40,6 @@ def refused(arguments: Mapping[str, Any], folder: Path) -> str:
 def _file(design: str, folder: Path) -> Path | None:
     path = Path(__file__).parent / "examples" / "mesh.aux" if design == "example" else folder / design
     return path if path.is_file() and path.stat().st_size <= MOST_BYTES else None
-
-
-def _gridless(path: Path) -> bool:
-    """Only Circuit Training's format has a grid with routing supply; of an empty file nothing is known."""
-    return not path.name.endswith((".pb.txt", ".pb.txt.gz")) and path.stat().st_size > 0
 
 
 @lru_cache(maxsize=8)

@@ -69,7 +69,8 @@ def _counted(number: int, what: str) -> str:
 
 def draw(result: Result) -> str:
     frames = f", {result['frames']} frames" if "frames" in result else ""
-    return f"{result['output']}: {result['design']}, {result['width']} x {result['height']} pixels{frames}"
+    shown = f", map {result['map']}" if result.get("map", "none") != "none" else ""
+    return f"{result['output']}: {result['design']}{shown}, {result['width']} x {result['height']} pixels{frames}"
 
 
 def diff(result: Result) -> str:

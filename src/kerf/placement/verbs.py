@@ -191,7 +191,7 @@ def draw(
     map_name: Annotated[
         str,
         Option(
-            "The map beside the layout: density, rudy, pins, congestion or none.",
+            "The map beside the layout: density, rudy, pins, congestion (RUDY for designs without a routing grid) or none.",
             "--map",
             "NAME",
             choices=("density", "rudy", "pins", "congestion", "none"),
@@ -219,7 +219,13 @@ def draw(
     picture = pictures.draw(loaded, placed, map_name, nets, constraints=asked)
     output = output or "placement.svg"
     pictures.save(picture, Path(output))
-    return {"design": loaded.name, "output": output, "width": picture.width, "height": picture.height}
+    return {
+        "design": loaded.name,
+        "output": output,
+        "map": pictures.drawn_map(loaded, map_name),
+        "width": picture.width,
+        "height": picture.height,
+    }
 
 
 def _animate(loaded: Any, run: str, output: str) -> dict[str, Any]:
@@ -302,7 +308,15 @@ def _not_negative(threads: int) -> int:
 
 
 VERBS = (
-    Verb("place", place, render.place, go_on, _export, failed=lambda result: result["status"] != "legal", says=says.PLACE),
+    Verb(
+        "place",
+        place,
+        render.place,
+        go_on,
+        _export,
+        failed=lambda result: result["status"] != "legal",
+        says=says.PLACE,
+    ),
     Verb("score", score, render.score, reads_only=True, says=says.SCORE),
     Verb("draw", draw, render.draw, says=says.DRAW),
     Verb("diff", diff, render.diff, says=says.DIFF),
