@@ -91,6 +91,6 @@ def test_a_design_without_end_is_stopped_in_time(tmp_path: Path) -> None:
         "module m(input [255:0] a, b, output [511:0] y, z); assign y = a * b; assign z = (a * b) % (a + b); endmodule"
     )
     begun = time.monotonic()
-    with pytest.raises(KerfError, match="more than 1 s"):
+    with pytest.raises(KerfError, match="the time was up"):
         synthesize(load([path]), timeout_s=1)
     assert time.monotonic() - begun < 10
