@@ -30,7 +30,11 @@ def measured() -> dict[str, float | str]:
         understand("place gcd with 10 um halo", conversation.context)
         cold = time.perf_counter() - began
         first, warm, worst = [], [], ""
-        for case in [c for n in ("utterances", "refused", "heldout", "heldout2", "changing") for c in saying.cases(f"{n}.toml")]:
+        for case in [
+            c
+            for n in ("utterances", "refused", "heldout", "heldout2", "changing")
+            for c in saying.cases(f"{n}.toml")
+        ]:
             conversation.context.turns.clear()
             conversation.context.pending = None
             for sentence in case.get("before", ()):
