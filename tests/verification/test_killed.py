@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -43,7 +45,7 @@ def until(what: object, seconds: float = 30.0) -> bool:
     while time.monotonic() < end:
         if what():  # type: ignore[operator]
             return True
-        time.sleep(0.05)
+        time.sleep(0.01)
     return False
 
 
@@ -65,25 +67,48 @@ def _name(pid: int) -> str:
     return file.read_text() if file.exists() else ""
 
 
-def test_a_run_killed_at_any_moment_is_resumed_to_the_same_verdicts(tmp_path: Path) -> None:
-    path = tmp_path / "m.sv"
-    claims = "".join(f"  c{k}: assert property (@(posedge clk) n != {k + 8});\n" for k in range(4))
-    path.write_text(
-        "module m(input clk, rst, go, output reg [3:0] n);\n  always @(posedge clk) if (rst) n <= 0; else if (go) n <= n == 9 ? 0 : n + 1;\n"
-        f"{claims}endmodule\n"
-    )
-    for index, wait in enumerate((1.2,)):
-        home = tmp_path / f"home{index}"
-        run = begin(home, "verify", str(path), "--goal", "prove")
-        begun = lambda home=home: any(home.rglob("*.db"))  # noqa: E731
-        until(begun, 30.0)
-        time.sleep(wait / 4)
-        run.kill()
-        run.communicate()
-        again = begin(home, "resume", "last")
-        said = json.loads((again.communicate()[0].strip().splitlines() or ["{}"])[-1])
-        if "error" in said:  # killed before there was a run
-            again = begin(home, "verify", str(path), "--goal", "prove")
-            said = json.loads(again.communicate()[0].strip().splitlines()[-1])
-        verdicts = [row["verdict"] for row in said["assertions"]]
-        assert verdicts == ["refuted"] * 2 + ["proved"] * 2
+CLAIMS = 16
+COUNTER = (
+    "module m(input clk, rst, go, output reg [4:0] n);\n  always @(posedge clk) if (rst) n <= 0; else if (go) n <= n == 9 ? 0 : n + 1;\n"
+    + "".join(f"  c{k}: assert property (@(posedge clk) n != {k});\n" for k in range(CLAIMS))
+    + "endmodule\n"
+)
+
+
+def decided(home: Path) -> list[tuple[int, str]]:
+    """What the archive holds of the run, confirmations apart: each evaluation's number and its candidate."""
+    file = home / "archive.sqlite"
+    if not file.exists():
+        return []
+    try:
+        with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as archive:
+            first = "SELECT id, candidate FROM evaluations WHERE key NOT LIKE '%/confirm' ORDER BY id"
+            return archive.execute(first).fetchall()
+    except sqlite3.OperationalError:  # it is being made
+        return []
+
+
+@pytest.mark.parametrize("verdicts", [0, 1, 6])
+def test_a_killed_run_is_resumed_to_the_same_verdicts(tmp_path: Path, verdicts: int) -> None:
+    """Killed while it works, after so many verdicts: those are not asked again, the others are found."""
+    path, home = tmp_path / "m.sv", tmp_path / "home"
+    path.write_text(COUNTER)
+    run = begin(home, "verify", str(path), "--goal", "prove")
+    ready = (lambda: len(decided(home)) >= verdicts) if verdicts else (home / "archive.sqlite").exists
+    assert until(ready)
+    run.kill()
+    run.communicate()
+    assert run.returncode == -signal.SIGKILL
+    before = decided(home)
+    assert verdicts <= len(before) < CLAIMS
+
+    again = begin(home, "resume", "last")
+    said = json.loads(again.communicate()[0].strip().splitlines()[-1])
+    if "error" in said:  # killed before there was a run
+        assert not before
+        again = begin(home, "verify", str(path), "--goal", "prove")
+        said = json.loads(again.communicate()[0].strip().splitlines()[-1])
+    assert [row["verdict"] for row in said["assertions"]] == ["refuted"] * 10 + ["proved"] * (CLAIMS - 10)
+    after = decided(home)
+    assert after[: len(before)] == before
+    assert len({c for _, c in after}) == len(after) == CLAIMS

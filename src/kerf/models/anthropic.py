@@ -8,8 +8,8 @@ from typing import Any
 
 from kerf.core.types import content_hash
 from kerf.models import keys, wire
-from kerf.models.hosted import Attempt, address, translated
-from kerf.models.protocol import Finish, Message, Model, ModelError, Reply, Role, Tool, ToolCall, Usage
+from kerf.models.hosted import Attempt, address, sdk, translated
+from kerf.models.protocol import Finish, Message, Model, Reply, Role, Tool, ToolCall, Usage
 
 VARIABLE = "ANTHROPIC_API_KEY"
 FINISHES = {
@@ -20,26 +20,17 @@ FINISHES = {
 }
 
 
-def sdk() -> Any:
-    """The vendor's library. ModelError, with what installs it, where it is missing."""
-    try:
-        import anthropic
-    except ImportError:
-        raise ModelError("Anthropic's library is not installed: pip install 'kerf-ai[models]'") from None
-    return anthropic
-
-
 def open_anthropic(name: str, *, base_url: str = "") -> Model:
     """`name`: a model's name at Anthropic, and "@" and an address where another server answers. Such a server gets KERF_SERVER_KEY,
     never the key for Anthropic."""
     model, _, server = name.partition("@")
     if server or base_url:
         server = address(server or base_url)
-        client = sdk().Anthropic(
+        client = sdk("anthropic", "Anthropic's").Anthropic(
             api_key=keys.find("KERF_SERVER_KEY") or "none", base_url=server, max_retries=0
         )
         return Anthropic(f"anthropic/{model}@{server}", model, client)
-    client = sdk().Anthropic(
+    client = sdk("anthropic", "Anthropic's").Anthropic(
         api_key=keys.need(VARIABLE, "Anthropic"), base_url="https://api.anthropic.com", max_retries=0
     )
     return Anthropic(f"anthropic/{model}", model, client)
@@ -78,7 +69,7 @@ class Anthropic:
                 {"name": t.name, "description": t.description, "input_schema": t.schema} for t in tools
             ]
         with (
-            translated(sdk(), self.name, attempt),
+            translated(sdk("anthropic", "Anthropic's"), self.name, attempt),
             self.client.messages.create(stream=True, **request) as events,
         ):
             answer = _streamed(events, attempt)

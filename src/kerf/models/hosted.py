@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -22,6 +23,14 @@ ADVICE = {
     404: "Check the model's name and the server's address.",
     413: "What was sent is too long for this provider: shorten it.",
 }
+
+
+def sdk(module: str, whose: str) -> Any:
+    """A vendor's library. ModelError, with what installs it, where it is missing."""
+    try:
+        return import_module(module)
+    except ImportError:
+        raise ModelError(f"{whose} library is not installed: pip install 'kerf-ai[models]'") from None
 
 
 @dataclass

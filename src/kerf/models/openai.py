@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kerf.models import keys, wire
-from kerf.models.hosted import Attempt, address, translated
-from kerf.models.protocol import Finish, Message, Model, ModelError, Reply, Role, Tool, ToolCall, Usage
+from kerf.models.hosted import Attempt, address, sdk, translated
+from kerf.models.protocol import Finish, Message, Model, Reply, Role, Tool, ToolCall, Usage
 
 VARIABLE = "OPENAI_API_KEY"
 FINISHES = {
@@ -21,15 +21,6 @@ FINISHES = {
 }
 
 
-def sdk() -> Any:
-    """The vendor's library. ModelError, with what installs it, where it is missing."""
-    try:
-        import openai
-    except ImportError:
-        raise ModelError("OpenAI's library is not installed: pip install 'kerf-ai[models]'") from None
-    return openai
-
-
 def open_openai(name: str, *, base_url: str = "") -> Model:
     """`name`: a model's name, and "@" and an address where another server than OpenAI's answers (or KERF_OPENAI_BASE_URL gives it). Such a
     server gets KERF_SERVER_KEY, never the key for OpenAI."""
@@ -37,9 +28,11 @@ def open_openai(name: str, *, base_url: str = "") -> Model:
     server = server or base_url or os.environ.get("KERF_OPENAI_BASE_URL", "")
     if server:
         server = address(server)
-        client = sdk().OpenAI(api_key=keys.find("KERF_SERVER_KEY") or "none", base_url=server, max_retries=0)
+        client = sdk("openai", "OpenAI's").OpenAI(
+            api_key=keys.find("KERF_SERVER_KEY") or "none", base_url=server, max_retries=0
+        )
         return OpenAI(f"openai/{model}@{server}", model, client, "max_tokens")
-    client = sdk().OpenAI(
+    client = sdk("openai", "OpenAI's").OpenAI(
         api_key=keys.need(VARIABLE, "OpenAI"), base_url="https://api.openai.com/v1", max_retries=0
     )
     return OpenAI(f"openai/{model}", model, client, "max_completion_tokens")
@@ -80,7 +73,7 @@ class OpenAI:
         if tools:
             request["tools"] = [_function(tool) for tool in tools]
         with (
-            translated(sdk(), self.name, attempt),
+            translated(sdk("openai", "OpenAI's"), self.name, attempt),
             self.client.chat.completions.create(stream=True, **request) as chunks,
         ):
             answer = _streamed(chunks, attempt)
