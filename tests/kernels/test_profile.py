@@ -103,9 +103,10 @@ def test_the_repaired_kernel_has_nothing_to_say_of_that(rows: Profile, columns: 
 
 
 def test_torchs_own_time_is_no_loop_of_the_candidate(monkeypatch: pytest.MonkeyPatch) -> None:
-    text = PROBLEM.replace("x * 2.0 + 1.0", "x @ x")
+    """Sorting is far from any roof on every machine; a product is near one where nothing else runs, and the roof is then told first."""
+    text = PROBLEM.replace("x * 2.0 + 1.0", "torch.sort(x, dim=-1).values")
     found = profile_candidate(
-        load_text(text, name="square"),
+        load_text(text, name="sorted"),
         Candidate({"kernel.py": text.replace("class Model(", "class ModelNew(")}),
     )
     assert not found.loops and found.places[0].where.startswith("lib") and not found.places[0].own
