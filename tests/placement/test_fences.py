@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import test_lefdef
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from kerf import place
@@ -56,6 +56,7 @@ def chip(seed: int, cells: int = 220, macros: int = 0) -> Design:
 
 
 ELL = "region e* 4 4 20 14 + 4 14 12 25 exclusive"
+ELL_ROWS = 5 * 2 * 16 + 5 * 2 * 8  # area of the whole rows in it
 BOTH = (ELL, "region f* 22 6 36 19.5 + 30 20 36 30 exclusive", "region g* 0 26 40 40 + 12 20 30 26")
 
 
@@ -177,9 +178,15 @@ def test_global_placement_brings_everybody_to_their_ground(seed: int, items: tup
 
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.sampled_from([BOTH[:1], BOTH[:2], BOTH]))
+@example(438, BOTH[:1])
 def test_cells_are_legal_in_their_zones_and_stay_there(seed: int, items: tuple[str, ...]) -> None:
+    """One chip in some four hundred has more in its `e` cells than the ell's rows hold, and must be refused."""
     d = chip(seed)
     asked = read(items, d)
+    if float((d.width * d.height)[:40].sum()) > ELL_ROWS:
+        with pytest.raises(KerfError, match="cannot be met"):
+            lower(d, asked, d.initial)
+        return
     lowered = lower(d, asked, d.initial)
     rough = scattered(d, seed)
     placed = legalize_cells(d, rough, lowered.rules)
