@@ -13,7 +13,6 @@ import time
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 from kerf.archive import Archive
 from kerf.core.types import Budget, Evaluation, Status
@@ -22,7 +21,7 @@ from kerf.kernels.problem import load_problem
 from kerf.kernels.workbench import KernelBench
 from kerf.models.ledger import Ledger, Metered
 from kerf.models.prices import free
-from kerf.models.protocol import Finish, Message, Reply, Role, Tool, ToolCall, Usage
+from kerf.models.protocol import Finish, Message, Reply, Request, Role, ToolCall, Usage, Watch, unwatched
 from kerf.proposers.agent.agents import Agents
 from kerf.proposers.agent.session import Session
 
@@ -47,7 +46,7 @@ class Clocked:
         self.between: list[tuple[float, bool]] = []
         self._since: float | None = None
 
-    def reply(self, system: str, messages: Sequence[Message], tools: Sequence[Tool] = (), **_: Any) -> Reply:
+    def reply(self, request: Request, watch: Watch = unwatched) -> Reply:
         now = time.perf_counter()
         if self._since is not None:
             self.between.append((now - self._since, self.turns % 10 == 0))

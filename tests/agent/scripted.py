@@ -8,7 +8,18 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from kerf.core.types import Candidate, Evaluation, Space, Status
-from kerf.models.protocol import Finish, Message, Reply, Role, Tool, ToolCall, Usage
+from kerf.models.protocol import (
+    Finish,
+    Message,
+    Reply,
+    Request,
+    Role,
+    Tool,
+    ToolCall,
+    Usage,
+    Watch,
+    unwatched,
+)
 from kerf.proposers.agent.bench import Mistake
 from kerf.proposers.agent.board import Board, Told
 
@@ -35,14 +46,14 @@ class Scripted:
         self.systems: list[str] = []
         self._lock = threading.Lock()
 
-    def reply(self, system: str, messages: Sequence[Message], tools: Sequence[Tool] = (), **_: Any) -> Reply:
+    def reply(self, request: Request, watch: Watch = unwatched) -> Reply:
         with self._lock:
             line = self.lines[min(len(self.sent), len(self.lines) - 1)]
-            self.sent.append(list(messages))
-            self.systems.append(system)
+            self.sent.append(list(request.messages))
+            self.systems.append(request.system)
         if isinstance(line, Exception):
             raise line
-        said = line if isinstance(line, Message) else line(messages)
+        said = line if isinstance(line, Message) else line(request.messages)
         finish = self.finish or (Finish.TOOLS if said.calls else Finish.DONE)
         return Reply(said, Usage(100, 10), finish, 0.0)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from kerf.assistant.faces import _agreed
 from kerf.assistant.plan import Plan
 from kerf.assistant.planner import ModelPlanner, schema, system, told
 from kerf.assistant.workspace import Workspace
-from kerf.models.protocol import Finish, Message, Reply, Role, Tool, ToolCall, Usage
+from kerf.models.protocol import Finish, Message, Reply, Request, Role, ToolCall, Usage, Watch, unwatched
 from kerf.verbs import all_verbs
 
 KEY = "sk-test-0123456789abcdef0123456789abcdef"
@@ -30,17 +30,8 @@ class Scripted:
         self.replies = list(replies)
         self.heard: list[Any] = []
 
-    def reply(
-        self,
-        system: str,
-        messages: Sequence[Message],
-        tools: Sequence[Tool] = (),
-        *,
-        max_tokens: int = 8192,
-        timeout_s: float = 300.0,
-        watch: Callable[[str], None] = lambda text: None,
-    ) -> Reply:
-        self.heard.append((system, list(messages), list(tools)))
+    def reply(self, request: Request, watch: Watch = unwatched) -> Reply:
+        self.heard.append((request.system, list(request.messages), list(request.tools)))
         said = self.replies.pop(0) if self.replies else Message(Role.ASSISTANT, "Done.")
         return Reply(said, Usage(10, 5), Finish.TOOLS if said.calls else Finish.DONE)
 

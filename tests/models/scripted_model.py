@@ -9,37 +9,20 @@ list is used up the last reply is given again, so that a model that never stops 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from kerf.models.protocol import Finish, Message, Reply, Role, Tool, ToolCall, Usage
-
-
-@dataclass(frozen=True)
-class Heard:
-    system: str
-    messages: tuple[Message, ...]
-    tools: tuple[Tool, ...]
-    max_tokens: int
+from kerf.models.protocol import Finish, Message, Reply, Request, Role, ToolCall, Usage, Watch, unwatched
 
 
 @dataclass
 class Scripted:
-    replies: Sequence[Reply | Exception | Callable[[Heard], Reply]]
+    replies: Sequence[Reply | Exception | Callable[[Request], Reply]]
     name: str = "scripted/model"
-    heard: list[Heard] = field(default_factory=list)
+    heard: list[Request] = field(default_factory=list)
 
-    def reply(
-        self,
-        system: str,
-        messages: Sequence[Message],
-        tools: Sequence[Tool] = (),
-        *,
-        max_tokens: int = 8192,
-        timeout_s: float = 300.0,
-        watch: Callable[[str], None] = lambda text: None,
-    ) -> Reply:
-        self.heard.append(Heard(system, tuple(messages), tuple(tools), max_tokens))
+    def reply(self, request: Request, watch: Watch = unwatched) -> Reply:
+        self.heard.append(replace(request, messages=tuple(request.messages)))  # lists go on growing
         step = self.replies[min(len(self.heard), len(self.replies)) - 1]
         if isinstance(step, Exception):
             raise step

@@ -5,7 +5,7 @@ It listens on a free port of this machine and speaks, streamed, Anthropic's Mess
 
     with ScriptedServer([Fault(429, retry_after=0.01), Turn("hello", calls=[("evaluate", {"source": "..."})])]) as server:
         model = open_model(server.openai)      # or server.anthropic
-        reply = model.reply("be brief", [Message(Role.USER, "hi")])
+        reply = model.reply(Request([Message(Role.USER, "hi")], "be brief"))
         assert server.requests[-1].body["messages"]
 
 A step is a `Turn`, a `Fault`, a `Cut`, or a function of the request that returns one (for an answer that depends on what was

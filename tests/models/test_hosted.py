@@ -8,7 +8,7 @@ import time
 import pytest
 from server import Cut, Fault, ScriptedServer, Turn
 
-from kerf.models.protocol import Finish, Message, Model, ModelError, Role, Tool, ToolCall, Usage
+from kerf.models.protocol import Finish, Message, Model, ModelError, Request, Role, Tool, ToolCall, Usage
 from kerf.models.registry import open_model
 from kerf.models.retry import Patience
 
@@ -31,7 +31,7 @@ def opened(server: ScriptedServer, wire: str) -> Model:
 def test_text_arrives_in_pieces_and_whole(wire: str) -> None:
     heard: list[str] = []
     with ScriptedServer([Turn("a faster kernel", usage=(120, 7, 100))]) as server:
-        reply = opened(server, wire).reply("be brief", HELLO, watch=heard.append)
+        reply = opened(server, wire).reply(Request(HELLO, "be brief"), heard.append)
     assert reply.message == Message(Role.ASSISTANT, "a faster kernel") and reply.finish is Finish.DONE
     assert "".join(heard) == "a faster kernel" and len([h for h in heard if h]) == 3
     assert reply.usage == Usage(120, 7, 100)
@@ -45,7 +45,7 @@ def test_a_conversation_with_tools(wire: str) -> None:
     asks = Turn("let me see", calls=[("evaluate", {"source": "int é;"}), ("evaluate", {})])
     with ScriptedServer([asks, Turn("done")]) as server:
         model = opened(server, wire)
-        first = model.reply("", HELLO, [EVALUATE])
+        first = model.reply(Request(HELLO, "", [EVALUATE]))
         assert first.finish is Finish.TOOLS
         assert [c.arguments for c in first.message.calls] == [{"source": "int é;"}, {}]
         one, two = first.message.calls
@@ -53,7 +53,7 @@ def test_a_conversation_with_tools(wire: str) -> None:
             Message(Role.TOOL, "1.5x", call=one.id),
             Message(Role.TOOL, "no source", call=two.id, failed=True),
         ]
-        assert model.reply("", [*HELLO, first.message, *answers], [EVALUATE]).message.text == "done"
+        assert model.reply(Request([*HELLO, first.message, *answers], "", [EVALUATE])).message.text == "done"
     sent = server.requests[1].body["messages"]
     if wire == "anthropic":
         assert [m["role"] for m in sent] == ["user", "assistant", "user"]
@@ -69,11 +69,11 @@ def test_a_conversation_with_tools(wire: str) -> None:
 def test_malformed_arguments_are_kept_as_written(wire: str, raw: str) -> None:
     with ScriptedServer([Turn(calls=[("evaluate", raw)]), Turn("sorry")]) as server:
         model = opened(server, wire)
-        reply = model.reply("", HELLO, [EVALUATE])
+        reply = model.reply(Request(HELLO, "", [EVALUATE]))
         (call,) = reply.message.calls
         assert call.arguments is None and call.raw == raw
         answer = Message(Role.TOOL, "your arguments are no JSON object", call=call.id, failed=True)
-        assert model.reply("", [*HELLO, reply.message, answer], [EVALUATE]).message.text == "sorry"
+        assert model.reply(Request([*HELLO, reply.message, answer], "", [EVALUATE])).message.text == "sorry"
 
 
 @WIRES
@@ -81,14 +81,14 @@ def test_why_it_stopped(wire: str) -> None:
     words = {"anthropic": ("max_tokens", "refusal"), "openai": ("length", "content_filter")}[wire]
     with ScriptedServer([Turn("a", finish=words[0]), Turn("", finish=words[1])]) as server:
         model = opened(server, wire)
-        assert model.reply("", HELLO, max_tokens=1).finish is Finish.LENGTH
-        assert model.reply("", HELLO).finish is Finish.REFUSED
+        assert model.reply(Request(HELLO, max_tokens=1)).finish is Finish.LENGTH
+        assert model.reply(Request(HELLO)).finish is Finish.REFUSED
 
 
 @WIRES
 def test_busy_servers_are_asked_again(wire: str) -> None:
     with ScriptedServer([Fault(429, retry_after=0.2), Fault(503), Turn("now")]) as server:
-        reply = opened(server, wire).reply("", HELLO)
+        reply = opened(server, wire).reply(Request(HELLO))
     assert reply.message.text == "now" and len(server.requests) == 3
     assert reply.seconds >= 0.2, "retry-after was not honoured"
 
@@ -98,7 +98,7 @@ def test_busy_servers_are_asked_again(wire: str) -> None:
 def test_cut_connections_are_asked_again(wire: str, events: int) -> None:
     heard: list[str] = []
     with ScriptedServer([Cut(Turn("half an ans" * 5, pieces=9), events), Turn("whole")]) as server:
-        reply = opened(server, wire).reply("", HELLO, watch=heard.append)
+        reply = opened(server, wire).reply(Request(HELLO), heard.append)
     assert reply.message.text == "whole" and len(server.requests) == 2
     if events == 4:
         assert "asking again" in "".join(heard)
@@ -108,7 +108,7 @@ def test_cut_connections_are_asked_again(wire: str, events: int) -> None:
 @WIRES
 def test_patience_ends(wire: str) -> None:
     with ScriptedServer(itertools.repeat(Fault(500))) as server, pytest.raises(ModelError) as caught:
-        opened(server, wire).reply("", HELLO)
+        opened(server, wire).reply(Request(HELLO))
     assert len(server.requests) == 3 and "3 attempts" in str(caught.value) and "HTTP 500" in str(caught.value)
 
 
@@ -117,7 +117,7 @@ def test_patience_ends(wire: str) -> None:
 def test_what_cannot_pass_is_not_asked_again(wire: str, status: int) -> None:
     fault = Fault(status, message="no such thing")
     with ScriptedServer([fault, Turn("x")]) as server, pytest.raises(ModelError, match="no such thing"):
-        opened(server, wire).reply("", HELLO)
+        opened(server, wire).reply(Request(HELLO))
     assert len(server.requests) == 1
 
 
@@ -127,7 +127,7 @@ def test_slow_answers_end_in_time(wire: str, turn: Turn) -> None:
     """Whether nothing comes, or a little at a time for ever."""
     start = time.monotonic()
     with ScriptedServer(itertools.repeat(turn)) as server, pytest.raises(ModelError, match="does not answer"):
-        opened(server, wire).reply("", HELLO, timeout_s=0.5)
+        opened(server, wire).reply(Request(HELLO, timeout_s=0.5))
     assert time.monotonic() - start < 3
 
 
@@ -136,22 +136,22 @@ def test_a_retry_after_beyond_the_limit_ends_at_once() -> None:
         ScriptedServer([Fault(429, retry_after=600)]) as server,
         pytest.raises(ModelError, match="limit of 5 s"),
     ):
-        opened(server, "openai").reply("", HELLO, timeout_s=5)
+        opened(server, "openai").reply(Request(HELLO, timeout_s=5))
 
 
 def test_nobody_listens() -> None:
     with pytest.raises(ModelError, match=r"does not answer: 3 attempts.*no connection"):
-        open_model("openai/x@http://127.0.0.1:9/v1", patience=QUICK).reply("", HELLO)
+        open_model("openai/x@http://127.0.0.1:9/v1", patience=QUICK).reply(Request(HELLO))
 
 
 def test_thoughts_go_back_only_into_the_conversation_they_belong_to() -> None:
     turn = Turn("let me see", calls=[("evaluate", {"source": ""})], thinking="hmm")
     with ScriptedServer([turn, Turn("done"), Turn("again")]) as server:
         model = opened(server, "anthropic")
-        first = model.reply("s", HELLO, [EVALUATE]).message
+        first = model.reply(Request(HELLO, "s", [EVALUATE])).message
         answer = Message(Role.TOOL, "1x", call=first.calls[0].id)
-        model.reply("s", [*HELLO, first, answer], [EVALUATE])
-        model.reply("s", [Message(Role.USER, "shortened"), first, answer], [EVALUATE])
+        model.reply(Request([*HELLO, first, answer], "s", [EVALUATE]))
+        model.reply(Request([Message(Role.USER, "shortened"), first, answer], "s", [EVALUATE]))
     kinds = [[b["type"] for b in r.body["messages"][1]["content"]] for r in server.requests[1:]]
     assert kinds == [["thinking", "text", "tool_use"], ["text", "tool_use"]]
     assert server.requests[1].body["messages"][1]["content"][0]["signature"] == "signed"
@@ -161,7 +161,7 @@ def test_servers_that_say_little() -> None:
     """No usage, "stop" for a call, thoughts apart, no id: as smaller servers do."""
     turn = Turn(calls=[("evaluate", {"source": "x" * 300})], usage=None, finish="stop", thinking="hmm")
     with ScriptedServer([turn]) as server:
-        reply = opened(server, "openai").reply("", [Message(Role.USER, "y" * 3000)], [EVALUATE])
+        reply = opened(server, "openai").reply(Request([Message(Role.USER, "y" * 3000)], "", [EVALUATE]))
     assert reply.finish is Finish.TOOLS and reply.message.text == ""
     assert reply.usage.input_tokens >= 1000 and reply.usage.output_tokens >= 100
 
@@ -169,7 +169,7 @@ def test_servers_that_say_little() -> None:
 def test_calls_without_numbers() -> None:
     calls = [("evaluate", {"source": "first"}), ("evaluate", {"source": "second"})]
     with ScriptedServer([Turn(calls=calls, numbered=False)]) as server:
-        reply = opened(server, "openai").reply("", HELLO, [EVALUATE])
+        reply = opened(server, "openai").reply(Request(HELLO, "", [EVALUATE]))
     assert [c.arguments for c in reply.message.calls] == [c[1] for c in calls]
 
 
@@ -184,7 +184,7 @@ def test_who_watches_can_stop_it(wire: str) -> None:
         raise Stopped
 
     with ScriptedServer(itertools.repeat(Turn("go on"))) as server, pytest.raises(Stopped):
-        opened(server, wire).reply("", HELLO, watch=stop)
+        opened(server, wire).reply(Request(HELLO), stop)
     assert len(server.requests) == 1
 
 
@@ -208,8 +208,8 @@ def test_the_provider_gets_the_key_and_other_servers_do_not(monkeypatch: pytest.
     monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-ant-1234567890")
     monkeypatch.setenv("KERF_SERVER_KEY", "key-of-my-own-server")
     with ScriptedServer([Turn("a"), Turn("b")]) as server:
-        opened(server, "openai").reply("", HELLO)
-        opened(server, "anthropic").reply("", HELLO)
+        opened(server, "openai").reply(Request(HELLO))
+        opened(server, "anthropic").reply(Request(HELLO))
     for request in server.requests:
         assert "key-of-my-own-server" in str(request.headers) and "sk-" not in str(request.headers)
 
@@ -237,5 +237,5 @@ def test_an_address_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> Non
         monkeypatch.setenv("KERF_OPENAI_BASE_URL", f"{server.url}/v1")
         model = open_model("openai/org/model")
         assert model.name == f"openai/org/model@{server.url}/v1"
-        assert model.reply("", HELLO).message.text == "hi"
+        assert model.reply(Request(HELLO)).message.text == "hi"
     assert server.requests[0].body["model"] == "org/model"

@@ -14,7 +14,7 @@ from server import Cut, Fault, ScriptedServer, Turn
 
 from kerf.doctor import doctor
 from kerf.models import keys
-from kerf.models.protocol import Message, ModelError, Role
+from kerf.models.protocol import Message, ModelError, Request, Role
 from kerf.models.registry import open_model
 from kerf.models.replay import record
 from kerf.models.retry import Patience
@@ -57,17 +57,17 @@ def test_nothing_written_holds_a_key(
         model = open_model(getattr(server, wire), patience=Patience(2, 0.0))
         written.append(repr(model) + str(vars(model)))
         recording = record(model, tmp_path / "talk.jsonl")
-        recording.reply(said_by_all, [Message(Role.USER, said_by_all)])
+        recording.reply(Request([Message(Role.USER, said_by_all)], said_by_all))
         for _ in range(2):
             with pytest.raises(ModelError) as caught:
-                recording.reply("", [Message(Role.USER, "hi")])
+                recording.reply(Request([Message(Role.USER, "hi")]))
             written += ["".join(traceback.format_exception(caught.value)), repr(caught.value)]
     assert "planted+server/key=" in str(server.requests[0].headers), "the test would show nothing"
     written += [str(doctor()), caplog.text, *(p.read_text() for p in tmp_path.rglob("*.jsonl"))]
     written += [str(request.body) for request in server.requests]
     for key in planted:
         assert not [text for text in written if key in text]
-    assert open_model(f"replay/{tmp_path / 'talk.jsonl'}", match="order").reply("", []).message.calls
+    assert open_model(f"replay/{tmp_path / 'talk.jsonl'}", match="order").reply(Request([])).message.calls
 
 
 def test_scrubbing() -> None:
@@ -110,7 +110,7 @@ def test_doctor_says_which_keys_are_there(monkeypatch: pytest.MonkeyPatch, tmp_p
 def test_a_recording_is_written_as_it_grows(tmp_path: Path) -> None:
     path = tmp_path / "talk.jsonl"
     model = record(Scripted([said("one"), ModelError("gone")]), path)
-    model.reply("", [Message(Role.USER, "hi")])
+    model.reply(Request([Message(Role.USER, "hi")]))
     with pytest.raises(ModelError):
-        model.reply("", [Message(Role.USER, "hi")])
+        model.reply(Request([Message(Role.USER, "hi")]))
     assert len(path.read_text().splitlines()) == 2

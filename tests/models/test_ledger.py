@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scripted_model import Heard, Scripted, said
+from scripted_model import Scripted, said
 
 from kerf.core.types import KerfError
 from kerf.models import prices
 from kerf.models.ledger import Ceiling, Exhausted, Ledger, Metered, Spent
 from kerf.models.prices import Price, Rate
-from kerf.models.protocol import Message, Reply, Role, Tool, Usage
+from kerf.models.protocol import Message, Reply, Request, Role, Usage, Watch, unwatched
 from kerf.models.retry import Patience, Retrying, Transient
 
 DEAR = Price(Rate(10.0, 50.0, 1.0, 12.5))
 
 
-def greedy(heard: Heard) -> Reply:
+def greedy(heard: Request) -> Reply:
     """Writes as much as it may, and counts a token for every two bytes it was sent."""
     sent = sum(len(m.text.encode()) for m in heard.messages) // 2
     return said("", usage=Usage(sent, heard.max_tokens))
@@ -40,14 +40,14 @@ def test_no_conversation_passes_a_ceiling(sizes: list[int], dollars: float, toke
     model = Metered(Scripted([greedy]), ledger, DEAR)
     for size in sizes:
         with contextlib.suppress(Exhausted):
-            model.reply("", [Message(Role.USER, "x" * size)], max_tokens=most)
+            model.reply(Request([Message(Role.USER, "x" * size)], max_tokens=most))
     assert ledger.spent.dollars <= dollars and ledger.spent.tokens <= tokens
 
 
 def test_denser_text_that_is_added_cannot_pass_a_ceiling() -> None:
     """Prose first, then digits, which make four times as many tokens."""
 
-    def counts(heard: Heard) -> Reply:
+    def counts(heard: Request) -> Reply:
         prose, digits = (sum(m.text.count(c) for m in heard.messages) for c in "x9")
         return said("", usage=Usage(prose // 4 + digits, heard.max_tokens))
 
@@ -55,7 +55,7 @@ def test_denser_text_that_is_added_cannot_pass_a_ceiling() -> None:
     model, talk = Metered(Scripted([counts]), ledger, DEAR), [Message(Role.USER, "x" * 20_000)]
     with pytest.raises(Exhausted):
         while True:
-            model.reply("", talk, max_tokens=300)
+            model.reply(Request(talk, max_tokens=300))
             talk.append(Message(Role.USER, "9" * 4000))
     assert ledger.spent.calls >= 4 and ledger.spent.tokens <= 60_000
 
@@ -66,7 +66,7 @@ def test_a_model_that_never_stops_is_stopped_near_the_ceiling() -> None:
     model = Metered(Scripted([said("x", usage=Usage(2000, 500))]), ledger, DEAR)
     with pytest.raises(Exhausted, match=r"the ceiling \(\$1\) is reached after \d+ calls"):
         for _ in range(1000):
-            model.reply("", [Message(Role.USER, "x" * 6000)], max_tokens=1000)
+            model.reply(Request([Message(Role.USER, "x" * 6000)], max_tokens=1000))
     assert 0.88 <= ledger.spent.dollars <= 1.0
 
 
@@ -75,9 +75,9 @@ def test_a_reply_is_made_shorter_before_it_is_refused() -> None:
     with pytest.raises(Exhausted):
         for _ in range(20):
             Metered(fake, ledger := Ledger(Ceiling(tokens=3000)), DEAR).reply(
-                "", [Message(Role.USER, "x")], max_tokens=8192
+                Request([Message(Role.USER, "x")], max_tokens=8192)
             )
-            Metered(fake, ledger, DEAR).reply("", [Message(Role.USER, "x")], max_tokens=8192)
+            Metered(fake, ledger, DEAR).reply(Request([Message(Role.USER, "x")], max_tokens=8192))
     assert fake.heard[0].max_tokens < 2000
 
 
@@ -87,18 +87,16 @@ def test_time_runs_out() -> None:
     limits: list[float] = []
 
     class Slow(Scripted):
-        def reply(
-            self, system: str, messages: Sequence[Message], tools: Sequence[Tool] = (), **rest: object
-        ) -> Reply:  # type: ignore[override]
-            limits.append(rest["timeout_s"])  # type: ignore[arg-type]
+        def reply(self, request: Request, watch: Watch = unwatched) -> Reply:
+            limits.append(request.timeout_s)
             now[0] += 6
             return said("x")
 
     model = Metered(Slow([]), ledger, None)
-    model.reply("", [])
-    model.reply("", [])
+    model.reply(Request([]))
+    model.reply(Request([]))
     with pytest.raises(Exhausted, match="time is used up"):
-        model.reply("", [])
+        model.reply(Request([]))
     assert limits == [10, 4]
 
 
@@ -106,17 +104,17 @@ def test_agents_that_share_a_ledger_cannot_pass_it_together() -> None:
     """Each would fit alone; while one is on its way the other is refused."""
     ledger, inside, go = Ledger(Ceiling(tokens=4000)), threading.Event(), threading.Event()
 
-    def waits(heard: Heard) -> Reply:
+    def waits(heard: Request) -> Reply:
         inside.set()
         assert go.wait(5)
         return greedy(heard)
 
     first = Metered(Scripted([waits]), ledger, DEAR)
-    worker = threading.Thread(target=first.reply, args=("", [Message(Role.USER, "x")]))
+    worker = threading.Thread(target=first.reply, args=(Request([Message(Role.USER, "x")]),))
     worker.start()
     assert inside.wait(5)
     with pytest.raises(Exhausted):
-        Metered(Scripted([greedy]), ledger, DEAR).reply("", [Message(Role.USER, "x")])
+        Metered(Scripted([greedy]), ledger, DEAR).reply(Request([Message(Role.USER, "x")]))
     go.set()
     worker.join()
     assert ledger.spent.calls == 1
@@ -128,7 +126,7 @@ def test_attempts_that_fail_are_charged() -> None:
     model = Retrying(
         Metered(Scripted([broken, said("ok", usage=Usage(1000, 20))]), ledger, DEAR), Patience(base_s=0)
     )
-    assert model.reply("", []).usage == Usage(2000, 30)
+    assert model.reply(Request([])).usage == Usage(2000, 30)
     assert ledger.spent == Spent(DEAR.cost(Usage(1000, 10)) + DEAR.cost(Usage(1000, 20)), Usage(2000, 30), 2)
 
 
@@ -139,14 +137,14 @@ def test_a_stopped_call_is_charged() -> None:
     ledger = Ledger()
     model = Metered(Scripted([said("half of it")]), ledger, DEAR)
     with pytest.raises(KeyboardInterrupt):
-        model.reply("", [Message(Role.USER, "x" * 3000)], watch=stop)
+        model.reply(Request([Message(Role.USER, "x" * 3000)]), stop)
     assert ledger.spent.calls == 1 and ledger.spent.usage.input_tokens >= 1000 and ledger.spent.dollars > 0
 
 
 def test_a_resumed_run_goes_on_where_it_was() -> None:
     ledger = Ledger(Ceiling(dollars=1.0), Spent(dollars=0.999))
     with pytest.raises(Exhausted):
-        Metered(Scripted([greedy]), ledger, DEAR).reply("", [Message(Role.USER, "x" * 100)])
+        Metered(Scripted([greedy]), ledger, DEAR).reply(Request([Message(Role.USER, "x" * 100)]))
 
 
 def test_dollars_need_a_price(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -157,7 +155,7 @@ def test_dollars_need_a_price(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     (tmp_path / "prices.toml").write_text("\n".join(str(caught.value).splitlines()[1:3]))
     assert prices.cost(Usage(1), "scripted/model") == 0
     ledger = Ledger(Ceiling(tokens=10_000))
-    Metered(Scripted([said("x")]), ledger, None).reply("", [])
+    Metered(Scripted([said("x")]), ledger, None).reply(Request([]))
     assert "no known price" in str(ledger)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from kerf.models.local import plain, split
-from kerf.models.protocol import Finish, Message, ModelError, Role, Tool, ToolCall
+from kerf.models.protocol import Finish, Message, ModelError, Request, Role, Tool, ToolCall
 from kerf.models.registry import open_model
 
 TOOL = Tool("evaluate", "Judges.", {"type": "object", "properties": {"source": {"type": "string"}}})
@@ -48,10 +48,10 @@ def test_it_is_loaded_and_answers(weights: Path) -> None:
     model = open_model(f"local/{weights}")
     first = Message(Role.ASSISTANT, "", (ToolCall("c", "evaluate", {"source": "x"}),))
     talk = [Message(Role.USER, "hi"), first, Message(Role.TOOL, "1x", call="c")]
-    reply = model.reply("be brief", talk, [TOOL], max_tokens=12, watch=heard.append)
+    reply = model.reply(Request(talk, "be brief", [TOOL], max_tokens=12), heard.append)
     assert 0 < reply.usage.output_tokens <= 12 and heard
     assert reply.finish in (Finish.LENGTH, Finish.DONE)
-    asked = model.model._encoded("be brief", talk, [TOOL])["input_ids"][0]  # type: ignore[attr-defined]
+    asked = model.model._encoded(Request(talk, "be brief", [TOOL]))["input_ids"][0]  # type: ignore[attr-defined]
     sent = model.model.tokenizer.decode(asked)  # type: ignore[attr-defined]
     assert "<|system|>be brief" in sent and '"name": "evaluate"' in sent and "<|tool|>1x<|assistant|>" in sent
     assert reply.usage.input_tokens == len(asked)
@@ -59,11 +59,11 @@ def test_it_is_loaded_and_answers(weights: Path) -> None:
 
 def test_what_does_not_fit_is_said(weights: Path) -> None:
     with pytest.raises(ModelError, match="window holds 600"):
-        open_model(f"local/{weights}").reply("", [Message(Role.USER, "x" * 700)])
+        open_model(f"local/{weights}").reply(Request([Message(Role.USER, "x" * 700)]))
 
 
 def test_time_ends_it(weights: Path) -> None:
-    reply = open_model(f"local/{weights}").reply("", [Message(Role.USER, "x")], timeout_s=0.05)
+    reply = open_model(f"local/{weights}").reply(Request([Message(Role.USER, "x")], timeout_s=0.05))
     assert reply.finish is Finish.LENGTH and reply.usage.output_tokens < 590
 
 
@@ -88,6 +88,6 @@ def test_calls_in_text() -> None:
 
 def test_a_conversation_without_a_template() -> None:
     talk = [Message(Role.USER, "hi"), Message(Role.ASSISTANT, "", (ToolCall("c", "f", {"x": 1}),))]
-    text = plain("be brief", talk, [TOOL])
+    text = plain(Request(talk, "be brief", [TOOL]))
     assert text.startswith("be brief\n\nTools") and text.endswith("Assistant:")
     assert '<tool_call>{"name": "f", "arguments": {"x": 1}}</tool_call>' in text

@@ -10,7 +10,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scripted_model import Scripted, asked, said
 
-from kerf.models.protocol import Finish, Message, Model, ModelError, Reply, Role, Tool, ToolCall, Usage
+from kerf.models.protocol import (
+    Finish,
+    Message,
+    Model,
+    ModelError,
+    Reply,
+    Request,
+    Role,
+    Tool,
+    ToolCall,
+    Usage,
+)
 from kerf.models.registry import open_model
 from kerf.models.replay import record
 from kerf.models.transcript import message_json, message_of, reply_json, reply_of
@@ -21,9 +32,12 @@ EVALUATE = Tool("evaluate", "Judges a source.", {"type": "object"})
 def converse(model: Model, time: str = "1.52 ms", brief: str = "be brief") -> list[str]:
     """Two turns, the second of which tells a measured time."""
     hello = [Message(Role.USER, "make it faster")]
-    first = model.reply(brief, hello, [EVALUATE])
+    first = model.reply(Request(hello, brief, [EVALUATE]))
     answer = Message(Role.TOOL, f"a1b2c3d4e5 took {time}", call=first.message.calls[0].id)
-    return [first.message.text, model.reply(brief, [*hello, first.message, answer], [EVALUATE]).message.text]
+    return [
+        first.message.text,
+        model.reply(Request([*hello, first.message, answer], brief, [EVALUATE])).message.text,
+    ]
 
 
 @pytest.fixture
@@ -37,7 +51,7 @@ def path(tmp_path: Path) -> Path:
 def test_it_plays_back(path: Path) -> None:
     heard: list[str] = []
     model = open_model(f"replay/{path}")
-    reply = model.reply("be brief", [Message(Role.USER, "make it faster")], [EVALUATE], watch=heard.append)
+    reply = model.reply(Request([Message(Role.USER, "make it faster")], "be brief", [EVALUATE]), heard.append)
     assert heard == ["let me see"] and reply.usage == Usage(100, 20)
     assert converse(open_model(f"replay/{path}", match="exact")) == ["let me see", "done"]
 
@@ -63,9 +77,9 @@ def test_conversations_side_by_side(tmp_path: Path) -> None:
     recorded = tmp_path / "two.jsonl"
     model = record(Scripted([said("to a"), said("to b")]), recorded)
     for name in "ab":
-        model.reply("", [Message(Role.USER, f"I am {name}")])
+        model.reply(Request([Message(Role.USER, f"I am {name}")]))
     player = open_model(f"replay/{recorded}")
-    assert [player.reply("", [Message(Role.USER, f"I am {n}")]).message.text for n in "ba"] == [
+    assert [player.reply(Request([Message(Role.USER, f"I am {n}")])).message.text for n in "ba"] == [
         "to b",
         "to a",
     ]
@@ -76,7 +90,7 @@ def test_a_long_conversation_is_kept_once(tmp_path: Path) -> None:
     model, messages = record(Scripted([said("ok")]), recorded), []
     for _ in range(40):
         messages.append(Message(Role.USER, "x" * 1000))
-        messages.append(model.reply("s" * 1000, messages, [EVALUATE]).message)
+        messages.append(model.reply(Request(messages, "s" * 1000, [EVALUATE])).message)
     assert recorded.stat().st_size < 40 * 1500 + 3000
 
 
@@ -85,7 +99,7 @@ def test_files_that_are_no_recording(tmp_path: Path, text: str) -> None:
     path = tmp_path / "bad.jsonl"
     path.write_text(text)
     with pytest.raises(ModelError):
-        open_model(f"replay/{path}").reply("", [])
+        open_model(f"replay/{path}").reply(Request([]))
     with pytest.raises(ModelError, match="Choose a new file"):
         record(Scripted([]), path)
 

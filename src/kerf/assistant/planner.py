@@ -18,7 +18,7 @@ from kerf.assistant.questions import question
 from kerf.assistant.workspace import listed
 from kerf.core.types import KerfError
 from kerf.core.verb import Verb
-from kerf.models.protocol import Message, Model, Role, Tool, ToolCall
+from kerf.models.protocol import Message, Model, Request, Role, Tool, ToolCall
 
 ROUNDS = 6
 STEPS = 8
@@ -41,7 +41,7 @@ class ModelPlanner:
         steps: list[Step] = []
         said = ""
         for _ in range(ROUNDS):
-            reply = self.model.reply(system(), messages, tools(context.verbs), max_tokens=2048)
+            reply = self.model.reply(Request(messages, system(), tools(context.verbs), max_tokens=2048))
             said = self.scrub(reply.message.text)
             if not reply.message.calls:
                 break

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from kerf.core.types import content_hash
 from kerf.models import keys, wire
 from kerf.models.hosted import Attempt, address, sdk, translated
-from kerf.models.protocol import Finish, Message, Model, Reply, Role, Tool, ToolCall, Usage
+from kerf.models.protocol import (
+    Finish,
+    Message,
+    Model,
+    Reply,
+    Request,
+    Role,
+    ToolCall,
+    Usage,
+    Watch,
+    unwatched,
+)
 
 VARIABLE = "ANTHROPIC_API_KEY"
 FINISHES = {
@@ -47,39 +58,38 @@ class Anthropic:
     client: Any = field(repr=False)
     _thoughts: dict[str, list[dict[str, Any]]] = field(default_factory=dict, repr=False)
 
-    def reply(
-        self,
-        system: str,
-        messages: Sequence[Message],
-        tools: Sequence[Tool] = (),
-        *,
-        max_tokens: int = 8192,
-        timeout_s: float = 300.0,
-        watch: Callable[[str], None] = lambda text: None,
-    ) -> Reply:
-        system, messages = keys.scrub(system), wire.without_keys(messages)
-        attempt = Attempt(wire.size(system, messages, tools), timeout_s, watch)
-        request: dict[str, Any] = {"model": self.model, "max_tokens": max_tokens, "timeout": timeout_s}
-        request["messages"] = list(self._turns(system, messages))
-        request["cache_control"] = {"type": "ephemeral"}
-        if system:
-            request["system"] = system
-        if tools:
-            request["tools"] = [
-                {"name": t.name, "description": t.description, "input_schema": t.schema} for t in tools
-            ]
+    def reply(self, request: Request, watch: Watch = unwatched) -> Reply:
+        request = wire.without_keys(request)
+        attempt = Attempt(wire.size(request), request.timeout_s, watch)
         with (
             translated(sdk("anthropic", "Anthropic's"), self.name, attempt),
-            self.client.messages.create(stream=True, **request) as events,
+            self.client.messages.create(stream=True, **self._body(request)) as events,
         ):
             answer = _streamed(events, attempt)
-        self._keep_thoughts(system, messages, answer)
+        self._keep_thoughts(request, answer)
         return Reply(answer.message, attempt.usage or attempt.spent, answer.finish, attempt.seconds)
 
-    def _keep_thoughts(self, system: str, messages: Sequence[Message], answer: _Answer) -> None:
+    def _body(self, request: Request) -> dict[str, Any]:
+        body: dict[str, Any] = {
+            "model": self.model,
+            "max_tokens": request.max_tokens,
+            "timeout": request.timeout_s,
+            "messages": list(self._turns(request.system, request.messages)),
+            "cache_control": {"type": "ephemeral"},
+        }
+        if request.system:
+            body["system"] = request.system
+        if request.tools:
+            body["tools"] = [
+                {"name": t.name, "description": t.description, "input_schema": t.schema}
+                for t in request.tools
+            ]
+        return body
+
+    def _keep_thoughts(self, request: Request, answer: _Answer) -> None:
         thoughts = [b for b in answer.blocks if "thinking" in b["type"]]
         if thoughts:
-            self._thoughts[_place(system, [*messages, answer.message])] = answer.blocks
+            self._thoughts[_place(request.system, [*request.messages, answer.message])] = answer.blocks
 
     def _turns(self, system: str, messages: Sequence[Message]) -> Iterator[dict[str, Any]]:
         """Messages as the API takes them: the results of one turn's tools in one message of the user."""

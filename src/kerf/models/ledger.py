@@ -8,11 +8,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from kerf.models import prices, wire
 from kerf.models.prices import MILLION, Price
-from kerf.models.protocol import Message, Model, ModelError, Reply, Tool, Usage
+from kerf.models.protocol import Model, ModelError, Reply, Request, Usage, Watch, unwatched
 from kerf.models.retry import Transient
 
 LEAST_REPLY = 256  # tokens; a reply that may be no longer is not worth its input
@@ -160,29 +160,20 @@ class Metered:
         if self.ledger.ceiling.dollars is not None and self.price is None:
             raise prices.unknown(self.name)
 
-    def reply(
-        self,
-        system: str,
-        messages: Sequence[Message],
-        tools: Sequence[Tool] = (),
-        *,
-        max_tokens: int = 8192,
-        timeout_s: float = 300.0,
-        watch: Callable[[str], None] = lambda text: None,
-    ) -> Reply:
+    def reply(self, request: Request, watch: Watch = unwatched) -> Reply:
         """As Model.reply, with `max_tokens` and `timeout_s` lowered to what is left. Raises Exhausted before a call that might pass a
         ceiling."""
-        size = wire.size(system, messages, tools)
+        size = wire.size(request)
         heard: list[str] = []
 
         def hear(text: str) -> None:
             heard.append(text)
             watch(text)
 
-        held = self.ledger.hold(self.price, self.most(size), max_tokens, timeout_s)
+        held = self.ledger.hold(self.price, self.most(size), request.max_tokens, request.timeout_s)
         with held as most, self._paid(size, heard):
             given = self.model.reply(
-                system, messages, tools, max_tokens=most.max_tokens, timeout_s=most.timeout_s, watch=hear
+                replace(request, max_tokens=most.max_tokens, timeout_s=most.timeout_s), hear
             )
             self.ledger.charge(self.price, given.usage)
         if size >= WORTH_LEARNING:

@@ -10,13 +10,26 @@ import json
 import re
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from kerf.models import wire
-from kerf.models.protocol import Finish, Message, Model, ModelError, Reply, Role, Tool, ToolCall, Usage
+from kerf.models.protocol import (
+    Finish,
+    Message,
+    Model,
+    ModelError,
+    Reply,
+    Request,
+    Role,
+    Tool,
+    ToolCall,
+    Usage,
+    Watch,
+    unwatched,
+)
 
 TAGGED = re.compile(r"<tool_call>\s*(.*?)\s*(?:</tool_call>|\Z)", re.S)
 THOUGHT = re.compile(r"<think>.*?(?:</think>|\Z)", re.S)
@@ -50,24 +63,15 @@ class Local:
     network: Any = field(repr=False)
     _lock: Any = field(default_factory=threading.Lock, repr=False)
 
-    def reply(
-        self,
-        system: str,
-        messages: Sequence[Message],
-        tools: Sequence[Tool] = (),
-        *,
-        max_tokens: int = 8192,
-        timeout_s: float = 300.0,
-        watch: Callable[[str], None] = lambda text: None,
-    ) -> Reply:
+    def reply(self, request: Request, watch: Watch = unwatched) -> Reply:
         """As Model.reply. A reply that is not finished after `timeout_s` ends there, with Finish.LENGTH."""
         start = time.monotonic()
         with self._lock:
-            asked = self._encoded(system, messages, tools)
+            asked = self._encoded(request)
             sent = int(asked["input_ids"].shape[1])
             room = self._room(sent)
-            tokens, text = self._generate(asked, min(max_tokens, room), timeout_s, watch)
-        calls, said = split(text) if tools else ((), THOUGHT.sub("", text).strip())
+            tokens, text = self._generate(asked, min(request.max_tokens, room), request.timeout_s, watch)
+        calls, said = split(text) if request.tools else ((), THOUGHT.sub("", text).strip())
         whole = bool(tokens) and tokens[-1] in self._ends()
         finish = Finish.TOOLS if calls else Finish.DONE if whole else Finish.LENGTH
         usage = Usage(sent, len(tokens))
@@ -84,14 +88,14 @@ class Local:
             )
         return int(window) - sent
 
-    def _encoded(self, system: str, messages: Sequence[Message], tools: Sequence[Tool]) -> Mapping[str, Any]:
+    def _encoded(self, request: Request) -> Mapping[str, Any]:
         if not getattr(self.tokenizer, "chat_template", None):
-            encoded = self.tokenizer(plain(system, messages, tools), return_tensors="pt")
+            encoded = self.tokenizer(plain(request), return_tensors="pt")
         else:
-            start = [{"role": "system", "content": system}] if system else []
+            start = [{"role": "system", "content": request.system}] if request.system else []
             encoded = self.tokenizer.apply_chat_template(
-                [*start, *map(_turn, messages)],
-                tools=[_function(t) for t in tools] or None,
+                [*start, *map(_turn, request.messages)],
+                tools=[_function(t) for t in request.tools] or None,
                 add_generation_prompt=True,
                 return_tensors="pt",
                 return_dict=True,
@@ -101,7 +105,7 @@ class Local:
         }
 
     def _generate(
-        self, asked: Mapping[str, Any], most: int, timeout_s: float, watch: Callable[[str], None]
+        self, asked: Mapping[str, Any], most: int, timeout_s: float, watch: Watch
     ) -> tuple[list[int], str]:
         """The tokens written, and their text without the special ones."""
         import torch
@@ -153,14 +157,14 @@ def _named(text: str) -> Mapping[str, Any] | None:
     return data if named and {"arguments", "parameters"} & data.keys() else None
 
 
-def plain(system: str, messages: Sequence[Message], tools: Sequence[Tool]) -> str:
+def plain(request: Request) -> str:
     """A conversation for a model that has no template of its own."""
-    parts = [system] if system else []
-    if tools:
-        described = "\n".join(json.dumps(_function(t)["function"]) for t in tools)
+    parts = [request.system] if request.system else []
+    if request.tools:
+        described = "\n".join(json.dumps(_function(t)["function"]) for t in request.tools)
         how = '<tool_call>{"name": ..., "arguments": {...}}</tool_call>'
         parts.append(f"Tools, called by writing {how}:\n{described}")
-    for message in messages:
+    for message in request.messages:
         calls = "".join(f"\n<tool_call>{_written(c)}</tool_call>" for c in message.calls)
         parts.append(f"{str(message.role).capitalize()}: {message.text}{calls}")
     return "\n\n".join([*parts, "Assistant:"])
@@ -187,7 +191,7 @@ def _function(tool: Tool) -> dict[str, Any]:
     return {"type": "function", "function": described}
 
 
-def _streamer(tokenizer: Any, watch: Callable[[str], None]) -> Any:
+def _streamer(tokenizer: Any, watch: Watch) -> Any:
     from transformers import TextStreamer
 
     class Watched(TextStreamer):  # type: ignore[misc]

@@ -4,13 +4,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from kerf.models import keys, wire
 from kerf.models.hosted import Attempt, address, sdk, translated
-from kerf.models.protocol import Finish, Message, Model, Reply, Role, Tool, ToolCall, Usage
+from kerf.models.protocol import (
+    Finish,
+    Message,
+    Model,
+    Reply,
+    Request,
+    Role,
+    Tool,
+    ToolCall,
+    Usage,
+    Watch,
+    unwatched,
+)
 
 VARIABLE = "OPENAI_API_KEY"
 FINISHES = {
@@ -54,30 +65,28 @@ class OpenAI:
     client: Any = field(repr=False)
     limit: str = "max_tokens"
 
-    def reply(
-        self,
-        system: str,
-        messages: Sequence[Message],
-        tools: Sequence[Tool] = (),
-        *,
-        max_tokens: int = 8192,
-        timeout_s: float = 300.0,
-        watch: Callable[[str], None] = lambda text: None,
-    ) -> Reply:
-        system, messages = keys.scrub(system), wire.without_keys(messages)
-        attempt = Attempt(wire.size(system, messages, tools), timeout_s, watch)
-        request: dict[str, Any] = {"model": self.model, self.limit: max_tokens, "timeout": timeout_s}
-        start = [{"role": "system", "content": system}] if system else []
-        request["messages"] = [*start, *map(_turn, messages)]
-        request["stream_options"] = {"include_usage": True}
-        if tools:
-            request["tools"] = [_function(tool) for tool in tools]
+    def reply(self, request: Request, watch: Watch = unwatched) -> Reply:
+        request = wire.without_keys(request)
+        attempt = Attempt(wire.size(request), request.timeout_s, watch)
         with (
             translated(sdk("openai", "OpenAI's"), self.name, attempt),
-            self.client.chat.completions.create(stream=True, **request) as chunks,
+            self.client.chat.completions.create(stream=True, **self._body(request)) as chunks,
         ):
             answer = _streamed(chunks, attempt)
         return Reply(answer.message, attempt.usage or attempt.spent, answer.reason, attempt.seconds)
+
+    def _body(self, request: Request) -> dict[str, Any]:
+        start = [{"role": "system", "content": request.system}] if request.system else []
+        body: dict[str, Any] = {
+            "model": self.model,
+            self.limit: request.max_tokens,
+            "timeout": request.timeout_s,
+            "messages": [*start, *map(_turn, request.messages)],
+            "stream_options": {"include_usage": True},
+        }
+        if request.tools:
+            body["tools"] = [_function(tool) for tool in request.tools]
+        return body
 
 
 @dataclass

@@ -9,6 +9,13 @@ from typing import Any, Protocol
 
 from kerf.core.types import KerfError
 
+Watch = Callable[[str], None]
+"""Gets the text of a reply as it arrives."""
+
+
+def unwatched(text: str) -> None:
+    """A watch for who wants the whole reply only."""
+
 
 class Role(StrEnum):
     USER = "user"
@@ -57,6 +64,18 @@ class Message:
 
 
 @dataclass(frozen=True)
+class Request:
+    """One question to a model: all that was said so far, and what the answer may use. `tools`: what the model may ask for. `max_tokens`:
+    how long the reply may be, thoughts included; `timeout_s`: when it must be whole, counted from the call, all attempts together."""
+
+    messages: Sequence[Message]
+    system: str = ""
+    tools: Sequence[Tool] = ()
+    max_tokens: int = 8192
+    timeout_s: float = 300.0
+
+
+@dataclass(frozen=True)
 class Usage:
     """Tokens. `cached_tokens` are those of `input_tokens` that a provider read from its cache."""
 
@@ -89,14 +108,5 @@ class Model(Protocol):
 
     name: str
 
-    def reply(
-        self,
-        system: str,
-        messages: Sequence[Message],
-        tools: Sequence[Tool] = (),
-        *,
-        max_tokens: int = 8192,
-        timeout_s: float = 300.0,
-        watch: Callable[[str], None] = lambda text: None,
-    ) -> Reply:
-        """The next assistant message. `watch` gets its text as it arrives. Raises ModelError."""
+    def reply(self, request: Request, watch: Watch = unwatched) -> Reply:
+        """The next message of the assistant. Raises ModelError."""

@@ -9,13 +9,13 @@ from __future__ import annotations
 import json
 import re
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from kerf.models.keys import scrub
-from kerf.models.protocol import Message, Model, ModelError, Reply, Tool
+from kerf.models.protocol import Model, ModelError, Reply, Request, Watch, unwatched
 from kerf.models.transcript import message_json, reply_json, reply_of
 
 FORMAT = 1
@@ -53,21 +53,10 @@ class Recording:
     def __post_init__(self) -> None:
         self.name = self.model.name
 
-    def reply(
-        self,
-        system: str,
-        messages: Sequence[Message],
-        tools: Sequence[Tool] = (),
-        *,
-        max_tokens: int = 8192,
-        timeout_s: float = 300.0,
-        watch: Callable[[str], None] = lambda text: None,
-    ) -> Reply:
-        given = self.model.reply(
-            system, messages, tools, max_tokens=max_tokens, timeout_s=timeout_s, watch=watch
-        )
+    def reply(self, request: Request, watch: Watch = unwatched) -> Reply:
+        given = self.model.reply(request, watch)
         with self._lock:
-            self._write(_sent(system, messages, tools), given)
+            self._write(_sent(request), given)
         return given
 
     def _write(self, sent: Sent, given: Reply) -> None:
@@ -101,18 +90,9 @@ class Replay:
     left: list[tuple[Sent, Reply]] = field(repr=False)
     _lock: Any = field(default_factory=threading.Lock, repr=False)
 
-    def reply(
-        self,
-        system: str,
-        messages: Sequence[Message],
-        tools: Sequence[Tool] = (),
-        *,
-        max_tokens: int = 8192,
-        timeout_s: float = 300.0,
-        watch: Callable[[str], None] = lambda text: None,
-    ) -> Reply:
+    def reply(self, request: Request, watch: Watch = unwatched) -> Reply:
         """The reply that was recorded. ModelError where none is left that answers this, with where it differs from the next."""
-        sent = _sent(system, messages, tools)
+        sent = _sent(request)
         with self._lock:
             given = self._take(sent)
         watch(given.message.text)
@@ -189,9 +169,10 @@ def _check(head: Mapping[str, Any], path: Path) -> None:
         raise ModelError(f"{path} has format {head['format']}; this version of kerf reads format {FORMAT}")
 
 
-def _sent(system: str, messages: Sequence[Message], tools: Sequence[Tool]) -> Sent:
-    described = [{"name": t.name, "description": t.description, "schema": t.schema} for t in tools]
-    whole = _clean({"system": system, "messages": [message_json(m) for m in messages], "tools": described})
+def _sent(request: Request) -> Sent:
+    described = [{"name": t.name, "description": t.description, "schema": t.schema} for t in request.tools]
+    said = [message_json(m) for m in request.messages]
+    whole = _clean({"system": request.system, "messages": said, "tools": described})
     return Sent(whole["system"], tuple(whole["messages"]), tuple(whole["tools"]))
 
 

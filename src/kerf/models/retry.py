@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 
-from kerf.models.protocol import Message, Model, ModelError, Reply, Tool, Usage
+from kerf.models.protocol import Model, ModelError, Reply, Request, Usage, Watch, unwatched
 
 
 class Transient(ModelError):
@@ -49,28 +49,17 @@ class Retrying:
     def __post_init__(self) -> None:
         self.name = self.model.name
 
-    def reply(
-        self,
-        system: str,
-        messages: Sequence[Message],
-        tools: Sequence[Tool] = (),
-        *,
-        max_tokens: int = 8192,
-        timeout_s: float = 300.0,
-        watch: Callable[[str], None] = lambda text: None,
-    ) -> Reply:
+    def reply(self, request: Request, watch: Watch = unwatched) -> Reply:
         """As Model.reply. Where an attempt broke off, `watch` gets a line that says so, and the next attempt's text."""
         start, lost, failures = time.monotonic(), Usage(), 0
         heard = _Heard(watch)
         while True:
-            left = timeout_s - (time.monotonic() - start)
+            left = request.timeout_s - (time.monotonic() - start)
             try:
-                given = self.model.reply(
-                    system, messages, tools, max_tokens=max_tokens, timeout_s=left, watch=heard
-                )
+                given = self.model.reply(replace(request, timeout_s=left), heard)
             except Transient as error:
                 failures, lost = failures + 1, lost + error.usage
-                self._wait(error, failures, start, timeout_s)
+                self._wait(error, failures, start, request.timeout_s)
                 heard.note(f"\n[{error}; asking again]\n")
                 continue
             seconds = time.monotonic() - start
@@ -93,7 +82,7 @@ class Retrying:
 
 @dataclass
 class _Heard:
-    watch: Callable[[str], None]
+    watch: Watch
     anything: bool = False
 
     def __call__(self, text: str) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from kerf.models.keys import scrub
-from kerf.models.protocol import Message, Tool, ToolCall, Usage
+from kerf.models.protocol import Message, Request, ToolCall, Usage
 
 BYTES_PER_TOKEN = 3.0  # English and code take about 4; an estimate that pays should not be low
 
@@ -27,25 +27,23 @@ def written(call: ToolCall) -> Mapping[str, Any]:
     return call.arguments if call.arguments is not None else {"malformed": call.raw}
 
 
-def size(system: str, messages: Sequence[Message], tools: Sequence[Tool]) -> int:
+def size(request: Request) -> int:
     """Bytes of text sent. Tokenizers that fall back on bytes, as today's do, make at most one token of each."""
-    texts = [system]
-    for message in messages:
+    texts = [request.system]
+    for message in request.messages:
         texts += [message.text, *(c.name + (c.raw or json.dumps(written(c))) for c in message.calls)]
-    texts += [tool.name + tool.description + json.dumps(tool.schema) for tool in tools]
+    texts += [tool.name + tool.description + json.dumps(tool.schema) for tool in request.tools]
     return sum(len(text.encode("utf-8", "surrogatepass")) for text in texts)
 
 
-def without_keys(messages: Sequence[Message]) -> list[Message]:
-    """The messages as they may leave: a key that a user typed or a tool printed is no part of any question."""
-    return [
-        replace(
-            m,
-            text=scrub(m.text),
-            calls=tuple(call(c.id, c.name, scrub(c.raw or json.dumps(written(c)))) for c in m.calls),
-        )
-        for m in messages
-    ]
+def without_keys(request: Request) -> Request:
+    """The request as it may leave: a key that a user typed or a tool printed is no part of any question."""
+    return replace(request, system=scrub(request.system), messages=[_struck(m) for m in request.messages])
+
+
+def _struck(message: Message) -> Message:
+    calls = tuple(call(c.id, c.name, scrub(c.raw or json.dumps(written(c)))) for c in message.calls)
+    return replace(message, text=scrub(message.text), calls=calls)
 
 
 def estimated(sent_bytes: int, said: str) -> Usage:

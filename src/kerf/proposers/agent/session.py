@@ -14,7 +14,7 @@ from kerf.core.types import KerfError
 from kerf.models.keys import scrub
 from kerf.models.ledger import Exhausted, Ledger
 from kerf.models.prices import Price
-from kerf.models.protocol import Message, Model, ModelError, Reply, Tool
+from kerf.models.protocol import Message, Model, ModelError, Reply, Request, Tool
 from kerf.models.transcript import message_json, message_of, reply_json, reply_of
 
 LONGEST_TURN_S, LONGEST_REPLY = 300.0, 16_384
@@ -106,7 +106,7 @@ class Session:
             raise Over
         try:
             reply = self.model.reply(
-                system, messages, tools, max_tokens=LONGEST_REPLY, timeout_s=min(LONGEST_TURN_S, left_s)
+                Request(messages, system, tools, LONGEST_REPLY, min(LONGEST_TURN_S, left_s))
             )
         except Exhausted as end:
             self.stopped, self.exhausted = str(end), True
