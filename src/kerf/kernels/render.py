@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from kerf.proposers.agent.render import spent
+
 Result = Mapping[str, Any]
 
 
@@ -48,7 +50,7 @@ def optimize(result: Result) -> str:
         f"made of      {_made_of(generated, library)}",
         f"evaluations  {result['evaluations']} in {result['seconds']:.0f} s"
         + ("" if result["confirmed"] else " (not confirmed: the search was interrupted)"),
-        *_model(result),
+        *spent(result),
         "",
         f"drop-in      {result['candidate']['path']}",
         f"C source     {result['candidate']['path'].replace('kernel.py', 'kernel.c')}"
@@ -62,21 +64,6 @@ def optimize(result: Result) -> str:
     if result.get("note"):
         lines += ["", f"note: {result['note']}"]
     return "\n".join(lines)
-
-
-def _model(result: Result) -> list[str]:
-    """What a language model cost, why it was asked no more, and how to go on."""
-    spent = result.get("model")
-    if not spent or "turns" not in spent:
-        return []
-    dollars = "" if spent["dollars"] is None else f", ${spent['dollars']:.2f}"
-    line = (
-        f"model        {spent['name']}: {spent['turns']} turns, {spent['tokens'] / 1000:.0f}k tokens{dollars}"
-    )
-    more = [*spent["raise"], *(["--evaluations"] if result["stopped"] == "budget" else [])]
-    again = f"Go on with new totals: kerf resume {result['run']} {' '.join(f'{flag} N' for flag in more)}"
-    said = [spent["stopped"], again if spent["raise"] else ""]
-    return [line, *(f"             {text}" for text in said if text)]
 
 
 def _made_of(generated: list[str], library: list[str]) -> str:

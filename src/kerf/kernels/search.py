@@ -21,7 +21,7 @@ from kerf.proposers import make
 from kerf.proposers.first import First
 
 if TYPE_CHECKING:
-    from kerf.kernels.agents import Agency, Hired
+    from kerf.proposers.agent.agency import Agency, Hired
 
 Watch = Callable[[Progress], None]
 BASELINES = ("eager", "compile", "onednn")
@@ -120,9 +120,13 @@ class Search:
 
 def _agency(request: Request, problem: KernelProblem, archive: Archive) -> Agency | Hired | None:
     """Opened first: a missing key is said before anything is measured."""
-    from kerf.kernels.agents import open_agency
+    from kerf.kernels.workbench import KernelBench
+    from kerf.proposers.agent.agency import open_agency
 
-    return open_agency(request, problem, archive)
+    def bench(author: str) -> KernelBench:
+        return KernelBench(problem, request.threads, archive, author, request.trust)
+
+    return open_agency(request, bench, archive)
 
 
 def _builder(problem: KernelProblem, threads: int) -> tuple[Builder | None, str]:

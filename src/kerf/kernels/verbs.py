@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from kerf.core.types import KerfError
 from kerf.core.verb import Option, Verb
 from kerf.kernels import render, says
+from kerf.proposers.agent import options
 
 Problem = Annotated[
     str,
@@ -46,28 +47,11 @@ def optimize(
             metavar="NAME",
         ),
     ] = "portfolio",
-    model: Annotated[
-        str,
-        Option(
-            "A language model that writes candidates beside the search: anthropic/NAME, openai/NAME, local/PATH or replay/PATH.",
-            metavar="MODEL",
-        ),
-    ] = "",
-    agents: Annotated[
-        int, Option("So many conversations with the model, each going about it its own way.", metavar="N")
-    ] = 1,
-    max_dollars: Annotated[
-        float | None, Option("Never spend more than this on the model.", metavar="USD")
-    ] = None,
-    max_tokens: Annotated[
-        int | None, Option("Never use more tokens than this, in and out together.", metavar="N")
-    ] = None,
-    price: Annotated[
-        str,
-        Option(
-            "What the model costs, in dollars per million tokens, where Kerf does not know.", metavar="IN,OUT"
-        ),
-    ] = "",
+    model: options.Model = "",
+    agents: options.Agents = 1,
+    max_dollars: options.MaxDollars = None,
+    max_tokens: options.MaxTokens = None,
+    price: options.Price = "",
     sizes: Sizes = [],  # noqa: B006
     seed: Seed = 0,
     trust: Trust = False,

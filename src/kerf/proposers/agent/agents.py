@@ -60,22 +60,27 @@ class Agents:
 
 
 class AfterSearch:
-    """Given candidates first, then search alone for HEAD of them, then half from each, while both have something to propose. Without
+    """Given candidates first, then search alone for `head` of them, then half from each, while both have something to propose. Without
     a search, agents alone."""
 
     def __init__(
-        self, given: Sequence[Candidate], search: Proposer | None, agents: Proposer, name: str
+        self,
+        given: Sequence[Candidate],
+        search: Proposer | None,
+        agents: Proposer,
+        name: str,
+        head: int = HEAD,
     ) -> None:
         self._given, self._search, self._agents, self.name = list(given), search, agents, name
-        self._asked = 0
+        self._asked, self._head = 0, head
 
     def ask(self, n: int) -> list[Candidate]:
         if self._given:
             given, self._given = self._given[:n], self._given[n:]
             return given
-        if self._search and self._asked < HEAD:
+        if self._search and self._asked < self._head:
             found = list(self._search.ask(n))
-            self._asked += len(found) or HEAD
+            self._asked += len(found) or self._head
             if found:
                 return found
         found = list(self._agents.ask(max(1, n // 2) if self._search else n))

@@ -1,45 +1,68 @@
-"""A language model in a kernel search: `--proposer agent`, or any search with `--model`; and what it spent."""
+"""A language model, or a coding agent's program, in a search: from what a run was asked to its proposer; and what was spent."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from kerf.archive import Archive
 from kerf.core.records import Progress
 from kerf.core.types import Candidate, KerfError, Proposer
-from kerf.kernels.problem import KernelProblem
-from kerf.kernels.workbench import KernelBench
 from kerf.models import prices
 from kerf.models.ledger import Ceiling, Ledger
 from kerf.models.prices import Price
 from kerf.models.protocol import Model
 from kerf.models.registry import open_model
-from kerf.proposers.agent.agents import AfterSearch, Agents
+from kerf.proposers.agent.agents import HEAD, AfterSearch, Agents
+from kerf.proposers.agent.bench import Bench
 from kerf.proposers.agent.headless import CLIS, Headless, find
 from kerf.proposers.agent.session import Session
-
-if TYPE_CHECKING:
-    from kerf.kernels.search import Request
 
 ALONE = "agent"
 JOINED = "+agent"
 
 
-def open_agency(request: Request, problem: KernelProblem, archive: Archive) -> Agency | Hired | None:
+class Asked(Protocol):
+    """What a run's request says of agents. `model`: a language model's name, "" for none; its ceilings hold over all sittings of a run.
+    `price`: as options give it, "" for the known one."""
+
+    @property
+    def proposer(self) -> str: ...
+    @property
+    def seed(self) -> int: ...
+    @property
+    def model(self) -> str: ...
+    @property
+    def agents(self) -> int: ...
+    @property
+    def max_dollars(self) -> float | None: ...
+    @property
+    def max_tokens(self) -> int | None: ...
+    @property
+    def price(self) -> str: ...
+
+
+Benches = Callable[[str], Bench]
+"""The domain's bench for the author of this name: a model's, or a program's."""
+Left = Callable[[Progress], float | None]
+"""Seconds that agents still have, None for no end."""
+
+
+def open_agency(asked: Asked, bench: Benches, archive: Archive) -> Agency | Hired | None:
     """Whoever writes candidates besides search; None where nobody is asked for. KerfError where agents are asked for and no model is
     named, where there is no key, or where a program is not installed."""
-    if request.proposer in CLIS:
-        return Hired.open(request, problem, archive)
-    named = request.proposer == ALONE or request.proposer.endswith(JOINED)
-    if named and not request.model:
+    if asked.proposer in CLIS:
+        find(asked.proposer)
+        return Hired(Headless(asked.proposer, bench(asked.proposer), archive, archive.folder / "runs"))
+    named = asked.proposer == ALONE or asked.proposer.endswith(JOINED)
+    if named and not asked.model:
         raise KerfError(
-            f"--proposer {request.proposer} needs a language model: add --model anthropic/NAME, openai/NAME or local/PATH. "
+            f"--proposer {asked.proposer} needs a language model: add --model anthropic/NAME, openai/NAME or local/PATH. "
             "Without one, --proposer portfolio searches without any model."
         )
-    return Agency.open(request, problem, archive) if request.model else None
+    return Agency.open(asked, bench(asked.model), archive) if asked.model else None
 
 
 def _opened(name: str, ledger: Ledger, price: Price | None) -> Model:
@@ -49,45 +72,50 @@ def _opened(name: str, ledger: Ledger, price: Price | None) -> Model:
     return open_model(name, ledger=ledger, price=price)
 
 
+def budgeted(progress: Progress) -> float | None:
+    """What the loop's budget leaves."""
+    limit = progress.budget.seconds
+    return None if limit is None else limit - progress.seconds
+
+
 @dataclass
 class Agency:
     """The agents of one run. `proposer` is made once; `watching` tells the session where the run stands."""
 
     session: Session
-    bench: KernelBench
-    request: Request
+    bench: Bench
+    asked: Asked
 
     @classmethod
-    def open(cls, request: Request, problem: KernelProblem, archive: Archive) -> Agency:
+    def open(cls, asked: Asked, bench: Bench, archive: Archive) -> Agency:
         """KerfError without a key, or with a ceiling in dollars for a model whose price is neither known nor given."""
-        ledger = Ledger(Ceiling(request.max_dollars, request.max_tokens))
-        price = prices.given(request.price) if request.price else None
-        model = _opened(request.model, ledger, price)
-        bench = KernelBench(problem, request.threads, archive, request.model, request.trust)
-        return cls(Session(model, ledger, price or prices.price_of(model.name), archive), bench, request)
+        ledger = Ledger(Ceiling(asked.max_dollars, asked.max_tokens))
+        price = prices.given(asked.price) if asked.price else None
+        model = _opened(asked.model, ledger, price)
+        return cls(Session(model, ledger, price or prices.price_of(model.name), archive), bench, asked)
 
     @property
     def search(self) -> str | None:
         """The search beside the agents: `portfolio` and `portfolio+agent` are the same once there is a model; None for agents alone."""
-        name = self.request.proposer
+        name = self.asked.proposer
         return None if name == ALONE else name.removesuffix(JOINED)
 
     def begin_again(self, run: str) -> None:
         """Take in what was said in `run`, before its rounds are asked again."""
         self.session.bind(run)
 
-    def proposer(self, given: Sequence[Candidate], search: Proposer | None) -> Proposer:
-        agents = Agents(self.bench, self.session, agents=self.request.agents, seed=self.request.seed)
-        return AfterSearch(given, search, agents, self.request.proposer)
+    def proposer(self, given: Sequence[Candidate], search: Proposer | None, head: int = HEAD) -> Proposer:
+        agents = Agents(self.bench, self.session, agents=self.asked.agents, seed=self.asked.seed)
+        return AfterSearch(given, search, agents, self.asked.proposer, head)
 
-    def watching(self, watch: Callable[[Any], None]) -> Callable[[Progress], None]:
+    def watching(self, watch: Callable[[Any], None], left: Left = budgeted) -> Callable[[Progress], None]:
         """The loop's progress, with what was spent; the first of it says that the replay of recorded turns is over."""
 
         def told(progress: Progress) -> None:
             self.session.bind(progress.run)
             self.session.live = True
-            if progress.budget.seconds is not None:
-                self.session.until = time.monotonic() + progress.budget.seconds - progress.seconds
+            if (seconds := left(progress)) is not None:
+                self.session.until = time.monotonic() + seconds
             watch(replace(progress, spending=self.session.spending))
 
         self.session.watch = watch
@@ -100,8 +128,8 @@ class Agency:
         """For the run's result."""
         spent = self.session.spending
         return {
-            "name": self.request.model,
-            "agents": self.request.agents,
+            "name": self.asked.model,
+            "agents": self.asked.agents,
             "turns": spent.turns,
             "tokens": spent.tokens,
             "dollars": spent.dollars,
@@ -111,35 +139,29 @@ class Agency:
 
     def _reached(self) -> list[str]:
         """The options whose new totals let the model go on; none where no ceiling stopped it."""
-        limits = {"--max-dollars": self.request.max_dollars, "--max-tokens": self.request.max_tokens}
+        limits = {"--max-dollars": self.asked.max_dollars, "--max-tokens": self.asked.max_tokens}
         return [flag for flag, limit in limits.items() if limit is not None and self.session.exhausted]
 
 
 @dataclass
 class Hired:
-    """The user's own coding agent in the place of a model: see kerf.proposers.agent.headless."""
+    """The user's own coding agent in the place of a model: see `headless`."""
 
     cli: Headless
     search: str | None = None
 
-    @classmethod
-    def open(cls, request: Request, problem: KernelProblem, archive: Archive) -> Hired:
-        find(request.proposer)
-        bench = KernelBench(problem, request.threads, archive, request.proposer, request.trust)
-        return cls(Headless(request.proposer, bench, archive, archive.folder / "runs"))
-
     def begin_again(self, run: str) -> None:
         self.cli.bind(run)
 
-    def proposer(self, given: Sequence[Candidate], search: Proposer | None) -> Proposer:
-        return AfterSearch(given, search, self.cli, self.cli.name)
+    def proposer(self, given: Sequence[Candidate], search: Proposer | None, head: int = HEAD) -> Proposer:
+        return AfterSearch(given, search, self.cli, self.cli.name, head)
 
-    def watching(self, watch: Callable[[Any], None]) -> Callable[[Progress], None]:
+    def watching(self, watch: Callable[[Any], None], left: Left = budgeted) -> Callable[[Progress], None]:
         def told(progress: Progress) -> None:
             self.cli.bind(progress.run)
             self.cli.live = True
-            if progress.budget.seconds is not None:
-                self.cli.until = time.monotonic() + progress.budget.seconds - progress.seconds
+            if (seconds := left(progress)) is not None:
+                self.cli.until = time.monotonic() + seconds
             if progress.confirming:
                 self.cli.close()
             watch(progress)
