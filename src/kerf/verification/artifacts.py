@@ -12,10 +12,11 @@ from typing import Any
 
 from kerf.archive import Archive
 from kerf.core.types import KerfError
+from kerf.verification.claims import claims_of
 from kerf.verification.coverage.export import cocotb_test, table, testbench
 from kerf.verification.model import Model, model
 from kerf.verification.trace import Trace, as_csv, as_vcd, replay
-from kerf.verification.verify import claims_of, problem_of, request_of
+from kerf.verification.verify import problem_of, request_of
 
 Files = Iterator[tuple[str, str]]
 

@@ -10,12 +10,13 @@ from typing import Any
 from kerf.archive import Archive
 from kerf.core.records import Moment
 from kerf.core.types import KerfError
+from kerf.verification.claims import claims_of
 from kerf.verification.design import load
 from kerf.verification.english import to_sva
 from kerf.verification.model import Model, model
 from kerf.verification.tables import read_table
 from kerf.verification.trace import Trace, replay
-from kerf.verification.verify import Request, Watch, as_sva, claims_of, is_sva, problem_of, request_of, verify
+from kerf.verification.verify import Request, Watch, as_sva, is_sva, problem_of, request_of, verify
 from kerf.verification.why import explain
 
 

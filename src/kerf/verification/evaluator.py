@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kerf.core.records import Moment
 from kerf.core.types import Candidate, Evaluation, KerfError, Metric, Status, content_hash
@@ -25,10 +25,14 @@ from kerf.verification.sva import Assertion, compile
 from kerf.verification.tables import Table
 from kerf.verification.trace import Trace
 
-VERSION = 1
+if TYPE_CHECKING:
+    from kerf.verification.mutation import Score
+
+VERSION = 2
 MUTANTS = 400
 SHARES = {"prove": 0.4, "cover": 0.3, "mutate": 0.15, "mine": 0.15}
 """Of the user's time, for each goal; what one leaves goes to the next ones."""
+TESTS_SHARE = 0.6  # of the time for mutants, where there are assertions to be scored too
 STATUS = {Verdict.PROVED: Status.PASSED, Verdict.REFUTED: Status.WRONG, Verdict.UNDECIDED: Status.TIMED_OUT}
 
 
@@ -215,26 +219,46 @@ class VerificationEvaluator:
     # Tests
 
     def _mutate(self, asked: dict[str, str]) -> Evaluation:
-        """The tests that exist, else those that coverage found, else random ones, scored by the mutants that they notice."""
+        """The tests that exist, else those that coverage found, else random ones, scored by the mutants that they notice; and each assertion by those
+        that break it."""
         from kerf.verification.mutation import random_tests, score
 
-        plain = self.plain()
+        plain, claims = self.plain(), any(a.kind == "assert" for a in self.assertions)
         tests: Sequence[Table | Trace] = (
             self.tests or self._stimuli or random_tests(plain, 256, 4, self.problem.seed)
         )
         whose = "given" if self.tests else "found by coverage" if self._stimuli else "random"
+        share = self.share("mutate")
+        end = time.monotonic() + share
         found = score(
             plain,
             tests,
             mutants=MUTANTS,
             seed=self.problem.seed,
-            seconds=self.share("mutate"),
+            seconds=share * (TESTS_SHARE if claims else 1.0),
             watch=self._hear,
         )
         headline = f"{found.rate:.0%} of mutants killed by tests {whose}"
         self.watch(Moment(headline, passing=False))
         detail = {**found.as_json(), "tests": whose, "goal": "mutate", "headline": headline}
+        if claims:
+            detail |= self._noticed(plain, found, [*self.tests, *self._stimuli], detail["survivors"], end)
         return Evaluation(Status.PASSED, "", found.rate, {}, detail)
+
+    def _noticed(
+        self, plain: Model, found: Score, tests: Sequence[Table | Trace], survivors: list[Any], end: float
+    ) -> dict[str, Any]:
+        """How many mutants each assertion notices, and of those that no test does, which."""
+        from kerf.verification.mutation.noticed import by_mutant, noticed
+
+        try:
+            rows = noticed(self.problem, plain, found.mutants, tests, end)
+        except KerfError as error:
+            self.watch(Moment(f"mutants that assertions notice: {error}", passing=False))
+            return {"assertions": {}}
+        names = by_mutant(found.mutants, rows)
+        told = [s | {"assertions": names[m.mutant]} for s, m in zip(survivors, found.survived)]
+        return {"assertions": {n: int(row.sum()) for n, row in rows.items()}, "survivors": told}
 
     # Assertions that hold
 

@@ -74,13 +74,15 @@ def _assertions(report: Mapping[str, Any]) -> Markup | None:
                 tag("code", row["name"]),
                 _pill(row["verdict"]),
                 how,
+                "" if row.get("kills") is None else row["kills"],
                 remark,
                 tag("code", row["text"]),
                 row["source"],
             )
         )
-    columns = ("assertion", "verdict", "how", "", "property", "source")
-    return _section("Assertions", tag("div", grid(columns, rows), class_="scroll"))
+    columns = ("assertion", "verdict", "how", "mutants killed", "", "property", "source")
+    listed = grid(columns, rows, numeric=("mutants killed",))
+    return _section("Assertions", tag("div", listed, class_="scroll"))
 
 
 def _counterexample(
@@ -131,9 +133,15 @@ def _mutants(found: Mapping[str, Any] | None) -> Markup | None:
         return None
     small = f"{found['killed']} killed, {found['equivalent']} proved equivalent, {found['survived']} survived of {found['total']}"
     shown = [
-        join(tag("p", m["mutant"]), tag("pre", _diff(m["diff"]))) for m in found.get("survivors", [])[:50]
+        join(tag("p", m["mutant"], _noticed(m)), tag("pre", _diff(m["diff"])))
+        for m in found.get("survivors", [])[:50]
     ]
-    return _section("Mutants that no test or assertion sees", *shown, small=small)
+    return _section("Mutants that no test kills", *shown, small=small)
+
+
+def _noticed(survivor: Mapping[str, Any]) -> Markup | None:
+    names = survivor.get("assertions", ())
+    return join(" (breaks ", tag("code", ", ".join(names)), ")") if names else None
 
 
 def _diff(text: str) -> Markup:

@@ -44,6 +44,7 @@ def _assertion(row: Mapping[str, Any]) -> dict[str, Any]:
         "verdict": row["verdict"],
         "how": how,
         "where": depth,
+        "mutants killed": "" if row.get("kills") is None else row["kills"],
         "source": _place(row["source"]),
     }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from kerf import loop
 from kerf.archive import Archive
 from kerf.core.records import Moment, Outcome, RunRecord, Trial
 from kerf.core.types import Budget, Candidate, Evaluation, KerfError, Status
+from kerf.verification.claims import claims_of
 from kerf.verification.cocotb_tests import record_cocotb
 from kerf.verification.design import load
 from kerf.verification.evaluator import VerificationEvaluator
@@ -22,7 +23,6 @@ from kerf.verification.problem import VerificationProblem, goals_of
 from kerf.verification.prove import Verdict
 from kerf.verification.space import Plan, asked_of, task
 from kerf.verification.sva import Assertion
-from kerf.verification.sva.compiler import compiled
 from kerf.verification.tables import Table, read_table
 from kerf.verification.testbenches import record
 from kerf.verification.trace import Trace
@@ -178,24 +178,6 @@ def run_of(path: Path, model: Model, watch: Watch) -> Table | Trace:
         return read_table(recording.dump, model, recording.scope).trace()
 
 
-def claims_of(problem: VerificationProblem, timeout_s: float = 60.0) -> tuple[Model, list[Assertion]]:
-    """The model with the monitors of all assertions; those that are not in the source are called spec1, spec2, ..."""
-    made, assertions, facts = compiled(
-        problem.design,
-        problem.properties,
-        reset=problem.reset,
-        reset_free=problem.reset_free,
-        keep=True,
-        timeout_s=timeout_s,
-    )
-    origin = [*facts.origin, *([-1] * (len(assertions) - len(facts.origin)))]
-    named = [
-        a if i < 0 else replace(a, name=f"spec{i + 1}", text=problem.properties[i], source="")
-        for a, i in zip(assertions, origin)
-    ]
-    return made, named
-
-
 def _tasks(problem: VerificationProblem, assertions: Sequence[Assertion]) -> list[Candidate]:
     goals = problem.goals
     proofs = [task("prove", a.name, a.text) for a in assertions if a.kind == "assert"]
@@ -208,12 +190,14 @@ def _report(
     """The JSON of a run: what `kerf verify --json` prints."""
     found = {t.candidate.id: t.evaluation for t in trials}
     details = [(asked_of(t.candidate), t.evaluation) for t in trials]
+    by_goal = {asked["goal"]: dict(e.detail) for asked, e in details if asked["goal"] != "prove"}
+    kills = (by_goal.get("mutate") or {}).get("assertions", {})
     assertions = []
     for a in evaluator.assertions:
         if a.kind == "assert" and "prove" in problem.goals:
             evaluation = found.get(task("prove", a.name, a.text).id)
-            assertions.append(_row(a, dict(evaluation.detail) if evaluation else None))
-    by_goal = {asked["goal"]: dict(e.detail) for asked, e in details if asked["goal"] != "prove"}
+            row = _row(a, dict(evaluation.detail) if evaluation else None)
+            assertions.append(row | {"kills": kills.get(a.name)})
     failed = [f"{asked['goal']}: {e.reason}" for asked, e in details if not e.detail]
     return {
         "run": outcome.run,

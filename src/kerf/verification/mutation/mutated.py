@@ -13,7 +13,7 @@ from kerf.core.types import KerfError
 from kerf.verification.compiled import CompiledLanes, simulator
 from kerf.verification.deadline import left
 from kerf.verification.graph import FREE, Graph, Node
-from kerf.verification.lanes import ALL, Lanes, random_planes
+from kerf.verification.lanes import ALL, Lanes, lanes_of, random_planes
 from kerf.verification.model import Model
 from kerf.verification.mutation.mutant import Mutant, instrument
 from kerf.verification.mutation.sites import find
@@ -96,9 +96,20 @@ class Mutated:
     def violated(self, test: Trace | Table, bad: Sequence[int], lanes: Lanes | CompiledLanes) -> np.ndarray:
         """(literals, mutants) bool: in which mutants a literal of `graph`, false in the design itself, is true in a cycle of `test`.
         `lanes` keeps them."""
-        self._begin(lanes, test)
-        seen = lanes.run(*self._stimulus(test), bad)
+        seen = self._seen(test, bad, lanes)
         return np.array([self._lanes_of(row) for row in seen]).reshape(len(bad), len(self.mutants))
+
+    def broken(self, test: Trace | Table, bad: Sequence[int], lanes: Lanes | CompiledLanes) -> np.ndarray:
+        """(literals, mutants) bool: as `violated`, for literals that may be true in the design too: what a test shows of the design says nothing of
+        its mutants."""
+        seen = self._seen(test, bad, lanes)
+        fine = (seen[:, :1] & np.uint64(1)) == 0
+        return fine & lanes_of(seen).T[:, 1 : len(self.mutants) + 1].astype(bool)
+
+    def _seen(self, test: Trace | Table, bad: Sequence[int], lanes: Lanes | CompiledLanes) -> np.ndarray:
+        """(literals, words): in which lanes a literal is true in some cycle."""
+        self._begin(lanes, test)
+        return lanes.run(*self._stimulus(test), bad)
 
     def _lanes_of(self, row: np.ndarray) -> np.ndarray:
         bits = np.unpackbits(np.ascontiguousarray(row).view(np.uint8), bitorder="little")
@@ -304,11 +315,13 @@ class _Builder:
 
     def finish(self, made: Synthesized, kept: Sequence[Mutant], left_out: Sequence[Mutant]) -> Mutated:
         graph = made.netlist.graph
-        vectors: dict[str, list[tuple[int, ...]]] = {}
-        for name, signal in graph.signals.items():
-            vectors.setdefault(name.rpartition(".")[2], []).append(signal.bits)
-        chosen = instrument(self.model.design, kept, self.headers).select
-        select = tuple(
-            tuple(bits[index] >> 1 for bits in vectors.get(vector, ())) for vector, index in chosen
-        )
+        select = switches(graph, instrument(self.model.design, kept, self.headers).select)
         return Mutated(self.model, graph, tuple(kept), select, tuple(left_out), len(graph))
+
+
+def switches(graph: Graph, chosen: Sequence[tuple[str, int]]) -> tuple[tuple[int, ...], ...]:
+    """The inputs that are the bit of a vector, (name, index), one an instance."""
+    vectors: dict[str, list[tuple[int, ...]]] = {}
+    for name, signal in graph.signals.items():
+        vectors.setdefault(name.rpartition(".")[2], []).append(signal.bits)
+    return tuple(tuple(bits[index] >> 1 for bits in vectors.get(vector, ())) for vector, index in chosen)

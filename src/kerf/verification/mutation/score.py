@@ -45,10 +45,10 @@ class Survivor:
 
 @dataclass(frozen=True)
 class Score:
-    """`equivalent`: proved to do what the design does at its outputs. `killed_by[k]`: by how many of the mutants test k was the first to notice.
+    """`mutants`: all of them, in the order of the source. `equivalent`: proved to do what the design does at its outputs. `killed_by[k]`: by how many of the mutants test k was the first to notice.
     `kinds[kind]`: (killed, all but the equivalent ones)."""
 
-    total: int
+    mutants: tuple[Mutant, ...]
     killed: int
     equivalent: tuple[Mutant, ...]
     survived: tuple[Survivor, ...]
@@ -56,6 +56,10 @@ class Score:
     kinds: Mapping[str, tuple[int, int]]
     left_out: int
     seconds: float
+
+    @property
+    def total(self) -> int:
+        return len(self.mutants)
 
     @property
     def rate(self) -> float:
@@ -177,6 +181,6 @@ def _scored(made: Mutated, first: np.ndarray, found: Mapping[int, Difference], t
     all_of = Counter(m.kind for k, m in enumerate(made.mutants) if k not in same)
     dead = Counter(m.kind for k, m in enumerate(made.mutants) if first[k] >= 0)
     return Score(
-        len(made.mutants), int((first >= 0).sum()), tuple(made.mutants[k] for k in sorted(same)), survived,
+        made.mutants, int((first >= 0).sum()), tuple(made.mutants[k] for k in sorted(same)), survived,
         tuple(int((first == t).sum()) for t in range(tests)), {k: (dead[k], n) for k, n in all_of.items()}, len(made.left_out), seconds,
     )  # fmt: skip
