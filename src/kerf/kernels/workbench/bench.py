@@ -5,14 +5,14 @@ from __future__ import annotations
 import difflib
 import json
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from kerf.archive import Archive
-from kerf.core.types import Candidate, KerfError, Space
+from kerf.core.types import Candidate, Space
 from kerf.kernels.problem import KernelProblem
 from kerf.kernels.referee.build import build
 from kerf.kernels.referee.candidate import package
@@ -20,10 +20,14 @@ from kerf.kernels.targets.cpu import native
 from kerf.kernels.workbench import sources, telling
 from kerf.kernels.workbench.tune import TuneSpace, materialized, parameters
 from kerf.models.protocol import Tool
+from kerf.proposers.agent.arguments import Uses, answered, schema, whole
 from kerf.proposers.agent.bench import Mistake
 from kerf.proposers.agent.board import Board, Told
 from kerf.proposers.agent.fence import fenced, shortened
+from kerf.proposers.agent.lookup import NAMED, SEARCH, Lookup
+from kerf.proposers.agent.wording import briefs, prompt
 
+PACKAGE = "kerf.kernels"
 BUILD_LIMIT_S = 60.0
 LINES = 400
 
@@ -38,6 +42,10 @@ class KernelBench:
     model: str
     trust: bool = False
 
+    @cached_property
+    def known(self) -> Lookup:
+        return Lookup(self.archive, self.problem.name, telling.taken)
+
     @property
     def submission(self) -> Mapping[str, Any]:
         return sources.SUBMISSION
@@ -45,18 +53,19 @@ class KernelBench:
     # ------------------------------------------------------------ words
 
     def system(self, agent: int) -> str:
-        ways = telling.briefs()
-        return telling.prompt("system", brief=ways[agent % len(ways)])
+        ways = briefs(PACKAGE)
+        return prompt(PACKAGE, "system", brief=ways[agent % len(ways)])
 
     def opening(self, board: Board) -> str:
         base = board.best
-        return telling.prompt(
+        return prompt(
+            PACKAGE,
             "opening",
             problem=telling.reference(self.problem),
             chip=fenced(telling.chip_text(native(), self.threads)),
             bound=telling.bound_text(self.problem, self.threads),
-            best=telling.listing(board.ranked(5), board, "Nothing has passed yet."),
-            failed=telling.listing(board.failed(5), board, "Nothing has failed yet."),
+            best=self.known.listing(board.ranked(5), board, "Nothing has passed yet."),
+            failed=self.known.listing(board.failed(5), board, "Nothing has failed yet."),
             base=self._base_text(base.candidate, board) if base else "There is no candidate to start from.",
         )
 
@@ -84,7 +93,7 @@ class KernelBench:
         name = str(arguments.get("base") or "best")
         if name == "best" and board.best is None:
             return None
-        return self._one(name, board)
+        return self.known.one(name, board)
 
     def _signed(self, files: Mapping[str, str], base: Candidate | None) -> dict[str, str]:
         """The manifest names the model as the author. The claim that all is generated code stays only with the drop-in that made
@@ -123,43 +132,29 @@ class KernelBench:
 
     @cached_property
     def tools(self) -> Sequence[Tool]:
-        named = {"type": "string", "description": 'A candidate\'s id (its first digits do), or "best".'}
         return (
-            Tool("read_reference", "The reference module, its sizes and what its inputs may be.", _object()),
-            Tool("chip", "The processor: vectors, caches, measured peak and bandwidths.", _object()),
+            Tool("read_reference", "The reference module, its sizes and what its inputs may be.", schema()),
+            Tool("chip", "The processor: vectors, caches, measured peak and bandwidths.", schema()),
             Tool("build", "Compile a candidate without evaluating it; the compiler's messages. Free. Same arguments as evaluate.", self.submission),
             Tool("read_candidate", "Files of a candidate, or some lines of one.",
-                 _object({"id": named, "file": {"type": "string"}, "first_line": {"type": "integer"}, "lines": {"type": "integer"}}, "id")),
+                 schema({"id": NAMED, "file": {"type": "string"}, "first_line": {"type": "integer"}, "lines": {"type": "integer"}}, "id")),
             Tool("profile", "Where a candidate's time goes: roofline, vectorization, hot loops with their bottleneck, spills, misses.",
-                 _object({"id": named}, "id")),
-            Tool("compare", "Two candidates: measurements side by side, with `profiles` what changed between them, and the difference of their sources.", _object({"a": named, "b": named, "profiles": {"type": "boolean"}}, "a", "b")),
-            Tool("search_archive", "What earlier runs found for this problem, or for problems whose name holds `query`.",
-                 _object({"query": {"type": "string"}})),
+                 schema({"id": NAMED}, "id")),
+            Tool("compare", "Two candidates: measurements side by side, with `profiles` what changed between them, and the difference of their sources.", schema({"a": NAMED, "b": NAMED, "profiles": {"type": "boolean"}}, "a", "b")),
+            SEARCH,
         )  # fmt: skip
 
     def use(self, name: str, arguments: Mapping[str, Any], board: Board) -> str:
-        tools: Mapping[str, Callable[[Mapping[str, Any], Board], str]] = {
+        uses: Uses = {
             "read_reference": lambda a, b: telling.reference(self.problem),
             "chip": lambda a, b: telling.chip_text(native(), self.threads),
             "build": self._build,
             "read_candidate": self._read,
             "profile": self._profile,
             "compare": self._compare,
-            "search_archive": self._search,
+            "search_archive": self.known.search,
         }
-        try:
-            return tools[name](arguments, board)
-        except KerfError as error:
-            raise Mistake(str(error)) from error
-
-    def _one(self, name: str, board: Board) -> Candidate:
-        if found := board.find(name):
-            return found.candidate
-        try:
-            return self.archive.candidate(name)
-        except KerfError as error:
-            known = ", ".join(board.name(t.candidate) for t in board.ranked(5)) or "none has passed yet"
-            raise Mistake(f"no candidate {name!r}. The best: {known}.") from error
+        return answered(uses, name, arguments, board)
 
     def _build(self, arguments: Mapping[str, Any], board: Board) -> str:
         self.candidate(arguments, board)
@@ -173,7 +168,7 @@ class KernelBench:
             raise Mistake(f"does not compile:\n{fenced(shortened(built.problem, 4_000))}")
 
     def _read(self, arguments: Mapping[str, Any], board: Board) -> str:
-        candidate = self._one(str(arguments.get("id") or "best"), board)
+        candidate = self.known.one(str(arguments.get("id") or "best"), board)
         name = arguments.get("file")
         if name is None:
             return telling.sources(
@@ -184,14 +179,14 @@ class KernelBench:
             raise Mistake(
                 f"no file {name!r} in {board.name(candidate)}; it has {', '.join(sorted(candidate.files))}"
             )
-        first = max(1, _whole(arguments, "first_line", 1))
+        first = max(1, whole(arguments, "first_line", 1))
         lines = candidate.files[name].splitlines()[
-            first - 1 : first - 1 + min(LINES, max(1, _whole(arguments, "lines", LINES)))
+            first - 1 : first - 1 + min(LINES, max(1, whole(arguments, "lines", LINES)))
         ]
         return f"`{name}` from line {first}\n{fenced(chr(10).join(lines))}"
 
     def _profile(self, arguments: Mapping[str, Any], board: Board) -> str:
-        return str(self._profiled(self._one(str(arguments.get("id") or "best"), board), board).text())
+        return str(self._profiled(self.known.one(str(arguments.get("id") or "best"), board), board).text())
 
     def _profiled(self, candidate: Candidate, board: Board) -> Any:
         from kerf.kernels.profile import profile_candidate
@@ -202,24 +197,14 @@ class KernelBench:
         return profile_candidate(self.problem, candidate, self.threads, measured_s=known_s, trust=self.trust)
 
     def _compare(self, arguments: Mapping[str, Any], board: Board) -> str:
-        a, b = (self._one(str(arguments.get(k) or "best"), board) for k in ("a", "b"))
+        a, b = (self.known.one(str(arguments.get(k) or "best"), board) for k in ("a", "b"))
         measured = [t for c in (a, b) if (t := board.told.get(c.id))]
-        parts = [telling.listing(measured, board, "neither was evaluated in this run")]
+        parts = [self.known.listing(measured, board, "neither was evaluated in this run")]
         if arguments.get("profiles"):
             from kerf.kernels.profile import compare
 
             parts.append(compare(self._profiled(a, board), self._profiled(b, board)))
         return "\n\n".join([*parts, fenced(shortened(_diff(a, b), 12_000), "diff")])
-
-    def _search(self, arguments: Mapping[str, Any], board: Board) -> str:
-        query = str(arguments.get("query") or "")
-        rows = self.archive.leading(query or self.problem.name, 12 if query else 8)
-        found = [
-            f"{name}, run {run}\n{telling.row(Told(c, e), c.id[:10])}"
-            for name, run, c, e in rows
-            if c.id not in board.told
-        ]
-        return "\n".join(found) or f"nothing about {query or self.problem.name!r} besides this run"
 
 
 def _diff(a: Candidate, b: Candidate) -> str:
@@ -236,14 +221,3 @@ def _diff(a: Candidate, b: Candidate) -> str:
             n=2,
         )
     )
-
-
-def _whole(arguments: Mapping[str, Any], name: str, default: int) -> int:
-    value = arguments.get(name, default)
-    if not isinstance(value, int):
-        raise Mistake(f"`{name}` is a whole number")
-    return value
-
-
-def _object(properties: Mapping[str, Any] | None = None, *required: str) -> dict[str, Any]:
-    return {"type": "object", "properties": dict(properties or {}), "required": list(required)}

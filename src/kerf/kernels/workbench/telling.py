@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from importlib.resources import files
-from string import Template
 
 from kerf.core.types import Candidate, Evaluation, KerfError, Status
 from kerf.kernels.problem import KernelProblem
 from kerf.kernels.render import interval, share
 from kerf.kernels.render import roofline as roofline_text
 from kerf.kernels.targets.cpu import Chip
-from kerf.proposers.agent.board import Board, Told
 from kerf.proposers.agent.fence import fenced, shortened
 
 MOST_SOURCE = 24_000
@@ -23,22 +20,6 @@ ADVICE = {
     Status.BUILD_FAILED: "It compiled alone, but not as the referee builds it.",
     Status.TIMED_OUT: "It ran far past the time of the reference.",
 }
-
-
-def prompt(name: str, **values: object) -> str:
-    """From kernels/prompts/NAME.md."""
-    text = (files("kerf.kernels") / "prompts" / f"{name}.md").read_text()
-    return Template(text).substitute({k: str(v) for k, v in values.items()}).rstrip("\n")
-
-
-def briefs() -> list[str]:
-    """The ways of going about it that agents are given, in the order of their names."""
-    folder = files("kerf.kernels") / "prompts" / "briefs"
-    return [
-        p.read_text().rstrip("\n")
-        for p in sorted(folder.iterdir(), key=lambda p: p.name)
-        if p.name.endswith(".md")
-    ]
 
 
 def reference(problem: KernelProblem) -> str:
@@ -99,23 +80,10 @@ def verdict(name: str, evaluation: Evaluation) -> str:
     return "\n".join(lines)
 
 
-def row(told: Told, name: str) -> str:
-    """A candidate in one line."""
-    candidate, evaluation = told.candidate, told.evaluation
-    said = (
-        candidate.notes.get("thought") or candidate.notes.get("tuned") or candidate.notes.get("point") or ""
-    )
-    taken = evaluation.metrics.get("time_s")
-    time = f", {taken.value * 1e6:.2f} us" if taken else ""
-    reason = f": {shortened(evaluation.reason, 160)}" if evaluation.reason else ""
-    about = " ".join(str(said).split())[:140]
-    return f"- {name} by {candidate.proposer}: {evaluation.status} {evaluation.headline}{time}{reason}" + (
-        f" | {about}" if about else ""
-    )
-
-
-def listing(told: Sequence[Told], board: Board, empty: str) -> str:
-    return "\n".join(row(t, board.name(t.candidate)) for t in told) or empty
+def taken(evaluation: Evaluation) -> str:
+    """The time of a call, for a candidate's line."""
+    found = evaluation.metrics.get("time_s")
+    return f", {found.value * 1e6:.2f} us" if found else ""
 
 
 def sources(candidate: Candidate, names: Sequence[str]) -> str:

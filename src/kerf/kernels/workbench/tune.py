@@ -6,29 +6,16 @@ below the line, which stays, so that the kernel can be tuned again on another ma
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from random import Random
-from typing import Any
+from collections.abc import Iterator, Mapping
 
-from kerf.core.types import Candidate, content_hash
+from kerf.core.types import Candidate
 from kerf.proposers.agent.bench import Mistake
+from kerf.proposers.agent.choices import MOST_CHOICES, MOST_PARAMETERS, ChoiceSpace, Parameter
 
 LINE = re.compile(r"^[ \t]*//[ \t]*tune:(?P<rest>[^\n]*)$", re.M)
 REST = re.compile(r"\s*(?P<name>[A-Za-z_]\w*)\s+in\s*\{(?P<choices>[^{}]*)\}\s*")
 CHOICE = re.compile(r"-?\d+(\.\d+)?f?|[A-Za-z_]\w*")
-MOST_PARAMETERS, MOST_CHOICES = 16, 32
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """`value`: the choice in force. Choices are kept as they are written in C."""
-
-    name: str
-    choices: tuple[str, ...]
-    value: str
 
 
 def parameters(files: Mapping[str, str]) -> tuple[Parameter, ...]:
@@ -77,54 +64,8 @@ def _name(line: re.Match[str]) -> str:
     return read["name"]
 
 
-class TuneSpace:
+class TuneSpace(ChoiceSpace):
     """The choices of one candidate's parameters, as a Space."""
 
     def __init__(self, origin: Candidate) -> None:
-        self.origin = origin
-        self.parameters: Sequence[Parameter] = parameters(origin.files)
-
-    def default(self) -> dict[str, Any]:
-        return {p.name: p.value for p in self.parameters}
-
-    def sample(self, rng: Random) -> dict[str, Any]:
-        return {p.name: rng.choice(p.choices) for p in self.parameters}
-
-    def mutate(self, point: Mapping[str, Any], rng: Random) -> dict[str, Any]:
-        """One or two answers changed; more often to a neighbour, since choices come in order."""
-        changed = dict(point)
-        open_ = [p for p in self.parameters if len(p.choices) > 1]
-        for p in rng.sample(open_, min(len(open_), rng.choice((1, 1, 2)))):
-            at = p.choices.index(changed[p.name])
-            near = [p.choices[i] for i in (at - 1, at + 1) if 0 <= i < len(p.choices)]
-            changed[p.name] = rng.choice(
-                near if rng.random() < 0.7 else [c for c in p.choices if c != p.choices[at]]
-            )
-        return changed
-
-    def cross(self, a: Mapping[str, Any], b: Mapping[str, Any], rng: Random) -> dict[str, Any]:
-        return {p.name: (a if rng.random() < 0.5 else b)[p.name] for p in self.parameters}
-
-    def adapt(self, point: Mapping[str, Any]) -> dict[str, Any]:
-        return {p.name: point[p.name] if point.get(p.name) in p.choices else p.value for p in self.parameters}
-
-    def features(self, point: Mapping[str, Any]) -> Sequence[float]:
-        return [_feature(p, self.adapt(point)[p.name]) for p in self.parameters]
-
-    @property
-    def signature(self) -> Mapping[str, Any]:
-        return {
-            "kind": f"tune:{content_hash([[p.name, p.choices] for p in self.parameters])[:8]}",
-            "vector": [],
-        }
-
-    def candidate(self, point: Mapping[str, Any], *, parent: str | None, proposer: str) -> Candidate:
-        files = materialized(self.origin.files, self.adapt(point))
-        return Candidate(files, parent or self.origin.id, proposer, {"point": self.adapt(point)})
-
-
-def _feature(parameter: Parameter, value: str) -> float:
-    try:
-        return math.log2(abs(float(value.rstrip("f"))) + 1.0)
-    except ValueError:
-        return float(parameter.choices.index(value))
+        super().__init__(origin, parameters(origin.files), lambda values: materialized(origin.files, values))

@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from importlib.resources import files
-from string import Template
 from typing import Any
 
 from kerf.core.records import Moment
 from kerf.core.types import Candidate, Evaluation, content_hash
 from kerf.models.protocol import Finish, Message, Reply, Role, Tool, ToolCall
+from kerf.proposers.agent import wording
 from kerf.proposers.agent.bench import Bench, Mistake
 from kerf.proposers.agent.board import Board, Told
 from kerf.proposers.agent.fence import shortened
@@ -41,8 +40,7 @@ NOTES = Tool(
 
 def prompt(name: str, **values: object) -> str:
     """Ours, from prompts/NAME.md."""
-    text = (files("kerf.proposers.agent") / "prompts" / f"{name}.md").read_text()
-    return Template(text).substitute({k: str(v) for k, v in values.items()}).rstrip("\n")
+    return wording.prompt("kerf.proposers.agent", name, **values)
 
 
 @dataclass
