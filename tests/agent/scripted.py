@@ -20,7 +20,7 @@ from kerf.models.protocol import (
     Watch,
     unwatched,
 )
-from kerf.proposers.agent.bench import Mistake
+from kerf.proposers.agent.bench import Mistake, Words
 from kerf.proposers.agent.board import Board, Told
 
 Line = Message | Callable[[Sequence[Message]], Message] | Exception
@@ -93,6 +93,7 @@ class NumberBench:
     """A candidate is a number, its score the same. "tune" in its text leaves something open."""
 
     tools = (Tool("look", "Looks.", {"type": "object"}),)
+    words = Words("weighed", "comments, spacing and names", "a number in number.c")
     submission: Mapping[str, Any] = {"type": "object", "properties": {"number": {"type": "string"}}}
 
     def __init__(self) -> None:

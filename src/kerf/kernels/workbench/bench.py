@@ -21,7 +21,7 @@ from kerf.kernels.workbench import sources, telling
 from kerf.kernels.workbench.tune import TuneSpace, materialized, parameters
 from kerf.models.protocol import Tool
 from kerf.proposers.agent.arguments import Uses, answered, schema, whole
-from kerf.proposers.agent.bench import Mistake
+from kerf.proposers.agent.bench import Mistake, Words
 from kerf.proposers.agent.board import Board, Told
 from kerf.proposers.agent.fence import fenced, shortened
 from kerf.proposers.agent.lookup import NAMED, SEARCH, Lookup
@@ -30,6 +30,11 @@ from kerf.proposers.agent.wording import briefs, prompt
 PACKAGE = "kerf.kernels"
 BUILD_LIMIT_S = 60.0
 LINES = 400
+WORDS = Words(
+    evaluate="built, checked and timed by the referee",
+    same="comments, spacing and names",
+    handed_in="the files that differ from the best candidate so far, usually `kernel.c` alone",
+)
 
 
 @dataclass
@@ -45,6 +50,10 @@ class KernelBench:
     @cached_property
     def known(self) -> Lookup:
         return Lookup(self.archive, self.problem.name, telling.taken)
+
+    @property
+    def words(self) -> Words:
+        return WORDS
 
     @property
     def submission(self) -> Mapping[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from kerf.core.types import Candidate, Space
@@ -14,8 +15,21 @@ class Mistake(Exception):
     """What the model did wrong, in words that help it: the failed answer of a tool. Never ends a run."""
 
 
+@dataclass(frozen=True)
+class Words:
+    """How the domain says what every agent is told. `evaluate`: what the tool of that name does with a candidate; `same`: in what candidates of one
+    form may still differ; `handed_in`: what a folder of a candidate holds, for agents that write files."""
+
+    evaluate: str
+    same: str
+    handed_in: str
+
+
 class Bench(Protocol):
     """One problem on its workbench. Nothing here pays for an evaluation: those go through the loop."""
+
+    @property
+    def words(self) -> Words: ...
 
     @property
     def tools(self) -> Sequence[Tool]:
@@ -44,7 +58,7 @@ class Bench(Protocol):
         """What the model is told of an evaluation: measured numbers only."""
 
     def form(self, candidate: Candidate) -> str:
-        """The same for candidates that differ only in comments, spacing and names."""
+        """The same for candidates that differ only in what cannot matter (`words.same`)."""
 
     def variants(self, candidate: Candidate) -> Space | None:
         """What the candidate leaves open for search to choose; None where that is nothing."""

@@ -74,7 +74,7 @@ class Agent:
     @cached_property
     def tools(self) -> tuple[Tool, ...]:
         return (
-            Tool("evaluate", "Submit a candidate: built, checked and timed by the referee. Costs one evaluation of the budget.", self.bench.submission),
+            Tool("evaluate", f"Submit a candidate: {self.bench.words.evaluate}. Costs one evaluation of the budget.", self.bench.submission),
             *self.bench.tools,
             NOTES,
         )  # fmt: skip
@@ -210,8 +210,8 @@ class Agent:
             known := self.board.told.get(self._forms.get(form, ""))
         ):
             raise Mistake(
-                f"not evaluated: but for comments, spacing and names this is candidate {self.board.name(known.candidate)}, whose verdict was: "
-                f"{_outcome(known.evaluation)}. Change what it computes or how."
+                f"not evaluated: but for {self.bench.words.same} this is candidate {self.board.name(known.candidate)}, whose verdict was: "
+                f"{_outcome(known.evaluation)}. Change something that matters."
             )
         self._forms[form] = candidate.id
         said = str(arguments.get("idea") or "") or thought
@@ -256,7 +256,8 @@ class Agent:
         if best is None or best.candidate.id == self._heard_of or best.score < NEWS_MARGIN * self._best:
             return ""
         self._heard_of = best.candidate.id
-        own = "nothing passed yet" if self._best == float("-inf") else f"{self._best:.3f}"
+        passed = [t for t in self._tried if t.evaluation.score is not None]
+        own = max(passed, key=lambda t: t.score).evaluation.headline if passed else "nothing passed yet"
         return "\n" + prompt(
             "news", id=self.board.name(best.candidate), score=best.evaluation.headline, own=own
         )

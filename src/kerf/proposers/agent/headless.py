@@ -18,9 +18,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from importlib.resources import files
 from pathlib import Path
-from string import Template
 from typing import Any
 
 from kerf.core.records import Moment
@@ -28,6 +26,7 @@ from kerf.core.types import Candidate, Evaluation, KerfError
 from kerf.proposers.agent.bench import Bench, Mistake
 from kerf.proposers.agent.board import Board, Told
 from kerf.proposers.agent.session import Turns
+from kerf.proposers.agent.wording import prompt
 
 POLL_S = 0.5
 TOOL_S = 3600
@@ -185,11 +184,12 @@ class Headless:
             self._base = best.candidate.id
             for name, text in best.candidate.files.items():
                 (self.folder / "base" / name).write_text(text)
-        text = (files("kerf.proposers.agent") / "prompts" / "task.md").read_text()
-        opening = self.bench.opening(self.board)
-        (self.folder / "TASK.md").write_text(
-            Template(text).substitute(system=self.bench.system(0), opening=opening)
-        )
+        told = {
+            "handed_in": self.bench.words.handed_in,
+            "system": self.bench.system(0),
+            "opening": self.bench.opening(self.board),
+        }
+        (self.folder / "TASK.md").write_text(prompt("kerf.proposers.agent", "task", **told))
         (self.folder / "mcp.json").write_text(json.dumps({"mcpServers": {"kerf": _server()}}, indent=1))
 
     def _waited(self, n: int) -> list[tuple[str, Candidate]]:
