@@ -32,7 +32,7 @@ def measured() -> dict[str, float | str]:
         first, warm, worst = [], [], ""
         for case in [
             c
-            for n in ("utterances", "refused", "heldout", "heldout2", "changing")
+            for n in ("utterances", "refused", "heldout", "heldout2", "heldout3", "changing")
             for c in saying.cases(f"{n}.toml")
         ]:
             conversation.context.turns.clear()

@@ -54,6 +54,8 @@ PRUNE = Says(
         "delete",
         "delete runs",
         "clean up",
+        "shrink",
+        "make the archive smaller",
         "keep only",
         "keep the last",
         "keep the newest",
@@ -66,6 +68,7 @@ PRUNE = Says(
             r"(?:delete|drop|remove|prune|clean up|free)(?: the)?(?: (?:last|newest|latest|oldest|first))? \d+ ?(?:runs?|megabytes?|mb)",
             "it drops the oldest until so many are left: say how much to keep",
         ),
+        (r"by \d+", "its limits are what is left: say down to how much"),
     ),
     examples=("keep only the 10 newest runs", "delete runs older than 30 days"),
     options={
@@ -81,17 +84,18 @@ PRUNE = Says(
             )
         ),
         "days": Said(words=("older than",), unit="days"),
-        "megabytes": Said(words=("megabyte", "mb")),
+        "megabytes": Said(words=("megabyte", "mb"), unit="megabytes"),
     },
 )
 DOCTOR = Says(
     words=(
         "what is missing",
+        "missing",
         "check my installation",
         "installed",
         "installation",
         "is everything installed",
     ),
-    nouns=("machine", "missing", "everything", "check", "setup"),
+    nouns=("machine", "everything", "check", "setup", "box", "computer"),
     examples=("what is missing on this machine?",),
 )

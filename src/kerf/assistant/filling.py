@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from fnmatch import fnmatch
 
 from kerf.assistant.clause import LINKS, Filling, put
 from kerf.assistant.declared import GAP, calls, choices, gapped, option_words, parameters, places
@@ -16,6 +17,9 @@ from kerf.core.speech import Said
 from kerf.core.verb import Parameter, Verb
 
 TOWARDS = {"to", "into", "as", "from"}
+BETWEEN = (LINKS - {"of"}) | {"in", "are", "with", "file", "from"}
+"""What may stand between an option's name and the file it names: "the late paths are in slack.rpt"."""
+OWNED = {"of", "for", "on"}
 
 
 def may_call(verb: Verb, tokens: Sequence[Token], text: str) -> bool:
@@ -72,12 +76,13 @@ def _patterns(f: Filling) -> None:
                     values = {k: _value(f, k, v, spans, m) for k, v in m.groupdict().items() if k != "rest"}
                     f.take(span, 1.0 + len(span))
                     put(f, p.name, template.format(**values))
+                    _beside(f, p.name, range(span[0], span[-1] + 1))
                     f.called += 1 if said.text else 0
 
 
 def _value(f: Filling, group: str, found: str | None, spans: Sequence[tuple[int, int]], m: re.Match[str]) -> str:  # fmt: skip
     if group == "names":
-        return glob(found)
+        return glob(_as_written(f, within(spans, *m.span(group))) or found)
     if group == "length":
         return length(found or "")
     if found is None:
@@ -89,6 +94,11 @@ def _value(f: Filling, group: str, found: str | None, spans: Sequence[tuple[int,
         return re.sub(r" (?=[,.;])", "", told) or found
     token, start = f.tokens[here], spans[here][0]
     return token.text[begin - start : end - start] if len(token.text) == len(token.norm) else found
+
+
+def _as_written(f: Filling, span: Sequence[int]) -> str:
+    """Names keep their capitals; what was misspelt is read as it was meant."""
+    return " ".join(f.tokens[i].text if f.tokens[i].text.lower() == f.tokens[i].norm else f.tokens[i].norm for i in span)  # fmt: skip
 
 
 def _goal(f: Filling) -> None:
@@ -130,7 +140,7 @@ def _switches(f: Filling) -> None:
     for p, _ in parameters(f.verb):
         if base(p.kind)[0] is not bool:
             continue
-        for words in option_words(f.verb, p.name):
+        for words in sorted(option_words(f.verb, p.name), key=len, reverse=True):
             for span in places(f.tokens, words):
                 if not f.open(span):
                     continue
@@ -150,15 +160,23 @@ def _words(f: Filling) -> None:
         for words in option_words(f.verb, p.name):
             for span in places(f.tokens, words):
                 i = span.stop
-                while i < len(f.tokens) and f.tokens[i].norm in LINKS and f.tokens[i].norm != "to":
+                while i < len(f.tokens) and f.tokens[i].norm in LINKS | {"in"} and f.tokens[i].norm != "to":
                     i += 1
                 if p.name in f.arguments or i >= len(f.tokens) or i in f.used or not f.open(span):
+                    continue
+                if _says_only_what(f, i):
                     continue
                 if f.tokens[span.start].norm in TOWARDS and not re.search(r"[./]", f.tokens[i].text):
                     continue  # "to" is said of many things
                 if _identifier(f.tokens[i]) or f.tokens[i].quoted:
                     f.take([*span, i])
-                    put(f, p.name, f.tokens[i].text)
+                    put(f, p.name, f.tokens[i].text.rstrip("/") or "/")
+
+
+def _says_only_what(f: Filling, i: int) -> bool:
+    """An option's word before a path: "the answers in answers/"."""
+    is_word = any((f.tokens[i].stem,) in option_words(f.verb, p.name) for p, _ in parameters(f.verb))
+    return is_word and any("/" in t.text for j, t in enumerate(f.tokens) if j > i and j not in f.used)
 
 
 def _identifier(token: Token) -> bool:
@@ -179,10 +197,11 @@ def _texts(f: Filling) -> None:
 
 
 def _told(f: Filling, p: Parameter, said: Said) -> None:
-    """Words after the last word of the call, up to "in FILE"."""
+    """Words after the first "that" of the call, else after its last word, up to "in FILE"."""
     starts = [s.stop for phrase, _ in calls(f.verb) for s in places(f.tokens, phrase)]
     starts += [s.stop for w in said.words for s in places(f.tokens, stems(w))]
-    begin = max(starts, default=0)
+    thats = [s for s in starts if f.tokens[s - 1].norm == "that"]
+    begin = min(thats) if thats else max(starts, default=0)
     while begin < len(f.tokens) and f.tokens[begin].norm in ("that", "whether", ":", ","):
         begin += 1
     end = len(f.tokens)
@@ -202,7 +221,7 @@ def _told(f: Filling, p: Parameter, said: Said) -> None:
 
 def _nouns(f: Filling) -> None:
     """Words that go with the verb, and its options' own names where nothing more is said of them."""
-    for noun in f.verb.says.nouns:
+    for noun in sorted(f.verb.says.nouns, key=lambda n: -len(stems(n))):
         for span in places(f.tokens, stems(noun)):
             if f.free(span):
                 f.take(span, 0.4)
@@ -213,27 +232,57 @@ def _file_options(f: Filling) -> list[tuple[Parameter, Said]]:
 
 
 def _files(f: Filling, workspace: Workspace) -> None:
-    """Names of files that are there, or look like files, each to the first option that takes it and has none yet."""
-    for i, token in enumerate(f.tokens):
-        if "." not in token.text[1:] and "/" not in token.text and not workspace.exists(token.text):
-            continue
-        name = token.text.rstrip(".?!,")
-        if not (i and f.tokens[i - 1].norm in TOWARDS) and (meant := workspace.misspelt(name)):
-            f.notes.append(f"{name!r} as {meant}")
-            name = meant
-        takers = [(p, s) for p, s in _file_options(f) if workspace.fits(s, name)]
-        open_ = [(p, s) for p, s in takers if p.name not in f.arguments] or [
-            (p, s) for p, s in takers if base(p.kind)[1]
-        ]
-        if not open_ or not workspace.exists(name):
-            continue
-        named = [(p, s) for p, s in open_ if _announced(f, i, p, s)] or open_
-        f.take([i])
-        put(f, named[0][0].name, name)
+    """Names of files that are there. Each goes to the option that is named before it ("the design is b.def"), one that belongs to another
+    ("a.def of b.def") lets that have the first option; then each to the first that takes it and has none yet, the most exact pattern first."""
+    named = [(i, n) for i in range(len(f.tokens)) if (n := _file(f, i, workspace))]
+    for pick in (_announced, _owner, _next):
+        for i, name in named:
+            if i in f.used:
+                continue
+            takers = [p for p, s in _file_options(f) if workspace.fits(s, name) and (base(p.kind)[1] or p.name not in f.arguments)]  # fmt: skip
+            if taker := pick(f, i, name, takers):
+                f.take([i])
+                put(f, taker.name, name)
 
 
-def _announced(f: Filling, i: int, p: Parameter, said: Said) -> bool:
-    return i > 0 and any(words == (f.tokens[i - 1].stem,) for words in option_words(f.verb, p.name))
+def _file(f: Filling, i: int, workspace: Workspace) -> str:
+    """The file that this word names, or is a spelling mistake of; or ""."""
+    text = f.tokens[i].text
+    if "." not in text[1:] and "/" not in text and not workspace.exists(text):
+        return ""
+    name = text.rstrip(".?!,")
+    if not (i and f.tokens[i - 1].norm in TOWARDS) and (meant := workspace.misspelt(name)):
+        f.notes.append(f"{name!r} as {meant}")
+        return meant
+    return name if workspace.exists(name) else ""
+
+
+def _announced(f: Filling, i: int, name: str, takers: Sequence[Parameter]) -> Parameter | None:
+    """The option whose own word stands before the name; the word is taken too, unless it calls the verb."""
+    stop = i
+    while stop > 0 and f.tokens[stop - 1].norm in BETWEEN:
+        stop -= 1
+    for p in takers:
+        for words in option_words(f.verb, p.name):
+            for end in {i, stop}:
+                span = range(end - len(words), end)
+                if span.start >= 0 and f.open(span) and tuple(f.tokens[j].stem for j in span) == words:
+                    f.take([] if any(words == phrase for phrase, _ in calls(f.verb)) else span, 0.2)
+                    return p
+    return None
+
+
+def _owner(f: Filling, i: int, name: str, takers: Sequence[Parameter]) -> Parameter | None:
+    """The first option, where another file is said to be of, for or on this one."""
+    rivals = [q for q, s in _file_options(f) if any(fnmatch(name, g) for g in s.files)]
+    among = len(takers) > 1 and takers[0] is rivals[0] and not base(takers[0].kind)[1]
+    return takers[0] if i and f.tokens[i - 1].norm in OWNED and among else None
+
+
+def _next(f: Filling, i: int, name: str, takers: Sequence[Parameter]) -> Parameter | None:
+    free = [p for p in takers if p.name not in f.arguments] or list(takers)
+    exact = {p.name: max(len(g) for g in f.verb.says.options[p.name].files if fnmatch(name.lower(), g)) for p in free}  # fmt: skip
+    return max(free, key=lambda p: exact[p.name], default=None)
 
 
 def _file_words(f: Filling, workspace: Workspace) -> None:

@@ -23,9 +23,11 @@ AGAIN = frozenset(
     {"again", "same", "repeat", "redo", "once", "instead", "now", "also", "another", "only", "still"}
 )
 OTHER = frozenset({"another", "different", "new", "other"})
+ADDED = frozenset({"add", "adding", "plus", "too", "additionally"})
+HERE = ("once more", "this time", "next time", "for a change")
 DROPPED = frozenset({"without", "drop", "remove", "no", "forget", "skip"})
 COUPLING = frozenset(
-    AGAIN | OTHER | {"but", "as", "long", "one", "change", "set", "thing", "make", "do", "to"}
+    AGAIN | ADDED | {"but", "as", "long", "one", "change", "set", "thing", "make", "do", "to"}
 )
 
 
@@ -84,13 +86,14 @@ def change(step: Step, tokens: Sequence[Token], workspace: Workspace) -> Filling
     if not (changed or said or again or new.goal):
         return None
     merged = dict(step.arguments) | changed
+    adding = any(t.norm in ADDED for t in tokens)
     for name, value in said.items():
-        merged[name] = _merged(merged.get(name), value)
+        merged[name] = _merged(merged.get(name), value, adding)
     new.arguments = {n: v for n, v in merged.items() if v is not None and v != []}
     new.goal = new.goal or step.goal
     new.notes = [*(n for n in step.notes if not said), *new.notes]
-    once_more = {s.stop - 1 for s in places(new.tokens, stems("once more"))}
-    new.used |= once_more | {i for i, t in enumerate(new.tokens) if t.norm in COUPLING}
+    here = {i for phrase in HERE for span in places(new.tokens, stems(phrase)) for i in span}
+    new.used |= here | {i for i, t in enumerate(new.tokens) if t.norm in COUPLING}
     new.weight += len(changed) * 2.0
     return new
 
@@ -174,20 +177,30 @@ def _removed(f: Filling, step: Step) -> dict[str, Any]:
         j = i + 1
         while j < len(f.tokens) and f.tokens[j].norm in ("the", "any", "a"):
             j += 1
-        if j < len(f.tokens):
-            for name, value in step.arguments.items():
-                heads = [v.split()[0] for v in value if v] if isinstance(value, list) else [name]
-                if f.tokens[j].stem in {stem(h) for h in heads}:
-                    f.used |= set(range(i, j + 1))
-                    kept = [v for v in value if stem(v.split()[0]) != f.tokens[j].stem] if isinstance(value, list) else None  # fmt: skip
-                    return {name: kept}
+        for name, value in step.arguments.items() if j < len(f.tokens) else ():
+            if dropped := _dropped(f, j, step, name, value):
+                f.used |= {*range(i, j), *dropped}
+                gone = {f.tokens[j].stem, f.tokens[j].text}
+                return {name: [v for v in value if not gone & {stem(v.split()[0]), v}] if isinstance(value, list) else None}  # fmt: skip
     return {}
 
 
-def _merged(old: Any, new: Any) -> Any:
-    """Lists of sentences: one of the same kind about the same things takes the old one's place; other values do outright."""
-    if not isinstance(new, list) or not isinstance(old, list) or not any(" " in str(v) for v in (*old, *new)):
+def _dropped(f: Filling, j: int, step: Step, name: str, value: Any) -> range | None:
+    """The words from `j` on that name an option, or one of its values, by its first word or whole."""
+    if isinstance(value, list):
+        here = any(f.tokens[j].stem == stem(v.split()[0]) or f.tokens[j].text == v for v in value if v)
+        return range(j, j + 1) if here else None
+    words = [w for w in option_words(step.verb, name) if tuple(t.stem for t in f.tokens[j : j + len(w)]) == w]
+    return range(j, j + max(map(len, words))) if words else None
+
+
+def _merged(old: Any, new: Any, adding: bool) -> Any:
+    """Lists of sentences: one of the same kind about the same things takes the old one's place; other values do outright, unless they
+    are said to be added."""
+    if not isinstance(new, list) or not isinstance(old, list):
         return new
+    if not any(" " in str(v) for v in (*old, *new)):
+        return [*old, *(v for v in new if v not in old)] if adding else new
     kept = list(old)
     for element in new:
         head = element.split()[0]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from rapidfuzz import fuzz, process
@@ -24,6 +24,7 @@ from kerf.assistant.shapes import GOAL, text_of, within
 from kerf.assistant.spelling import Speller
 from kerf.assistant.words import FILLERS, Token, tokens, written_out
 from kerf.assistant.workspace import Workspace, listed
+from kerf.core.types import KerfError
 from kerf.core.verb import Verb
 
 THEN = {"then", ";", "afterwards", "afterward"}
@@ -145,15 +146,16 @@ def _read(clause: list[Token], context: Context, earlier: list[Filling]) -> list
     """One clause, or several where "and" or a comma joins them."""
     whole = _best(clause, context, earlier)
     if isinstance(whole, Filling) and whole.clean:
-        return [whole]
+        return _apart(whole, context)
     for i, t in enumerate(clause):
         if t.norm not in ("and", ",") or not (0 < i < len(clause) - 1):
             continue
         left = _best(_trimmed(clause[:i]), context, earlier)
-        if isinstance(left, Filling) and left.clean:
-            right = _read(_trimmed(clause[i + 1 :]), context, [*earlier, left])
+        parts = _apart(left, context) if isinstance(left, Filling) and left.clean else []
+        if isinstance(parts, list) and parts:
+            right = _read(_trimmed(clause[i + 1 :]), context, [*earlier, *parts])
             if isinstance(right, list):
-                return [left, *right]
+                return [*parts, *right]
     return whole if isinstance(whole, Ask) else _ask(whole, context)
 
 
@@ -175,6 +177,18 @@ def _refused(f: Filling, folder: Path) -> Filling:
     if f.clean and f.verb.says.refuses:
         f.wrong = f.verb.says.refuses(f.arguments, folder)
     return f
+
+
+def _apart(f: Filling, context: Context) -> list[Filling] | Ask:
+    """One call for each thing that its files are of, unless they are named as one ("together")."""
+    if f.verb.says.apart is None or any(t.norm == "together" for t in f.tokens):
+        return [f]
+    try:
+        return [
+            replace(f, arguments=dict(a)) for a in f.verb.says.apart(f.arguments, context.workspace.folder)
+        ]
+    except KerfError as why:
+        return Ask(f"read as `{_step(f).command()}`, but {why}")
 
 
 def _misread(f: Filling, text: str) -> Filling:
@@ -209,8 +223,22 @@ def _badness(f: Filling) -> float:
     return 3 * len(f.leftover) + 2.5 * len(f.missing) + 2.9 * bool(f.wrong) + 4 * (not f.called)
 
 
+def _uncalled(clause: Sequence[Token], context: Context) -> list[Filling]:
+    """What no verb is said of ("gcd.def: routability, 12 minutes"): every verb that takes the file and an option of those that are named,
+    and leaves no word over."""
+    if not any(context.workspace.exists(t.text) for t in clause):
+        return []
+    read = [complete(fill(verb, clause, context.workspace), context, ()) for verb in context.verbs.values()]
+    files = {p.name for f in read for p, said in parameters(f.verb) if said.files}
+    return [
+        f for f in read if f.clean and any(n not in files for n in f.arguments) and files & f.arguments.keys()
+    ]
+
+
 def _best(clause: Sequence[Token], context: Context, earlier: Sequence[Filling]) -> Filling | Ask:
     found = sorted(_fillings(clause, context, earlier), key=lambda f: (_badness(f), -f.weight))
+    if not any(f.clean for f in found):
+        found = sorted(_uncalled(clause, context), key=lambda f: -f.weight) or found
     if not found:
         return _unknown(clause, context)
     first = _refused(found[0], context.workspace.folder)
@@ -239,10 +267,18 @@ def _changed(clause: list[Token], context: Context, said: str) -> Plan | None:
             coupled = any(t.norm in following.AGAIN for t in clause)
             if new and isinstance(fresh, Filling) and (fresh.verb is not step.verb or not coupled):
                 return None
-            steps = [*turn.plan.steps]
-            steps[at] = _step(f)
-            return Plan(tuple(steps), said)
+            return Plan(tuple(_everywhere(turn.plan.steps, at, f, clause, context)), said)
     return None
+
+
+def _everywhere(steps: Sequence[Step], at: int, f: Filling, clause: list[Token], context: Context) -> Iterator[Step]:  # fmt: skip
+    """The steps with the change of the one at `at`, and of those of the same verb, unless it speaks of a file."""
+    said_of = {n for n, v in f.arguments.items() if steps[at].arguments.get(n) != v}
+    files = {p.name for p, said in parameters(f.verb) if said.files}
+    for i, step in enumerate(steps):
+        same = step.verb is f.verb and i != at and said_of and not said_of & files
+        also = following.change(step, clause, context.workspace) if same else None
+        yield _step(f) if i == at else _step(also) if also and also.clean else step
 
 
 # What is asked back

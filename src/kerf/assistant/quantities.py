@@ -13,7 +13,7 @@ from kerf.core.speech import Said
 from kerf.core.verb import Parameter
 
 LEAST = r"(?:at least|(?:no|not) (?:less|fewer|shorter) than|(?:a )?minimum(?: of)?)"
-MOST = r"(?:at most|up to|(?:no|not|never)(?: use)? (?:more|longer) than|(?:a )?max(?:imum)?(?: of)?)"
+MOST = r"(?:at most|up to|(?:no|not|never|don ' t|do not)(?: use| spend| take| pay)? (?:more|longer) than|(?:a )?max(?:imum)?(?: of)?)"
 OVER = r"(?:over|above|(?:more|longer|greater|higher) than)"
 UNDER = r"(?:under|below|(?:less|fewer|shorter|lower) than)"
 BOUNDS = tuple(

@@ -8,9 +8,21 @@ from functools import lru_cache
 
 from kerf.assistant.words import PRONOUNS, UNITS, Token
 
-NAMES = r"(?:the |all |every |each )*(?P<names>(?!\d|(?:of|with|and|at|on|in|the|a|an|put|halo|halos|keep|um|then|not|no|never|except|but|without|only|or|avoid|from|away)\b)[\w*?/\[\]]+(?: (?:blocks?|macros?|cells?)\b)?)"
+NAMES = r"(?:the |all |every |each )*(?:[a-z]+ \( )?(?P<names>(?!\d|(?:of|with|and|at|on|in|the|a|an|put|halo|halos|keep|um|then|not|no|never|except|but|without|only|or|avoid|from|away|align|place|group)\b)[\w*?/\[\]]+(?: (?:blocks?|macros?|cells?)\b)?(?:(?: , and| ,| and)? (?!\d)(?=\w*[_*?\d\[])[\w*?/\[\]]+(?![\w*?/\[\]]*\.\w))*)(?: \))?"
 LENGTH = r"(?P<length>\d+(?:\.\d+)?(?: ?(?:um|microns?|micrometers?|micrometres?|nm|mm)\b)?)(?! ?(?:threads?|cores?|min|kg|cm))"
-EVERYTHING = {"macro", "macros", "block", "blocks", "them", "all", "everything", "cell", "cells", "hard"}
+EVERYTHING = {
+    "macro",
+    "macros",
+    "block",
+    "blocks",
+    "them",
+    "all",
+    "everything",
+    "anything",
+    "cell",
+    "cells",
+    "hard",
+}
 GOAL = (
     (r"(?P<n>[\d.]+) ?(?:x|times) (?:as fast|faster|quicker|speed ?-?up|speedup)", float),
     (r"(?P<n>[\d.]+) ?% (?:faster|quicker)", lambda n: 1 + float(n) / 100),
@@ -42,14 +54,21 @@ def pattern(text: str) -> re.Pattern[str]:
 
 def glob(found: str | None) -> str:
     """What a design calls the things that a person calls `found`: "the caches" is `*cache*`; all macros where nothing is named."""
-    words = [w for w in (found or "").split() if w not in EVERYTHING]
+    words = [w for w in (found or "").split() if w.lower() not in EVERYTHING | {",", "and"}]
     if found in PRONOUNS and found is not None:
         return "THEM"
-    if not words:
-        return "*"
-    if any(c in words[0] for c in "*?/["):
-        return words[0]
-    plural = words[0]
+    return " ".join(map(_glob, words if len(words) > 1 and all(map(_own, words)) else words[:1])) or "*"
+
+
+def _own(word: str) -> bool:
+    """A name as the design has it, or a glob."""
+    return any(c in word for c in "*?/[") or bool(re.search(r"_.*\d$", word))
+
+
+def _glob(word: str) -> str:
+    if _own(word):
+        return word
+    plural = word.lower()
     for ending, kept in (("ches", "che"), ("ries", "r"), ("sses", "ss"), ("s", "")):
         if plural.endswith(ending) and not plural.endswith("ss") and len(plural) > 3:
             plural = plural.removesuffix(ending) + kept

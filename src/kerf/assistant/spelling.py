@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 from rapidfuzz import process
 from rapidfuzz.distance import OSA
 
-from kerf.assistant.words import FILLERS, NUMBERS, UNITS, Token, stem
+from kerf.assistant.words import FILLERS, NUMBERS, UNITS, WHOLE, Token, stem
 
 GRAMMAR = frozenset(
     [
@@ -50,6 +50,11 @@ GRAMMAR = frozenset(
         "drop",
         "remove",
         "then",
+        "when",
+        "while",
+        "until",
+        "unless",
+        "because",
         "after",
         "undo",
         "compare",
@@ -68,7 +73,7 @@ GRAMMAR = frozenset(
 
 class Speller:
     def __init__(self, words: Collection[str]) -> None:
-        known = {*words, *FILLERS, *GRAMMAR, *NUMBERS, *UNITS}
+        known = {*words, *FILLERS, *WHOLE, *GRAMMAR, *NUMBERS, *UNITS}
         self._declared = frozenset(words)
         self.words = sorted(w for w in known if w.isalpha())
         self._known = frozenset(self.words)

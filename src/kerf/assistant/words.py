@@ -20,6 +20,7 @@ HYPHEN = re.compile(r"(?<![\w./-])[A-Za-z]+(?:-[A-Za-z]+)+(?![\w./-]*[./\d_])")
 NUMBERS: Mapping[str, float] = {
     w: float(i) for i, w in enumerate(["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"])
 } | {"twenty": 20.0, "thirty": 30.0, "forty": 40.0, "fifty": 50.0, "sixty": 60.0, "ninety": 90.0, "hundred": 100.0, "dozen": 12.0, "couple": 2.0}  # fmt: skip
+SCALES: Mapping[str, float] = {"k": 1e3, "thousand": 1e3, "million": 1e6}
 UNITS: Mapping[str, tuple[str, float]] = {
     **dict.fromkeys(("s", "sec", "secs", "second", "seconds"), ("time", 1.0)),
     **dict.fromkeys(("min", "mins", "minute", "minutes", "m"), ("time", 60.0)),
@@ -31,11 +32,13 @@ UNITS: Mapping[str, tuple[str, float]] = {
     **dict.fromkeys(("mm", "millimetre", "millimetres", "millimeter", "millimeters"), ("length", 1e3)),
     **dict.fromkeys(("%", "percent", "per cent"), ("share", 0.01)),
     **dict.fromkeys(("x", "times", "fold"), ("factor", 1.0)),
-    **dict.fromkeys(("$", "dollar", "dollars", "usd"), ("money", 1.0)),
+    **dict.fromkeys(("$", "dollar", "dollars", "usd", "bucks"), ("money", 1.0)),
+    **dict.fromkeys(("mb", "megabyte", "megabytes"), ("data", 1.0)),
+    **dict.fromkeys(("gb", "gigabyte", "gigabytes", "gigs"), ("data", 1000.0)),
 }  # fmt: skip
 ASKED_UNITS: Mapping[str, tuple[str, float]] = {
     "seconds": ("time", 1.0), "minutes": ("time", 60.0), "hours": ("time", 3600.0), "days": ("time", 86400.0),
-    "um": ("length", 1.0), "share": ("share", 1.0), "dollars": ("money", 1.0),
+    "um": ("length", 1.0), "megabytes": ("data", 1.0), "share": ("share", 1.0), "dollars": ("money", 1.0),
 }  # fmt: skip
 """What an option may count in: (kind of quantity, how many of the smallest unit)."""
 SAID_BESIDES = """
@@ -44,7 +47,7 @@ us now then just so is are be do does did up use using make get have has try giv
 here run that there which what how possible about as its kerf ok okay thanks also but only
 work every each around through against spend take within max maximum limit whether tell thing
 this these those hey well actually really quickly some any last it them same again instead too still s t
-yes , . ! ? : ( ) - ' all file per was were been hi keeping keep put
+yes am , . ! ? : ( ) - ' all file per was were been hi keeping keep put
 """
 FILLERS = frozenset(SAID_BESIDES.split())
 """Words that may stand in any sentence and change nothing of it."""
@@ -52,7 +55,7 @@ SHORT = tuple(
     (re.compile(rf"(?<![\w./-]){short}(?![\w/])", re.I), long)
     for short, long in (
         (r"(?:pls|plz|plse|pleas)", "please"), (r"w/o", "without"), (r"(?:what|where|how)(?:'s|s)", "what is"), (r"vs\.?", "against"),
-        (r"dont", "don't"), (r"isnt", "isn't"), (r"cant", "can't"), (r"doesnt", "doesn't"), (r"(?:thx|ty)", "thanks"), (r"wanna", "want to"), (r"&", "and"),
+        (r"dont", "don't"), (r"isnt", "isn't"), (r"cant", "can't"), (r"doesnt", "doesn't"), (r"(?:thx|ty)", "thanks"), (r"(can|could|would|will|do|did) u", r"\1 you"), (r"wanna", "want to"), (r"&", "and"),
     )
 )  # fmt: skip
 """Short ways of writing, each with the long one. "hows" asks what is, as "whats" does."""
@@ -98,7 +101,8 @@ def tokens(sentence: str) -> list[Token]:
 
 
 def _told_apart(found: list[Token]) -> list[Token]:
-    """Words that change nothing but here: "but" after "all" excepts, "every" before a number repeats, and a unit is no other word's plural."""
+    """Words that change nothing but here: "but" after "all" excepts, "every" before a number repeats, and a unit is no other word: "2 min" mines
+    nothing."""
     made = list(found)
     for i, t in enumerate(found):
         before, after = found[max(i - 2, 0) : i], found[i + 1] if i + 1 < len(found) else None
@@ -112,7 +116,7 @@ def _told_apart(found: list[Token]) -> list[Token]:
         elif t.norm == "after" and i and found[i - 1].norm == "stop":
             made[i - 1 : i + 1] = [replace(b, norm="for", stem="for") for b in found[i - 1 : i + 1]]
         elif i and found[i - 1].value is not None and t.norm in UNITS and t.text[0] != "-":
-            made[i] = replace(t, stem=t.norm)
+            made[i] = replace(t, stem=f"unit {t.norm}")
     return made
 
 
@@ -170,6 +174,8 @@ def _counted(words: Sequence[str]) -> tuple[int, float]:
         return 1, 1.0
     if first in NUMBERS or re.fullmatch(r"\d+(\.\d+)?", first):
         value = NUMBERS[first] if first in NUMBERS else float(first)
+        if words[1:2] and words[1] in SCALES:
+            return 2, value * SCALES[words[1]]
         if 20 <= value <= 90 and words[1:2] and 0 < NUMBERS.get(words[1], 0) < 10:
             return 2, value + NUMBERS[words[1]]
         if list(words[1:4]) == ["and", "a", "half"]:

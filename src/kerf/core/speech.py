@@ -6,7 +6,7 @@ options by theirs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -50,6 +50,8 @@ class Says:
     `gain`: how many times better the result is than the start, and the words that say so, or None; without it the verb takes no goal.
     `bound`: minutes that it takes at most where nothing is said; None where that is not known. `needs`: options of
     which one must be said. `misread`: (regular expression over the clause, why it is not this): what only looks like this verb.
+    `apart`: the arguments once for each thing that they are of, where files that were named together are of several; KerfError, with
+    what to say instead, where that cannot be told.
     `refuses`: why these arguments, in that folder, would be refused, or "": what can be known in a moment, such as a name that a design has not."""
 
     words: tuple[str, ...] = ()
@@ -63,6 +65,7 @@ class Says:
     needs: tuple[str, ...] = ()
     misread: tuple[tuple[str, str], ...] = ()
     refuses: Callable[[Mapping[str, Any], Path], str] | None = None
+    apart: Callable[[Mapping[str, Any], Path], Sequence[Mapping[str, Any]]] | None = None
 
 
 UNSAID = Says()

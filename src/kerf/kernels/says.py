@@ -37,17 +37,23 @@ PROPOSER = Said(
 )  # fmt: skip
 BASELINES = Said(
     words=("baseline",),
-    choices={"eager": ("eager", "pytorch", "torch eager"), "compile": ("compile", "torch compile", "torch.compile", "inductor"), "onednn": ("onednn", "mkldnn")},
+    choices={"eager": ("eager", "pytorch", "torch", "torch eager"), "compile": ("compile", "torch compile", "torch.compile", "inductor"), "onednn": ("onednn", "mkldnn")},
     joined=True,
 )  # fmt: skip
 CANDIDATE = Said(words=("candidate",), files=("*.py",), holds=r"^class ModelNew\b", thing="candidate")
-TARGET = Said(words=("chip",), choices={"cpu:native": ("this cpu", "this machine", "this chip", "my cpu")})
+TARGET = Said(
+    words=("chip",),
+    patterns=(
+        (r"(?P<kind>cpu|cuda|hip|rocm|opencl|metal|sycl|vulkan) : (?P<name>\w[\w.]*)", "{kind}:{name}"),
+    ),
+    choices={"cpu:native": ("this cpu", "this machine", "this chip", "my cpu")},
+)
 SIZES = Said(words=("size",), patterns=((r"(?P<name>[a-z_]\w*)\s?=\s?(?P<value>\d+)", "{name}={value}"),))
 AGAIN = {"again": Said(words=("again", "anew", "afresh"))}
 
 OPTIMIZE = Says(
     words=("speed up", "faster", "quicker", "accelerate", "tune", "optimise", "make fast", "speed", "improve", "speedup", "as fast", "search"),
-    nouns=("kernel", "operator", "op", "code", "run", "module", "fast", "time", "performance"),
+    nouns=("kernel", "operator", "op", "code", "run", "module", "fast", "time", "performance", "help", "cap"),
     examples=("make softmax.py twice as fast on one core, at most two minutes", "optimize softmax.py with 24 candidates"),
     options={
         "problem": PROBLEM, "target": TARGET, "minutes": MINUTES, "threads": THREADS, "proposer": PROPOSER, "seed": SEED, "sizes": SIZES,
@@ -66,14 +72,14 @@ EVALUATE = Says(
     words=("judge", "test", "correct", "right", "beat", "check", "how fast", "eval", "compare", "faster than", "quicker than", "slower than",
            "same results as", "same result as", "same output as", "same outputs as", "same answer as"),
     misread=((r"(?:make|get|speed up|optimi[sz]e|tune) .*", "it judges what is there and makes nothing faster"),),
-    nouns=("kernel", "give", "compute", "candidate", "against", "compared", "fast", "correct", "right"),
+    nouns=("kernel", "give", "compute", "candidate", "against", "compared", "fast", "correct", "right", "how much", "much", "truly"),
     examples=("is fast_softmax.py right for softmax.py?", "evaluate fast_softmax.py on softmax.py"),
     options={"candidate": CANDIDATE, "problem": PROBLEM, "threads": THREADS, "baselines": BASELINES, "sizes": SIZES},
     gives={"evidence": "evidence"},
 )  # fmt: skip
 PROFILE = Says(
     words=("why is it slow", "why is it so slow", "bottleneck", "where does the time go", "what limits it", "why is", "slow", "hot loops", "why is it fast"),
-    nouns=("why", "kernel", "is", "slow", "time", "profile", "show"),
+    nouns=("why", "kernel", "is", "slow", "time", "profile", "show", "winner"),
     examples=("why is it slow?", "profile fast_softmax.py on softmax.py"),
     options={"candidate": CANDIDATE, "problem": PROBLEM, "threads": THREADS, "sizes": SIZES, "against": Said(words=("against", "compared with"))},
 )  # fmt: skip
@@ -108,7 +114,7 @@ REDTEAM = Says(
 )
 ROOFLINE = Says(
     words=("how fast is my machine", "how fast is this machine", "what can this machine do", "bandwidth", "peak", "what can my machine do"),
-    nouns=("measure", "machine", "chip", "cpu", "peak", "bandwidth", "memory"),
+    nouns=("measure", "machine", "chip", "cpu", "peak", "bandwidth", "memory", "box", "computer", "laptop", "server"),
     examples=("how fast is my machine?",),
     options={"threads": THREADS, **AGAIN},
 )  # fmt: skip

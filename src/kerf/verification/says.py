@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from kerf.core.speech import Said, Says
+from kerf.verification.belonging import apart
 
 DESIGN = Said(
     words=("design", "module"),
@@ -12,12 +13,23 @@ DESIGN = Said(
 )
 TOP = Said(words=("top module", "top"), thing="top")
 MINUTES = Said(words=("time", "long", "minute"), unit="minutes")
+NAME = r"(?P<name>(?!(?:it|this|that|what|there|which|the)\b)[a-z_]\w*)"
+LOW = r"(?: ,)?(?: and| \()?(?: it)?(?: is)? active[ -]low(?: \))?"
 LOADING = {
     "top": TOP,
     "define": Said(words=("macro",), thing="define"),
     "include": Said(words=("include folder",), thing="include"),
     "parameter": Said(words=("parameter",), thing="parameter", patterns=((r"(?P<name>\w+)\s?=\s?(?P<value>\w+)", "{name}={value}"),)),
-    "reset": Said(words=("reset",), thing="reset"),
+    "reset": Said(
+        words=("reset",),
+        thing="reset",
+        patterns=(
+            (rf"{NAME} is (?:the |my |our )?reset(?: signal| input)?,?{LOW}", "!{name}"),
+            (rf"{NAME} is (?:the |my |our )?reset(?: signal| input)?", "{name}"),
+            (rf"(?:the )?reset (?:signal |input )?(?:is (?:called )?)?{NAME}{LOW}", "!{name}"),
+            (rf"(?:the )?active[ -]low reset (?:signal |input )?(?:is (?:called )?)?{NAME}", "!{name}"),
+        ),
+    ),
 }  # fmt: skip
 EVER = r"(?:is|are|can|could|does|may) (?P<rest>it|the \w+|\w+\.s?v|\w+) (?:ever )?(?:be |get )?(?:ever )?both (?P<one>\w+) and (?P<two>\w+)(?: at once| at the same time)?"
 IN = r"(?:check|assert|prove|show|verify|ensure) (?:in|for|of|on) (?P<rest>the \w+|\S+) that (?P<told>.+)"
@@ -30,7 +42,7 @@ WISH = Said(
 
 VERIFY = Says(
     words=("check", "bugs", "bug", "find bugs", "verification", "test"),
-    nouns=("assertion", "any", "there", "find", "coverage", "left", "how good", "test", "use", "invariant", "close", "what", "holes", "reachable", "assert", "many", "survive", "survived", "killed"),
+    nouns=("assertion", "any", "there", "find", "coverage", "left", "how good", "test", "use", "invariant", "close", "what", "holes", "together", "reachable", "assert", "many", "survive", "survived", "killed"),
     examples=("prove the assertions in fifo.sv", "verify fifo.sv for 30 s", "cover what is left"),
     options={
         **LOADING,
@@ -47,13 +59,14 @@ VERIFY = Says(
             joined=True,
         ),
         "spec": Said(files=("*.sva", "*.spec")),
-        "test": Said(words=("stimulus", "testbench"), files=("*.csv", "*.vcd")),
+        "test": Said(words=("stimulus", "testbench"), files=("*.csv", "*.vcd", "tb_*.sv", "*_tb.sv", "tb_*.v", "*_tb.v", "test_*.py")),
         "reset_free": Said(words=("reset free", "reset at any time")),
     },
     means={**{f"{do} {which}assertions": {"goal": "prove"} for do in ("check", "verify", "test") for which in ("", "the ", "all ", "all the ", "its ", "my ")},
            "prove": {"goal": "prove"}, "cover": {"goal": "cover"}, "mutate": {"goal": "mutate"}, "mine": {"goal": "mine"},
            "mutants": {"goal": "mutate"}, "invariants": {"goal": "mine"}, "coverage": {"goal": "cover"}, "find invariants": {"goal": "mine"}},
     gives={"run": "run"},
+    apart=apart,
     bound=1.0,
 )  # fmt: skip
 ASSERT = Says(
@@ -63,11 +76,12 @@ ASSERT = Says(
     examples=("is the fifo ever both full and empty?", "check in fifo.sv that count never exceeds 4"),
     options={**LOADING, "sentence": WISH, "design": DESIGN, "minutes": MINUTES},
     gives={"run": "run"},
+    apart=apart,
     bound=1.0,
 )  # fmt: skip
 EQUIV = Says(
-    words=("equivalent", "the same as", "same as", "equal", "by proof", "equals", "equivalence", "compare", "behave like", "behave as"),
-    nouns=("check", "that", "prove", "compare", "behave", "first", "design"),
+    words=("equivalent", "the same as", "same as", "are _ the same", "compute what", "do what", "does what", "equal", "by proof", "equals", "equivalence", "compare", "behave like", "behave as"),
+    nouns=("check", "that", "prove", "compare", "behave", "first", "design", "deep"),
     examples=("is arbiter.v the same as arbiter_fixed.v?",),
     options={
         "a": Said(files=("*.sv", "*.v"), thing="design"), "b": Said(files=("*.sv", "*.v")), "minutes": MINUTES,
@@ -75,18 +89,23 @@ EQUIV = Says(
     },
     bound=1.0,
 )  # fmt: skip
+LIKE = (
+    "match", "matches", "equal", "equals", "like", "behave like", "behave as", "the same as", "same as", "equivalent", "agree with", "pass", "do what",
+)  # fmt: skip
 REPAIR = Says(
     words=("fix", "mend", "debug", "find repairs", "correct", "repairs"),
-    nouns=("bug", "find", "that", "match", "equal", "like", "repair", "show", "equivalent", "behave", "same"),
+    nouns=("bug", "find", "that", "repair", "show"),
     examples=("fix arbiter.v", "repair fifo.sv so that it matches table.csv"),
     options={
         **LOADING, "design": DESIGN, "minutes": MINUTES,
-        "trace": Said(words=("table",), files=("*.csv",)),
-        "reference": Said(words=("reference", "equals", "like", "matches"), files=("*.sv", "*.v")),
+        "trace": Said(words=("table", *LIKE), files=("*.csv",)),
+        "reference": Said(words=("reference", "golden", *LIKE), files=("*.sv", "*.v")),
+        "zero": Said(words=("start at zero", "registers start at zero", "zero registers")),
         "most": Said(words=("repair", "fix")),
         "assertion": Said(text=True, words=("such that",)),
         "out": Said(words=("to", "into", "write to")),
     },
+    apart=apart,
     bound=1.0,
 )  # fmt: skip
 WHY = Says(
@@ -94,7 +113,7 @@ WHY = Says(
     nouns=("high", "low", "set", "go", "up", "wrong", "value", "signal"),
     examples=("why is full high at cycle 9?",),
     options={
-        "signal": Said(name=True, words=("signal",)),
+        "signal": Said(name=True, words=("signal",), patterns=((r"(?<=why is |hy was )(?P<name>(?!(?:it|this|that|the)\b)[a-z_][\w.\[\]]*) (?:= |at |stuck at )?\d+(?! \w+s\b)", "{name}"),)),
         "at": Said(words=("cycle", "time", "tick", "at")),
         "run": Said(thing="run"),
         "top": Said(thing="none"),
