@@ -74,7 +74,8 @@ class Clock:
 
 @dataclass
 class Course:
-    """One recipe at work. `notes` says what stages had to say beside their placements."""
+    """One recipe at work. `notes` says what stages had to say beside their placements. `around`: cells are placed anew around macros,
+    though the start is kept."""
 
     problem: PlacementProblem
     recipe: Recipe
@@ -84,6 +85,7 @@ class Course:
     watch: Watch
     journal: Journal
     notes: list[str] = field(default_factory=list)
+    around: bool = False
 
     def __post_init__(self) -> None:
         self.lowered: Lowered = self.problem.lowered
@@ -127,7 +129,7 @@ class Course:
             found["global"] = self._global
         if macros:
             found["macros"] = self._macros
-        if macros and cells and self.recipe.again and "global" in found:
+        if cells and (self.around or (macros and self.recipe.again and "global" in found)):
             found["cells"] = self._cells
         if bool((moving & (kind == Kind.CELL)).any()):
             found["legalize"] = self._legalize
@@ -172,7 +174,8 @@ class Course:
         """Cells alone, macros where they are."""
         if self.clock.stop.is_set():
             return placement
-        return self._analytic(placement, self.rules.freeze(self._movable(Kind.MACRO)), True, 0.6)
+        kept = self.resumed or not self.around
+        return self._analytic(placement, self.rules.freeze(self._movable(Kind.MACRO)), kept, 0.6)
 
     def _legalize(self, placement: Placement) -> Placement:
         """However late it is: what is not on rows is of no use."""

@@ -19,6 +19,7 @@ from kerf.placement.legality import check
 from kerf.placement.maps import congestion
 from kerf.placement.packing import pack, unpack
 from kerf.placement.problem import PlacementProblem
+from kerf.placement.proposal import proposal_of
 from kerf.placement.proxy import proxy
 from kerf.placement.recipe import recipe_of
 from kerf.placement.score import violations
@@ -61,10 +62,14 @@ class PlacementEvaluator:
         """Run the recipe. Raises KeyboardInterrupt where the user stopped it: a stopped recipe is not measured, but its best is kept."""
         began, clock = time.monotonic(), self.clock()
         try:
-            recipe = recipe_of(candidate.files)
-            course = Course(
-                self.problem, recipe, candidate.id, clock, self.threads, self._seen, self.journal, self.notes
+            recipe, proposal = recipe_of(candidate.files), proposal_of(candidate.files)
+            problem = (
+                proposal.posed(self.problem, self._base(proposal.base)) if proposal.asks else self.problem
             )
+            course = Course(
+                problem, recipe, candidate.id, clock, self.threads, self._seen, self.journal, self.notes,
+                around=proposal.way == "cells",
+            )  # fmt: skip
             found = self.measure(course.run())
         except KerfError as error:
             found = Evaluation(Status.BUILD_FAILED, str(error))
@@ -88,6 +93,10 @@ class PlacementEvaluator:
             environment(self.threads),
             seconds,
         )
+
+    def _base(self, candidate: str) -> Placement | None:
+        known = self.kept.get(candidate)
+        return None if known is None else unpack(known, self.problem.design)
 
     def confirm(self, candidate: Candidate) -> Evaluation:
         """A winner's placement, checked and measured again from what was kept of it."""

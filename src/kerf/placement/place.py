@@ -78,7 +78,9 @@ def place(
             given = replace(given, output=str(written.path.absolute()))
         compile_ahead(problem.target, watch)
         stop = stack.enter_context(_interruptible())
-        return Placed(*Search(problem, given, store, stop, watch, written).go(resume))
+        search = Search(problem, given, store, stop, watch, written)
+        stack.callback(search.close)
+        return Placed(*search.go(resume))
 
 
 def place_files(

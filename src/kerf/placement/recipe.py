@@ -11,6 +11,15 @@ from kerf.core.types import KerfError
 from kerf.placement.analytic import GlobalOptions
 
 FILE = "recipe.json"
+LIMITS: Mapping[str, tuple[float, float]] = {
+    "density": (-1.0, 1.0),
+    "stop": (0.02, 0.3),
+    "gamma": (0.2, 2.0),
+    "growth": (1.005, 1.2),
+    "spread": (0.0, 0.5),
+    "seed": (0, 2**31 - 1),
+}
+"""Of the values that are numbers, where somebody chooses them freely."""
 
 
 @dataclass(frozen=True)

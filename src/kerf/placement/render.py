@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from kerf.proposers.agent.render import spent
+
 Result = Mapping[str, Any]
 
 
@@ -44,6 +46,7 @@ def place(result: Result) -> str:
     ]
     if result["output"]:
         lines += [f"placement    {result['output']}", f"picture      {result['picture']}"]
+    lines += spent(result)
     lines += [f"report       {result['report']}"] if result["report"] else []
     lines += _notes(result)
     if result["status"] != "legal":

@@ -10,12 +10,13 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kerf import loop
 from kerf.archive import Archive
-from kerf.core.records import Outcome, Progress, RunState, Trial
+from kerf.core.records import Moment, Outcome, Progress, RunState, Trial
 from kerf.core.types import Budget, Candidate, Evaluation, KerfError, Proposer
+from kerf.placement import proposal
 from kerf.placement.constraints.gathering import narrow
 from kerf.placement.course import Clock
 from kerf.placement.design import Placement
@@ -28,9 +29,13 @@ from kerf.placement.score import score
 from kerf.placement.space import RecipeSpace
 from kerf.placement.steps import Step
 from kerf.proposers import make
+from kerf.proposers.first import First
 from kerf.report import html
 
-Watch = Callable[[Step | Progress], None]
+if TYPE_CHECKING:
+    from kerf.proposers.agent.agency import Agency, Hired
+
+Watch = Callable[[Step | Progress | Moment], None]
 DEFAULT_S = {"hpwl": 300.0, "routability": 300.0, "proxy": 120.0}
 """Most that one recipe gets where no time was given."""
 WRITE_S = 2.0
@@ -43,10 +48,18 @@ ANOTHER = 1.15
 """Another recipe is begun where so many times what one took is left."""
 
 
+AGENT_EVALUATIONS = 12
+"""Recipes that are measured where a language model takes part and neither a time nor a number is given."""
+HEAD = 2
+"""Recipes of the search alone, after the default, before a model is asked: an evaluation is dear here."""
+SLICES = 8
+"""Recipes among which the time is shared where each would use all of it."""
+
+
 @dataclass(frozen=True)
 class Request:
     """What a run is asked, kept in the archive so that it can be resumed. `design`, `lef`, `start`, `slack`: files, "" for a design
-    given from Python."""
+    given from Python. `evaluations`: most recipes that are measured. `model` and what follows: see `kerf.proposers.agent.agency.Asked`."""
 
     design: str = ""
     lef: tuple[str, ...] = ()
@@ -62,25 +75,30 @@ class Request:
     output: str = ""
     occasion: str = field(default_factory=lambda: secrets.token_hex(6))
     verb: str = "place"
+    evaluations: int | None = None
+    model: str = ""
+    agents: int = 1
+    max_dollars: float | None = None
+    max_tokens: int | None = None
+    price: str = ""
 
 
 class _WhileTime:
-    """A proposer that proposes as long as another recipe would have the time to end. `first` are asked for in any case."""
+    """A proposer that is asked as long as another recipe would have the time to end, once at least. Recorded rounds of a run that is resumed
+    are asked again whatever the time: `live` ends that."""
 
-    def __init__(
-        self, first: Sequence[Candidate], rest: Proposer | None, fits: Callable[[], bool], name: str
-    ) -> None:
-        self._first, self._rest, self._fits, self.name = list(first), rest, fits, name
+    def __init__(self, inner: Proposer, fits: Callable[[], bool]) -> None:
+        self._inner, self._fits, self.name = inner, fits, inner.name
+        self._begun, self.live = False, False
 
     def ask(self, n: int) -> Sequence[Candidate]:
-        if self._first:
-            first, self._first = self._first[:n], self._first[n:]
-            return first
-        return self._rest.ask(n) if self._rest and n and self._fits() else ()
+        if not n or (self.live and self._begun and not self._fits()):
+            return ()
+        self._begun = True
+        return self._inner.ask(n)
 
     def tell(self, candidate: Candidate, evaluation: Evaluation) -> None:
-        if self._rest and candidate.notes.get("point") is not None:
-            self._rest.tell(candidate, evaluation)
+        self._inner.tell(candidate, evaluation)
 
 
 class Search:
@@ -101,7 +119,6 @@ class Search:
         self.total_s = request.minutes * 60 - WRITE_S if request.minutes else None
         self.spent_s = 0.0
         self.run = ""
-        self.many = request.minutes is not None and problem.target == "hpwl"
         threads = request.threads or usable_cores()
         self.journal = Journal()
         self.evaluator = PlacementEvaluator(
@@ -115,6 +132,27 @@ class Search:
         first = {"seed": request.seed, "inflate": problem.target == "routability"}
         held = ("density",) if request.density is not None else ()
         self.space = RecipeSpace(problem.design, problem.lowered.rules, problem.target, first, held)
+        self.agency = self._agency()
+        timed = request.minutes is not None and problem.target == "hpwl"
+        self.most = request.evaluations or (
+            AGENT_EVALUATIONS if self.agency and not request.minutes else None
+        )
+        self.many = timed or self.agency is not None or (self.most or 1) > 1
+        self.gate: _WhileTime | None = None
+
+    def _agency(self) -> Agency | Hired | None:
+        """Opened first: a missing key is said before anything is placed."""
+        from kerf.placement.workbench import PlacementBench
+        from kerf.proposers.agent.agency import open_agency
+
+        def bench(author: str) -> PlacementBench:
+            return PlacementBench(self.problem, self.space, self.archive)
+
+        return open_agency(self.request, bench, self.archive)
+
+    def close(self) -> None:
+        if self.agency:
+            self.agency.close()
 
     # Time
 
@@ -124,16 +162,32 @@ class Search:
             return float("inf")
         return max(0.0, self.total_s - self.spent_s - (time.monotonic() - self.began))
 
+    @property
+    def trying(self) -> float:
+        """Seconds that are left for further recipes: the others are for the best one's placement."""
+        kept = 0.0 if self.problem.target == "routability" else DEEPEN
+        return self.left - kept * self.total_s if self.total_s is not None else float("inf")
+
     def _clock(self) -> Clock:
-        most = self.left if self.total_s is not None else DEFAULT_S[self.problem.target]
         fill = self.total_s is not None and self.problem.target == "routability"
-        return Clock(max(most, DEEPER_S), self.stop, fill)
+        return Clock(max(self._most_s(), DEEPER_S), self.stop, fill)
+
+    def _most_s(self) -> float:
+        """What the next recipe may take. Those that end by themselves leave the rest to others; a search for the proxy cost, or for
+        routability, does not. An agent's is never the last one for lack of time alone."""
+        if self.total_s is None:
+            return DEFAULT_S[self.problem.target]
+        if self.many and self.problem.target != "hpwl":
+            return min(self.left, self.total_s / SLICES)
+        return min(self.left, self.trying / 2) if self.agency and self.evaluator.took else self.left
 
     def _fits(self) -> bool:
         took = self.evaluator.took
-        if not self.many or self.stop.is_set() or self.total_s is None:
+        if not self.many or self.stop.is_set():
             return False
-        return not took or self.left - DEEPEN * self.total_s > ANOTHER * median(took)
+        if self.agency or self.total_s is None:
+            return self.trying > DEEPER_S
+        return not took or self.trying > ANOTHER * median(took)
 
     # The run
 
@@ -156,13 +210,16 @@ class Search:
 
     def _search(self, resume: str | None) -> Outcome:
         proposer = self._proposer(resume)
-        budget = Budget(None if self.many else 1, None)
+        budget = Budget(self.most if self.many else 1, None)
+        given: dict[str, Any] = {
+            "batch": self._batch,
+            "options": vars(self.request),
+            "progress": self._watched(),
+        }
         if resume is None:
-            options = vars(self.request)
             return loop.run(
-                self.problem, proposer, self.evaluator, self.archive, budget,
-                seed=self.request.seed, batch=1, options=options, progress=self._told,
-            )  # fmt: skip
+                self.problem, proposer, self.evaluator, self.archive, budget, seed=self.request.seed, **given
+            )
         record = self.archive.run(resume)
         self.journal.open(self.archive.folder / "runs" / record.id)
         trials = self.archive.trials(record.id)
@@ -172,25 +229,46 @@ class Search:
         self.spent_s = max([record.seconds, *(t.at_s for t in trials)])
         if (kept := self.journal.best(self.problem.design)) is not None:
             self.evaluator.measure(kept[0])
-        return loop.resume(
-            record.id, proposer, self.evaluator, self.archive, budget=budget, batch=1, progress=self._told
-        )
+        if self.agency:
+            self.agency.begin_again(record.id)
+        return loop.resume(record.id, proposer, self.evaluator, self.archive, budget=budget, **given)
+
+    @property
+    def _batch(self) -> int:
+        """With agents, one candidate of each in a round, and as many of the search beside them."""
+        if not self.agency:
+            return 1
+        return self.request.agents * (2 if self.agency.search else 1)
 
     def _proposer(self, run: str | None) -> Proposer:
         default = self.space.candidate(self.space.default(), parent=None, proposer="heuristic")
-        rest = None
-        if self.many:
-            rest = make(
-                self.request.proposer,
-                self.space,
-                self.archive.memory(run and self.archive.run(run).id),
-                self.request.seed,
-            )
-        return _WhileTime([default], rest, self._fits, self.request.proposer if rest else "heuristic")
+        name = self.agency.search if self.agency else self.request.proposer
+        search = self._search_by(name, run) if self.many and name else None
+        inner: Proposer
+        if self.agency:
+            inner = self.agency.proposer([default], search, HEAD)
+        else:
+            inner = First([default], search, self.request.proposer if search else "heuristic")
+        self.gate = _WhileTime(inner, self._fits)
+        return self.gate
 
-    def _told(self, moment: Progress) -> None:
-        """The first moment comes before the first evaluation, and names the run."""
-        self.run = moment.run
+    def _search_by(self, name: str, run: str | None) -> Proposer:
+        memory = self.archive.memory(run and self.archive.run(run).id)
+        return make(name, self.space, memory, self.request.seed)
+
+    def _watched(self) -> Callable[[Progress], None]:
+        if not self.agency:
+            return self._told
+        limited = self.total_s is not None
+        return self.agency.watching(self._told, lambda progress: self.trying if limited else None)
+
+    def _told(self, moment: Progress | Moment) -> None:
+        """The first progress comes before the first evaluation, and names the run."""
+        if isinstance(moment, Moment):
+            self.watch(moment)
+            return
+        assert self.gate is not None, "who is asked was made before"
+        self.run, self.gate.live = moment.run, True
         self.journal.open(self.archive.folder / "runs" / moment.run)
         if self.many and (moment.trial is not None or moment.stop is not None):
             self.watch(moment)
@@ -246,7 +324,7 @@ class Search:
         assert outcome.best is not None and self.evaluator.best is not None
         recipe = json.loads(outcome.best.files[FILE])
         text = json.dumps({**recipe, "deepened_s": round(seconds, 1)}, indent=1, sort_keys=True) + "\n"
-        candidate = Candidate({FILE: text}, outcome.best.id, "detailed", {})
+        candidate = Candidate({**outcome.best.files, FILE: text}, outcome.best.id, "detailed", {})
         evaluation = self.evaluator.measure(self.evaluator.best)
         at_s, number = outcome.seconds + seconds, self.archive.trials(outcome.run)[-1].round + 1
         self.archive.record(outcome.run, self.evaluator.key, Trial(candidate, evaluation, number, 0, at_s))
@@ -279,7 +357,8 @@ class Search:
             **measured,
             "output": str(self.output.path) if self.output else None,
             "picture": str(self.output.picture) if self.output else None,
-            "recipe": self._recipe(outcome),
+            "recipe": self._said(outcome, FILE),
+            "proposal": self._said(outcome, proposal.FILE),
             "recipes": len(self.evaluator.took),
             "seconds": round(time.monotonic() - self.began, 3),
             "cpu_seconds": round(time.process_time() - self.cpu, 3),
@@ -288,6 +367,8 @@ class Search:
             "report": str(self.journal.folder / "report.html") if outcome and self.journal.folder else None,
             "notes": notes,
         }
+        if self.agency:
+            report["model"] = self.agency.facts()
         self.journal.report(report, html(self.run, self.archive) if outcome else "")
         return report
 
@@ -301,8 +382,10 @@ class Search:
             ) from error
 
     @staticmethod
-    def _recipe(outcome: Outcome | None) -> dict[str, Any] | None:
-        return json.loads(outcome.best.files[FILE]) if outcome and outcome.best else None
+    def _said(outcome: Outcome | None, file: str) -> dict[str, Any] | None:
+        """One of the winner's files."""
+        text = outcome.best.files.get(file) if outcome and outcome.best else None
+        return json.loads(text) if text else None
 
 
 def status(measured: Mapping[str, Any]) -> str:

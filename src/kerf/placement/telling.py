@@ -27,8 +27,8 @@ class Telling:
         self.per = design.per_um or 1.0
         self.limit_s = self.limit_s or limit_s
 
-    def __call__(self, moment: Step | Progress) -> None:
-        if isinstance(moment, Progress):
+    def __call__(self, moment: Step | Progress | Moment) -> None:
+        if isinstance(moment, Progress | Moment):
             self.end()
             self.tell(moment)
             return

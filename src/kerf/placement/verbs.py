@@ -11,6 +11,7 @@ from typing import Annotated, Any
 from kerf.core.types import KerfError
 from kerf.core.verb import Option, Verb
 from kerf.placement import render, says
+from kerf.proposers.agent import options
 
 DesignFile = Annotated[
     str,
@@ -101,13 +102,31 @@ def place(
         str, Option("A slack report: nets on late paths pull harder (see docs/placement.md).", metavar="FILE")
     ] = "",
     proposer: Annotated[
-        str, Option("Who proposes the recipes after the first one: portfolio, evolution, memory, random, ...")
+        str,
+        Option(
+            "Who proposes the recipes after the first one: portfolio, evolution, memory, random, ...; agent: the model alone; claude-code, codex: your own agent's program."
+        ),
     ] = "portfolio",
+    evaluations: Annotated[
+        int | None,
+        Option(
+            "Try this many recipes or proposals. By default one, with --minutes as many as fit, with --model twelve.",
+            metavar="N",
+        ),
+    ] = None,
+    model: options.Model = "",
+    agents: options.Agents = 1,
+    max_dollars: options.MaxDollars = None,
+    max_tokens: options.MaxTokens = None,
+    price: options.Price = "",
     watch: Any = _ignore,
 ) -> dict[str, Any]:
     """Place a chip: cells and macros, legal, with short wires or a low proxy cost, under constraints."""
     if resume:
-        return go_on(resume, minutes=minutes, watch=watch)
+        return go_on(
+            resume, evaluations=evaluations, minutes=minutes, max_dollars=max_dollars, max_tokens=max_tokens,
+            price=price or None, watch=watch,
+        )  # fmt: skip
     if not design:
         raise KerfError("name a DESIGN to place, or a run to go on with: --resume RUN")
     _check_installed()
@@ -117,21 +136,27 @@ def place(
         design=_absolute(design), lef=tuple(map(_absolute, lef)), start=_absolute(start), slack=_absolute(slack),
         target=target, minutes=minutes, threads=_not_negative(threads), seed=seed,
         constraints=(*(_absolute(c) if c.endswith(".toml") else c for c in constraint), *(f"fixed {g}" for g in fix)),
-        density=density, proposer=proposer, output=_absolute(output),
+        density=density, proposer=proposer, output=_absolute(output), evaluations=_positive(evaluations),
+        model=model, agents=agents, max_dollars=max_dollars, max_tokens=max_tokens, price=price,
     )  # fmt: skip
     return _placed(request, None, watch)
 
 
 def go_on(
-    run: str, *, evaluations: int | None = None, minutes: float | None = None, watch: Any = _ignore
+    run: str,
+    *,
+    evaluations: int | None = None,
+    minutes: float | None = None,
+    max_dollars: float | None = None,
+    max_tokens: int | None = None,
+    price: str | None = None,
+    watch: Any = _ignore,
 ) -> dict[str, Any]:
-    """Go on with a run of `place`."""
+    """Go on with a run of `place`; a limit that is given is the new total."""
     _check_installed()
     from kerf.archive import Archive
     from kerf.placement.place import request_of
 
-    if evaluations is not None:
-        raise KerfError("a run of `kerf place` is limited by --minutes, not by --evaluations")
     with Archive() as archive:
         record = archive.run(run)
         request = request_of(archive, record.id)
@@ -139,7 +164,12 @@ def go_on(
         raise KerfError(
             f"run {record.id} placed a design given from Python: call kerf.place(design, resume={record.id!r}) there"
         )
-    return _placed(replace(request, minutes=minutes or request.minutes), record.id, watch)
+    limits: dict[str, Any] = {
+        "evaluations": _positive(evaluations), "minutes": minutes or None, "max_dollars": max_dollars, "max_tokens": max_tokens,
+        "price": price,
+    }  # fmt: skip
+    given = {name: value for name, value in limits.items() if value is not None}
+    return _placed(replace(request, **given), record.id, watch)
 
 
 def _placed(request: Any, run: str | None, watch: Any) -> dict[str, Any]:
@@ -305,6 +335,12 @@ def _not_negative(threads: int) -> int:
     if threads < 0:
         raise KerfError(f"--threads takes a positive number, or 0 for every core; got {threads}")
     return threads
+
+
+def _positive(evaluations: int | None) -> int | None:
+    if evaluations is not None and evaluations < 1:
+        raise KerfError(f"--evaluations takes a positive number, got {evaluations}")
+    return evaluations
 
 
 VERBS = (

@@ -6,7 +6,7 @@ from importlib.resources import files
 from string import Template
 
 
-def prompt(package: str, name: str, **values: object) -> str:
+def prompt(package: str, name: str, /, **values: object) -> str:
     """PACKAGE/prompts/NAME.md with its `$names` filled in."""
     text = (files(package) / "prompts" / f"{name}.md").read_text()
     return Template(text).substitute({k: str(v) for k, v in values.items()}).rstrip("\n")
