@@ -51,3 +51,12 @@ def test_a_change_is_looked_at_too(folder: Path) -> None:
     talk.say("place a.aux with the caches on the left edge")
     assert isinstance(talk.say("also keep the unicorns on the right edge"), Ask)
     assert isinstance(talk.say("also keep the roms on the right edge"), Plan)
+
+
+def test_every_cell_of_a_list_is_looked_for(folder: Path) -> None:
+    talk = saying.Conversation(folder)
+    found = talk.say("place a.aux with L1_cache_0 and rom_1 within 30 of each other")
+    assert isinstance(found, Plan)
+    assert found.steps[0].arguments["constraint"] == ["group L1_cache_0 rom_1 within 30"]
+    asked = talk.say("place a.aux with L1_cache_0 and rom_9 within 30 of each other")
+    assert isinstance(asked, Ask) and "no cell 'rom_9'" in asked.text

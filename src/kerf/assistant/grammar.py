@@ -226,9 +226,9 @@ def _badness(f: Filling) -> float:
 def _uncalled(clause: Sequence[Token], context: Context) -> list[Filling]:
     """What no verb is said of ("gcd.def: routability, 12 minutes"): every verb that takes the file and an option of those that are named,
     and leaves no word over."""
-    if not any(context.workspace.exists(t.text) for t in clause):
-        return []
-    read = [complete(fill(verb, clause, context.workspace), context, ()) for verb in context.verbs.values()]
+    here = [t.text for t in clause if context.workspace.exists(t.text)]
+    takers = [v for v in context.verbs.values() if any(context.workspace.fits(s, n) for _, s in parameters(v) if s.files for n in here)]  # fmt: skip
+    read = [complete(fill(verb, clause, context.workspace), context, ()) for verb in takers]
     files = {p.name for f in read for p, said in parameters(f.verb) if said.files}
     return [
         f for f in read if f.clean and any(n not in files for n in f.arguments) and files & f.arguments.keys()

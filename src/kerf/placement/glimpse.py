@@ -6,6 +6,7 @@ import difflib
 import re
 from collections.abc import Mapping
 from functools import lru_cache
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ MOST_BYTES = 1 << 20
 LOOKED_AT = 50_000
 """Characters of names that near ones are looked for in."""
 MENTIONED = ("fixed", "region", "halo", "edge", "group", "align", "orient")
-"""Constraints whose second word names cells."""
+"""Constraints whose words name cells, up to a number or a side."""
 NAMES = {
     ".nodes": re.compile(r"^\s*(?!UCLA|Num)(\S+)\s+\d", re.M),
     ".def": re.compile(r"^\s*-\s+(\S+)\s+\S+\s", re.M),
@@ -29,11 +30,11 @@ def refused(arguments: Mapping[str, Any], folder: Path) -> str:
         return ""
     names = _names(path, path.stat().st_mtime)
     for constraint in arguments.get("constraint") or ():
-        words = str(constraint).split()
-        if names and len(words) > 2 and words[0] in MENTIONED and not _any(names, words[1]):
-            return (
-                f"{path.name} has no cell {words[1]!r}{_near(names, words[1])}: say them as the design does"
-            )
+        kind, *words = str(constraint).split()
+        cells = takewhile(lambda w: not re.match(r"[\d.-]|(?:left|right|top|bottom|x|y|within)$", w), words)
+        gone = next((c for c in cells if not _any(names, c)), "") if names and kind in MENTIONED else ""
+        if gone:
+            return f"{path.name} has no cell {gone!r}{_near(names, gone)}: say them as the design does"
     return ""
 
 
