@@ -94,15 +94,21 @@ def pose(
         raise KerfError(f"--density is a share between 0 and 1, got {density:g}")
     refuse(design)
     given = design.initial if start is None else start
-    lowered = lower(design, constraints, given)
-    refuse_apart(design, constraints, lowered)
-    _refuse_zones(design, lowered.rules, chosen)
-    _refuse_unplaced_fixed(design, lowered.rules, given)
-    _refuse_crowded(design, lowered.rules, given)
+    lowered = bound(design, constraints, given, chosen)
     work = design if net_weight is None else replace(design, net_weight=net_weight)
     return PlacementProblem(
         design, work, tuple(constraints), lowered, given, start is not None, chosen, density
     )
+
+
+def bound(design: Design, constraints: Sequence[Constraint], start: Placement, target: str) -> Lowered:
+    """The rules of a design under constraints. Raises KerfError where they cannot be met, and why."""
+    lowered = lower(design, constraints, start)
+    refuse_apart(design, constraints, lowered)
+    _refuse_zones(design, lowered.rules, target)
+    _refuse_unplaced_fixed(design, lowered.rules, start)
+    _refuse_crowded(design, lowered.rules, start)
+    return lowered
 
 
 def default_target(design: Design) -> str:

@@ -16,10 +16,8 @@ import numpy as np
 from kerf.core.types import KerfError
 from kerf.placement import orient
 from kerf.placement.constraints import Constraint, Orient, Region, read
-from kerf.placement.constraints.gathering import refuse_apart
-from kerf.placement.constraints.lowering import lower
 from kerf.placement.design import Design, Kind, Placement
-from kerf.placement.problem import PlacementProblem
+from kerf.placement.problem import PlacementProblem, bound
 
 FILE = "proposal.json"
 WAYS = ("anew", "cells", "refine")
@@ -70,9 +68,8 @@ class Proposal:
         start = self._begun(problem, problem.start if base is None else base, at)
         own = (*read([_words(c) for c in self.constraints], design), *self._held(design, start, at))
         constraints = (*problem.constraints, *own)
-        lowered = lower(design, constraints, start)
+        lowered = bound(design, constraints, start, problem.target)
         _refuse_turned(problem, lowered.rules.orients)
-        refuse_apart(design, constraints, lowered)
         kept = problem.kept or self.way != "anew"
         return replace(problem, constraints=constraints, lowered=lowered, start=start, kept=kept)
 

@@ -24,7 +24,7 @@ from kerf.placement.recipe import Recipe, recipe_of
 from kerf.placement.space import RecipeSpace
 from kerf.placement.workbench import grids, proposing, telling
 from kerf.placement.workbench.proposing import Base
-from kerf.proposers.agent.arguments import Uses, answered, schema, whole
+from kerf.proposers.agent.arguments import Uses, answered, refused, schema, whole
 from kerf.proposers.agent.bench import Mistake, Words
 from kerf.proposers.agent.board import Board, Told
 from kerf.proposers.agent.fence import fenced
@@ -121,7 +121,7 @@ class PlacementBench:
         try:
             return proposing.proposed(arguments, self._base(arguments, board), self.problem, self.space)
         except KerfError as error:
-            raise Mistake(str(error)) from error
+            raise refused(error) from error
 
     def _base(self, arguments: Mapping[str, Any], board: Board) -> Base | None:
         name = str(arguments.get("base") or "best")

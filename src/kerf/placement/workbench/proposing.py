@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from kerf.core.types import Candidate, content_hash
+from kerf.core.types import Candidate, KerfError, content_hash
 from kerf.placement import proposal, recipe
 from kerf.placement.constraints.kinds import USAGE
 from kerf.placement.design import Kind, Placement
@@ -83,6 +83,15 @@ def proposed(
         raise Mistake(f"`way` is one of {', '.join(WAYS)}")
     if way != "anew" and base is None:
         raise Mistake(f"there is no legal placement to start from, so `way` can only be anew, not {way}")
+    if (
+        way == "anew"
+        and problem.target != "proxy"
+        and arguments.get("macros")
+        and arguments.get("hold") is False
+    ):
+        raise Mistake(
+            "where macros begin means nothing to `way` anew, which places them: leave `hold` out, or begin with cells or refine"
+        )
     if way == "anew" and problem.kept:
         raise Mistake("the user asked to refine a given placement: `way` is cells or refine")
     begun = Recipe.of(space.default()) if base is None else recipe_of(base.candidate.files)
@@ -189,8 +198,8 @@ def _refuse_overlaps(made: Proposal, posed: PlacementProblem) -> None:
         meet = np.minimum(box[near, 2:], box[cell, 2:]) - np.maximum(box[near, :2], box[cell, :2])
         if (over := near[(meet > slack).all(axis=1)]).size:
             names = design.cell_names
-            raise Mistake(
-                f"macros {names[cell]} and {names[over[0]]} would overlap where they are held: move one, or `hold` false"
+            raise KerfError(
+                f"macros {names[cell]} and {names[over[0]]} would overlap where they are to stand"
             )
 
 

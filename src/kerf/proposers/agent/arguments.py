@@ -8,6 +8,7 @@ from typing import Any
 from kerf.core.types import KerfError
 from kerf.proposers.agent.bench import Mistake
 from kerf.proposers.agent.board import Board
+from kerf.proposers.agent.fence import fenced
 
 Uses = Mapping[str, Callable[[Mapping[str, Any], Board], str]]
 
@@ -17,12 +18,17 @@ def schema(properties: Mapping[str, Any] | None = None, *required: str) -> dict[
     return {"type": "object", "properties": dict(properties or {}), "required": list(required)}
 
 
+def refused(error: KerfError) -> Mistake:
+    """What a user would hear as an error, as a mistake of the model's. Its text may name what came from outside."""
+    return Mistake(f"that cannot be done:\n{fenced(str(error))}")
+
+
 def answered(uses: Uses, name: str, arguments: Mapping[str, Any], board: Board) -> str:
-    """What the tool of this name says; what a user would hear as an error, the model hears as its mistake."""
+    """What the tool of this name says. Raises Mistake."""
     try:
         return uses[name](arguments, board)
     except KerfError as error:
-        raise Mistake(str(error)) from error
+        raise refused(error) from error
 
 
 def whole(arguments: Mapping[str, Any], name: str, default: int) -> int:

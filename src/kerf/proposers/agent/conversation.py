@@ -17,7 +17,7 @@ from kerf.models.protocol import Finish, Message, Reply, Role, Tool, ToolCall
 from kerf.proposers.agent import wording
 from kerf.proposers.agent.bench import Bench, Mistake
 from kerf.proposers.agent.board import Board, Told
-from kerf.proposers.agent.fence import shortened
+from kerf.proposers.agent.fence import fenced, shortened
 from kerf.proposers.agent.history import History
 from kerf.proposers.agent.session import Over, Session
 
@@ -123,7 +123,7 @@ class Agent:
         pending = self.history.messages[-1].text if self.history.new else ""
         self.history = History(self.history.most_chars)
         self._begin()
-        self.history.say(prompt("handover", tried=tried or "nothing", notes=notes or "none"))
+        self.history.say(prompt("handover", tried=fenced(tried or "nothing"), notes=notes or "none"))
         if pending:
             self.history.say(shortened(pending, 8_000))
 
@@ -210,8 +210,8 @@ class Agent:
             known := self.board.told.get(self._forms.get(form, ""))
         ):
             raise Mistake(
-                f"not evaluated: but for {self.bench.words.same} this is candidate {self.board.name(known.candidate)}, whose verdict was: "
-                f"{_outcome(known.evaluation)}. Change something that matters."
+                f"not evaluated: but for {self.bench.words.same} this is candidate {self.board.name(known.candidate)}, whose verdict was:\n"
+                f"{fenced(_outcome(known.evaluation))}\nChange something that matters."
             )
         self._forms[form] = candidate.id
         said = str(arguments.get("idea") or "") or thought

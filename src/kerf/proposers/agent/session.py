@@ -6,7 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
 from kerf.core.records import Moment, Spending
@@ -14,7 +14,7 @@ from kerf.core.types import KerfError
 from kerf.models.keys import scrub
 from kerf.models.ledger import Exhausted, Ledger
 from kerf.models.prices import Price
-from kerf.models.protocol import Message, Model, ModelError, Reply, Request, Tool
+from kerf.models.protocol import Message, Model, ModelError, Reply, Request, Tool, Usage
 from kerf.models.transcript import message_json, message_of, reply_json, reply_of
 
 LONGEST_TURN_S, LONGEST_REPLY = 300.0, 16_384
@@ -22,11 +22,17 @@ STRIKES = 2
 """So many calls of the model in a row may fail, retries and all, before nobody asks it again."""
 
 
+LOST = "lost"
+"""Kind of the events that tell what an attempt cost that brought no reply."""
+
+
 class Turns(Protocol):
-    """Where turns are kept: `kerf.archive.Archive`."""
+    """Where turns are kept, and what else a model cost: `kerf.archive.Archive`."""
 
     def turns(self, run: str) -> Sequence[tuple[int, int, Mapping[str, Any]]]: ...
     def record_turn(self, run: str, agent: int, turn: int, body: Mapping[str, Any]) -> None: ...
+    def events(self, run: str) -> Sequence[tuple[float, str, Mapping[str, Any]]]: ...
+    def event(self, run: str, kind: str, body: Mapping[str, Any]) -> None: ...
 
 
 class Over(Exception):
@@ -55,11 +61,23 @@ class Session:
     _strikes: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
+    def __post_init__(self) -> None:
+        self.ledger.lost = self._lost
+
     def bind(self, run: str) -> None:
-        """Say which run this is, and take in its recorded turns."""
+        """Say which run this is, and take in its recorded turns, and what attempts cost that brought none."""
         if run != self.run:
             self.run = run
             self._known = {(agent, turn): body for agent, turn, body in self.kept.turns(run)}
+            for _, kind, body in self.kept.events(run):
+                if kind == LOST:
+                    usage = Usage(**body["usage"])
+                    self.ledger.charge(self.price, usage)
+                    self._add(usage, body["dollars"], turns=0)
+
+    def _lost(self, usage: Usage, dollars: float | None) -> None:
+        self.kept.event(self.run, LOST, {"usage": asdict(usage), "dollars": dollars})
+        self._add(usage, dollars, turns=0)
 
     def turn(
         self,
@@ -83,7 +101,7 @@ class Session:
         if number == 0:
             body["system"] = system
         self.kept.record_turn(self.run, agent, number, json.loads(scrub(json.dumps(body))))
-        self._add(reply, dollars)
+        self._add(reply.usage, dollars)
         return reply
 
     def answers(self, agent: int, number: int) -> dict[str, Message]:
@@ -97,7 +115,7 @@ class Session:
             raise Over
         reply = reply_of(known)
         self.ledger.charge(self.price, reply.usage)
-        self._add(reply, known["dollars"])
+        self._add(reply.usage, known["dollars"])
         return reply
 
     def _asked(self, system: str, messages: Sequence[Message], tools: Sequence[Tool]) -> Reply:
@@ -126,9 +144,9 @@ class Session:
         self.stopped = str(error)
         self.watch(Moment(f"the model does not answer: {error}", passing=False))
 
-    def _add(self, reply: Reply, dollars: float | None) -> None:
+    def _add(self, used: Usage, dollars: float | None, turns: int = 1) -> None:
         with self._lock:
-            used, spent = reply.usage, self.spending
+            spent = self.spending
             total = None if dollars is None or spent.dollars is None else spent.dollars + dollars
             tokens = spent.tokens + used.input_tokens + used.output_tokens
-            self.spending = Spending(spent.turns + 1, tokens, total)
+            self.spending = Spending(spent.turns + turns, tokens, total)
