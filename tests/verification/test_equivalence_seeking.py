@@ -69,3 +69,29 @@ def test_registers_apart_are_gone_on_from() -> None:
 def test_equal_designs_show_nothing() -> None:
     found = searching(MACHINE, MACHINE.replace("pc + 4", "4 + pc").replace("a != 0 &&", "|a &&"))
     assert found.seek(time.monotonic() + 1) is None and not found.parted
+
+
+LOCK = """module lock(input clk, rst, input [31:0] word, input [7:0] d, output reg [7:0] sum);
+  reg [31:0] key; reg [1:0] step;
+  wire fits = word == (key ^ {key[15:0], key[31:16]}) + 32'h5bd1e995;
+  always @(posedge clk) if (rst) begin key <= 1; step <= 0; sum <= 0; end
+    else begin key <= key + word; step <= fits ? step + 1 : 0; sum <= sum + (step == 3 && fits ? d : 0); end
+endmodule"""
+
+
+def test_words_that_only_a_solver_can_choose() -> None:
+    """Four in a row, each of which depends on all before it: one random run in 2^128 has them."""
+    found = searching(LOCK, LOCK.replace("step == 3 && fits ? d", "step == 3 && fits ? d | 1"))
+    trace = found.seek(time.monotonic() + 20)
+    assert trace is not None and len(trace) >= 5
+    rows = replay(found.made.model, trace, [], [found.made.bad])
+    assert [row[found.made.bad] for row in rows] == [0] * (len(rows) - 1) + [1]
+
+
+def test_a_solver_looks_ahead_in_designs_whose_registers_start_unknown() -> None:
+    """No reset, and a register that only a chosen word makes known: what a solver finds must hold whatever the others are."""
+    text = LOCK.replace("input clk, rst,", "input clk,").replace("if (rst) begin key <= 1; step <= 0; sum <= 0; end\n    else begin", "begin if (word == 7) begin key <= d; step <= 0; sum <= 0; end else begin")  # fmt: skip
+    text = text.replace("d : 0); end", "d : 0); end end")
+    gate = text.replace("step == 3 && fits ? d", "step == 3 && fits ? d ^ 8'h80")
+    told = equivalent(design(text), design(gate), timeout_s=20)
+    assert told.verdict is Same.DIFFERENT and told.outputs == ("sum",)

@@ -92,14 +92,14 @@ def product(gold: Model, gate: Model, *, matched: bool = False, shared: bool = F
     """`matched`: registers of the same name that have no initial value in gold start in both with the same value, and count as known. `shared`: so do the x
     of both sources that are used alike. Either is a choice of gold's unknowns, so what is proved with it holds."""
     graph = Graph()
-    words = _shared_inputs(graph, gold, gate)
+    words = shared_inputs(graph, gold, gate)
     alike = same_registers(gold, gate)
     starts = {n: m for n, m in alike.items() if matched and gold.initial[n] == FREE}
     begin = _beginning(gold, gate, starts)
     gate_nodes = splice(graph, gate, words)
     chosen = _same_unknowns(gold, gate, gate_nodes) if shared else {}
     maybe, starts = _maybe_unknown(gold, begin, starts, set(chosen))
-    rails = _splice_rails(graph, gold, _placed_inputs(gold, words) | chosen, begin, maybe)
+    rails = splice_rails(graph, gold, placed_inputs(gold, words) | chosen, begin, maybe)
     compared = tuple(_compared(graph, gold, gate, rails, gate_nodes))
     free = {n: m for n, m in starts.items() if begin[n] == FREE}
     pairs = tuple((rails[n][0], gate_nodes[m >> 1] ^ (m & 1)) for n, m in free.items())
@@ -121,7 +121,7 @@ def _model(gold: Model, gate: Model, graph: Graph) -> Model:
     )
 
 
-def _shared_inputs(graph: Graph, gold: Model, gate: Model) -> dict[str, tuple[int, ...]]:
+def shared_inputs(graph: Graph, gold: Model, gate: Model) -> dict[str, tuple[int, ...]]:
     """Input words by name; both clocks are one."""
     words: dict[str, tuple[int, ...]] = {}
     for side in (gold, gate):
@@ -135,7 +135,8 @@ def _shared_inputs(graph: Graph, gold: Model, gate: Model) -> dict[str, tuple[in
     return words
 
 
-def _placed_inputs(side: Model, words: Mapping[str, tuple[int, ...]]) -> dict[int, int]:
+def placed_inputs(side: Model, words: Mapping[str, tuple[int, ...]]) -> dict[int, int]:
+    """The nodes of `side`'s input words -> literals of `words`."""
     place: dict[int, int] = {}
     for name, signal in side.graph.signals.items():
         if signal.kind == "input":
@@ -145,7 +146,7 @@ def _placed_inputs(side: Model, words: Mapping[str, tuple[int, ...]]) -> dict[in
 
 def splice(graph: Graph, side: Model, words: Mapping[str, tuple[int, ...]]) -> dict[int, int]:
     """A copy of `side` in `graph`, driven by `words`: node -> literal. Inputs without a name become inputs."""
-    source, place = side.graph, {0: FALSE} | _placed_inputs(side, words)
+    source, place = side.graph, {0: FALSE} | placed_inputs(side, words)
     place |= {n: graph.add_input() for n in source.inputs if n not in place}
     place |= {n: graph.add_latch(side.initial[n]) for n in source.latches}
     for node in _ands(source):
@@ -157,7 +158,7 @@ def splice(graph: Graph, side: Model, words: Mapping[str, tuple[int, ...]]) -> d
     return place
 
 
-def _splice_rails(graph: Graph, side: Model, inputs: Mapping[int, int], begin: Mapping[int, int],
+def splice_rails(graph: Graph, side: Model, inputs: Mapping[int, int], begin: Mapping[int, int],
                   maybe: set[int]) -> dict[int, Rails]:  # fmt: skip
     """A copy of `side` on two rails where it may be X (`maybe`), on one elsewhere: node -> (is 1, is 0)."""
     source = side.graph
@@ -166,10 +167,10 @@ def _splice_rails(graph: Graph, side: Model, inputs: Mapping[int, int], begin: M
     rails |= {n: (FALSE, FALSE) for n in source.inputs if n not in rails}
     rails |= {n: _latch_rails(graph, begin[n], n in maybe) for n in source.latches}
     for node in _ands(source):
-        (a1, a0), (b1, b0) = _of(rails, source.left[node]), _of(rails, source.right[node])
+        (a1, a0), (b1, b0) = rails_of(rails, source.left[node]), rails_of(rails, source.right[node])
         rails[node] = (graph.conjunction(a1, b1), graph.disjunction(a0, b0))
     for node in source.latches:
-        one, zero = _of(rails, source.left[node])
+        one, zero = rails_of(rails, source.left[node])
         graph.set_next(rails[node][0], one)
         if node in maybe:
             graph.set_next(rails[node][1], zero)
@@ -183,7 +184,8 @@ def _latch_rails(graph: Graph, begin: int, maybe: bool) -> Rails:
     return graph.add_latch(int(begin == 1)), graph.add_latch(int(begin == 0))
 
 
-def _of(rails: Mapping[int, Rails], literal: int) -> Rails:
+def rails_of(rails: Mapping[int, Rails], literal: int) -> Rails:
+    """A literal's, of those of nodes."""
     one, zero = rails[literal >> 1]
     return (zero, one) if literal & 1 else (one, zero)
 
@@ -260,6 +262,11 @@ def _maybe_unknown(gold: Model, begin: Mapping[int, int], starts: Mapping[int, i
             del kept[node]
 
 
+def unknown_nodes(side: Model) -> set[int]:
+    """The nodes of a design by itself that may be X at some time."""
+    return _reached(side.graph, set(_unnamed(side)) | {n for n, v in side.initial.items() if v == FREE})
+
+
 def _reached(graph: Graph, sources: set[int]) -> set[int]:
     """The nodes that depend on `sources`, through latches too."""
     users: dict[int, list[int]] = {}
@@ -288,7 +295,7 @@ def _compared(
 ) -> Iterator[Compared]:
     """Every output bit of gold; and the outputs of both become signals, "gold.NAME" and "gate.NAME"."""
     for name in gold.outputs:
-        mine = [_of(rails, b) for b in gold.graph.signals[name].bits]
+        mine = [rails_of(rails, b) for b in gold.graph.signals[name].bits]
         theirs = [nodes[b >> 1] ^ (b & 1) for b in gate.graph.signals[name].bits]
         graph.signals[f"gold.{name}"] = Signal(f"gold.{name}", tuple(one for one, _ in mine))
         graph.signals[f"gate.{name}"] = Signal(f"gate.{name}", tuple(theirs))

@@ -2,7 +2,7 @@
 that brings a register to a new value, or registers of both apart, is gone on from (coverage-guided fuzzing: RFUZZ, Laeufer et al., ICCAD 2018).
 
 A register of gate that has another value than gold's of the same name is no difference yet, but most differences begin with one, so runs that show
-one are gone on from most often.
+one are gone on from most often. In turns with luck, a solver looks a few cycles ahead of such runs (`leaping`).
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -26,6 +27,7 @@ from kerf.verification.coverage.stimulus import (
     spread,
     stacked,
 )
+from kerf.verification.equivalence.leaping import Leaper
 from kerf.verification.equivalence.product import Product, same_registers
 from kerf.verification.lanes import Lanes, lanes_of
 from kerf.verification.model import Model, Reset, find_reset
@@ -41,6 +43,11 @@ FRESH, APART = (
     0.6,
 )  # shares of lanes from reset on, and of the others those that go on from registers apart
 RELEASED = 0.9  # share of lanes in which the reset does not come again
+LOOKING_S, LONGER = (
+    1.0,
+    1.2,
+)  # seconds for the first look ahead of a run, and how much longer the next has, where one shows nothing
+AHEAD = 40  # cycles, at most
 
 
 @dataclass
@@ -48,10 +55,11 @@ class Seeker:
     """`shown` are the runs gone on from, `parted` those of them that end with a register of gate apart from gold's. Inputs without a name, which a source's
     x becomes, are thousands: each keeps one value for a run, chosen like that of a register that starts unknown."""
 
+    gold: Model
+    gate: Model
     made: Product
     constants: Sequence[int]
     reset: Reset | None
-    apart: Sequence[int]
     seed: int = 1
     shown: list[Stimulus] = field(default_factory=list)
     parted: list[Stimulus] = field(default_factory=list)
@@ -60,6 +68,7 @@ class Seeker:
         model = self.made.model
         whole, self.rng = drive_of(model), np.random.default_rng(self.seed)
         self.unnamed = whole.free
+        self.apart, self._looking_s = _apart(self.gold, self.gate, self.made), LOOKING_S
         self.drive = replace(whole, free=(), start=whole.start + whole.free)
         values = [2 * n + inverted for n in model.graph.latches for inverted in (0, 1)]
         self.watch = np.array([self.made.bad, *self.apart, *values])
@@ -70,8 +79,12 @@ class Seeker:
 
     def seek(self, deadline: float) -> Trace | None:
         """A run whose last cycle shows a difference; None at `deadline` (of `time.monotonic`)."""
-        while time.monotonic() < deadline:
-            found = self.episode()
+        looked = played = 0.0
+        while (now := time.monotonic()) < deadline:
+            ahead = looked < played and bool(self.shown or self.parted)
+            found = self._look_ahead(deadline) if ahead else self.episode()
+            spent = time.monotonic() - now
+            looked, played = (looked + spent, played) if ahead else (looked, played + spent)
             if found is not None:
                 trace = self.drive.trace(found)
                 values = {n: trace.start[n] for n in self.unnamed}
@@ -91,6 +104,49 @@ class Seeker:
             return None
         runs = [pick(planes, start, lane, cycles) for lane in chosen]
         return self._cut(runs, found=bool(len(hit)))
+
+    def _look_ahead(self, deadline: float) -> Stimulus | None:
+        """A run gone on from by a solver: registers apart, or a difference; kept, or found."""
+        base = self._known()
+        values, apart = self._after(base)
+        asked = [i for i, a in enumerate(apart) if not a and self.wanted[1 + i] > 0]
+        end = min(deadline, time.monotonic() + self._looking_s)
+        rows = self._leaper.leap(self._leaper.state(values), asked, AHEAD, end)
+        if rows is None:
+            self._looking_s *= LONGER
+            return None
+        if self.reset is not None and (column := self._reset_column) is not None:
+            rows[:, column] = 1 - self.reset.active
+        run = Stimulus(np.concatenate([base.rows, rows])[:LONGEST], base.start)
+        return self._judged(run, len(base))
+
+    def _after(self, base: Stimulus) -> tuple[dict[int, int], list[int]]:
+        """The latches after a run, and which of `apart` are then true."""
+        self._run(self.single, *stacked([base]))
+        self.single.evaluate()
+        latches = self.made.model.graph.latches
+        values, apart = (self.single.planes(x)[:, 0] & np.uint64(1) for x in ([2 * n for n in latches], self.apart))  # fmt: skip
+        return dict(zip(latches, values.tolist(), strict=True)), apart.tolist()
+
+    @cached_property
+    def _leaper(self) -> Leaper:
+        model = self.made.model
+        held = {n: model.held[s.bits[0] >> 1] for n, s in model.graph.signals.items() if s.kind == "input" and s.bits[0] >> 1 in model.held}  # fmt: skip
+        if self.reset is not None:
+            held[self.reset.name] = 1 - self.reset.active
+        return Leaper(self.gold, self.gate, self.made, [name for name, _ in self.drive.words], held)
+
+    def _judged(self, run: Stimulus, known: int) -> Stimulus | None:
+        """A run of which the first `known` cycles are not new: cut where it shows a difference, or kept where registers come apart."""
+        seen = self._run(self.single, *stacked([run]), keep=True)[:, :, 0] & np.uint64(1)
+        if seen[:, 0].any():
+            return Stimulus(run.rows[: int(seen[:, 0].argmax()) + 1], run.start)
+        new = seen[known:].astype(bool) & ~seen[:known].any(axis=0) & (self.wanted > 0)
+        parted = new[:, 1 : len(self.apart) + 1].any(axis=1)
+        if parted.any():
+            self.wanted[new[int(parted.argmax())]] -= 1
+            self.parted.append(Stimulus(run.rows[: known + int(parted.argmax()) + 1], run.start))
+        return None
 
     def _run(self, lanes: Lanes | CompiledLanes, planes: np.ndarray, start: np.ndarray, keep: bool = False) -> np.ndarray:  # fmt: skip
         model = self.made.model
@@ -143,9 +199,14 @@ class Seeker:
         return planes[:LONGEST], spread(base.start)
 
     def _base(self) -> Stimulus | None:
-        rows = self.parted if self.parted and self.rng.random() < APART else self.shown
-        if not rows or self.rng.random() < FRESH:
+        if not (self.shown or self.parted) or self.rng.random() < FRESH:
             return None
+        return self._known()
+
+    def _known(self) -> Stimulus:
+        """A run to go on from."""
+        first, other = (self.parted, self.shown) if self.rng.random() < APART else (self.shown, self.parted)
+        rows = first or other
         return rows[int(len(rows) * np.sqrt(self.rng.random()))]  # newer ones more often
 
     def _fresh(self, cycles: int) -> np.ndarray:
@@ -182,11 +243,11 @@ class Seeker:
 def seeker(gold: Model, gate: Model, made: Product) -> Seeker:
     numbers = sorted({*mined(gold.design), *mined(gate.design)})
     reset = None if gold.reset else find_reset(gold.graph, gold.clock)
-    return Seeker(made, numbers, reset, _apart(gold, gate, made))
+    return Seeker(gold, gate, made, numbers, reset)
 
 
 def _apart(gold: Model, gate: Model, made: Product) -> list[int]:
-    """For each register of gold that has one of its name in gate: gold's is known, and gate's is another value."""
+    """For each of `same_registers`: gold's is known, and gate's is another value."""
     graph = made.model.graph
     doubled = {d.one: d.zero for d in made.doubled}
     found = []
@@ -195,6 +256,5 @@ def _apart(gold: Model, gate: Model, made: Product) -> list[int]:
         zero = doubled.get(one, one ^ 1)
         value = made.gate_nodes[other >> 1] ^ (other & 1)
         literal = graph.disjunction(graph.conjunction(one, value ^ 1), graph.conjunction(zero, value))
-        if literal > 1:
-            found.append(literal)
+        found.append(literal)
     return found
