@@ -10,10 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scripted import Line, NumberBench, Scripted, call, judged, says
 
+from kerf.core.records import Spending
 from kerf.core.types import Candidate, KerfError
 from kerf.models.ledger import Ceiling, Ledger, Metered
 from kerf.models.prices import free
-from kerf.models.protocol import Finish, Message, ModelError, Role, ToolCall
+from kerf.models.protocol import Finish, Message, ModelError, Role, ToolCall, Usage
+from kerf.models.retry import Transient
 from kerf.proposers.agent.agents import AfterSearch, Agents
 from kerf.proposers.agent.conversation import TURNS_A_CANDIDATE
 from kerf.proposers.agent.fence import blocks, fenced
@@ -26,12 +28,19 @@ class Kept:
 
     def __init__(self) -> None:
         self.rows: list[tuple[int, int, Mapping[str, Any]]] = []
+        self.told: list[tuple[float, str, Mapping[str, Any]]] = []
 
     def turns(self, run: str) -> Sequence[tuple[int, int, Mapping[str, Any]]]:
         return list(self.rows)
 
     def record_turn(self, run: str, agent: int, turn: int, body: Mapping[str, Any]) -> None:
         self.rows.append((agent, turn, body))
+
+    def events(self, run: str) -> Sequence[tuple[float, str, Mapping[str, Any]]]:
+        return list(self.told)
+
+    def event(self, run: str, kind: str, body: Mapping[str, Any]) -> None:
+        self.told.append((0.0, kind, body))
 
 
 def opened(model: Scripted, kept: Kept, max_tokens: int | None = None) -> Session:
@@ -147,6 +156,20 @@ def test_the_ceiling_ends_the_conversation_and_is_reported() -> None:
     found = searched(agents, 50)
     assert 1 < len(found) < 50 and "ceiling" in agents.session.stopped
     assert agents.session.spending.tokens <= 4_000
+
+
+def test_what_failed_attempts_cost_counts_after_a_resume() -> None:
+    """They left no turn that could be played again; a ceiling holds over all sittings all the same."""
+    lines = [call("evaluate", number="1"), Transient("cut", usage=Usage(700, 50))]
+    agents, _, kept = made(lines)
+    searched(agents, 2, 1)
+    assert agents.session.spending == Spending(1, 860, 0.0)
+    again = opened(Scripted([call("evaluate", number="2")]), kept, max_tokens=1000)
+    assert again.ledger.spent.tokens == 750 and again.spending == Spending(0, 750, 0.0)
+    assert not searched(Agents(NumberBench(), again), 1, 1) or again.ledger.spent.tokens == 860
+    again.live = True
+    searched(Agents(NumberBench(), again), 2, 1)
+    assert again.exhausted and again.ledger.spent.tokens <= 1000
 
 
 def test_a_model_that_never_answered_is_an_error_and_one_that_fails_later_is_not() -> None:

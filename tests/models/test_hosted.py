@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import itertools
 import time
+from pathlib import Path
 
 import pytest
 from server import Cut, Fault, ScriptedServer, Turn
 
+from kerf.core.types import KerfError
+from kerf.models import prices
+from kerf.models.ledger import Ceiling, Ledger
 from kerf.models.protocol import Finish, Message, Model, ModelError, Request, Role, Tool, ToolCall, Usage
 from kerf.models.registry import open_model
 from kerf.models.retry import Patience
@@ -23,8 +27,8 @@ QUICK = Patience(attempts=3, base_s=0.001)
 WIRES = pytest.mark.parametrize("wire", ["anthropic", "openai"])
 
 
-def opened(server: ScriptedServer, wire: str) -> Model:
-    return open_model(getattr(server, wire), patience=QUICK)
+def opened(server: ScriptedServer, wire: str, ledger: Ledger | None = None) -> Model:
+    return open_model(getattr(server, wire), patience=QUICK, ledger=ledger)
 
 
 @WIRES
@@ -98,11 +102,13 @@ def test_busy_servers_are_asked_again(wire: str) -> None:
 def test_cut_connections_are_asked_again(wire: str, events: int) -> None:
     heard: list[str] = []
     with ScriptedServer([Cut(Turn("half an ans" * 5, pieces=9), events), Turn("whole")]) as server:
-        reply = opened(server, wire).reply(Request(HELLO), heard.append)
+        reply = opened(server, wire, ledger := Ledger()).reply(Request(HELLO), heard.append)
     assert reply.message.text == "whole" and len(server.requests) == 2
     if events == 4:
         assert "asking again" in "".join(heard)
-        assert reply.usage.input_tokens > 100, "the broken attempt costs too"
+        assert ledger.spent.usage.input_tokens > reply.usage.input_tokens == 100, (
+            "the broken attempt costs too"
+        )
 
 
 @WIRES
@@ -239,3 +245,21 @@ def test_an_address_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> Non
         assert model.name == f"openai/org/model@{server.url}/v1"
         assert model.reply(Request(HELLO)).message.text == "hi"
     assert server.requests[0].body["model"] == "org/model"
+
+
+def test_another_server_is_not_paid_what_openai_asks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Its price is not known, however its model is called and its address is given."""
+    monkeypatch.setenv("KERF_PRICES", str(tmp_path / "none.toml"))
+    assert prices.price_of("openai/gpt-5.5") is not None
+    with ScriptedServer([Turn("hi", usage=(1000, 10, 0))] * 2) as server:
+        monkeypatch.setenv("KERF_OPENAI_BASE_URL", f"{server.url}/v1")
+        with pytest.raises(KerfError, match=r"price of openai/gpt-5\.5@http.*is not known"):
+            open_model("openai/gpt-5.5", ledger=Ledger(Ceiling(dollars=1.0)))
+        open_model("openai/gpt-5.5", ledger=(ledger := Ledger())).reply(Request(HELLO))
+        assert ledger.spent.dollars == 0 and ledger.spent.unpriced == 1, "nothing is guessed"
+        assert not server.requests[1:]
+        monkeypatch.setenv("KERF_PRICES", str(tmp_path / "own.toml"))
+        own = f'[openai.models]\n"gpt-5.5@{server.url}/v1" = {{ input = 1.0, output = 2.0 }}\n'
+        (tmp_path / "own.toml").write_text(own)
+        open_model("openai/gpt-5.5", ledger=(ledger := Ledger(Ceiling(dollars=1.0)))).reply(Request(HELLO))
+        assert ledger.spent.dollars == pytest.approx(0.00102)

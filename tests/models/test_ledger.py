@@ -122,11 +122,13 @@ def test_agents_that_share_a_ledger_cannot_pass_it_together() -> None:
 
 def test_attempts_that_fail_are_charged() -> None:
     broken = Transient("cut", usage=Usage(1000, 10))
-    ledger = Ledger()
+    told: list[tuple[Usage, float | None]] = []
+    ledger = Ledger(lost=lambda usage, dollars: told.append((usage, dollars)))
     model = Retrying(
         Metered(Scripted([broken, said("ok", usage=Usage(1000, 20))]), ledger, DEAR), Patience(base_s=0)
     )
-    assert model.reply(Request([])).usage == Usage(2000, 30)
+    assert model.reply(Request([])).usage == Usage(1000, 20), "its own"
+    assert told == [(Usage(1000, 10), DEAR.cost(Usage(1000, 10)))]
     assert ledger.spent == Spent(DEAR.cost(Usage(1000, 10)) + DEAR.cost(Usage(1000, 20)), Usage(2000, 30), 2)
 
 

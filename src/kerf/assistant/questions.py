@@ -127,20 +127,26 @@ def _slowest(archive: Any, record: RunRecord) -> str:
 
 
 def _spent(archive: Any, record: RunRecord) -> str:
-    """What the language model used in a run, by its turns in the archive; dollars only where every turn has a price."""
+    """What the language model used in a run, by its turns in the archive and what attempts cost that brought none; dollars only where each
+    has a price."""
     asked = [body for _, _, body in archive.turns(record.id)]
     turns = [body for body in asked if "usage" in body]
-    if not turns:
+    lost = [body for _, kind, body in archive.events(record.id) if kind == "lost"]
+    if not turns + lost:
         none = (
             f"{len(asked)} turns of an agent that does not tell its tokens"
             if asked
             else "no language model was asked"
         )
         return f"run {record.id} ({record.problem_name}): {none}"
-    tokens = sum(body["usage"].get(k, 0) for body in turns for k in ("input_tokens", "output_tokens"))
-    priced = [body.get("dollars") for body in turns]
+    tokens = sum(body["usage"].get(k, 0) for body in turns + lost for k in ("input_tokens", "output_tokens"))
+    priced = [body.get("dollars") for body in turns + lost]
     dollars = f", ${sum(priced):.4f}" if None not in priced else ", dollars not known: no price was given"
-    return f"run {record.id} ({record.problem_name}): {tokens:,} tokens in {len(turns)} turns{dollars}"
+    return f"run {record.id} ({record.problem_name}): {tokens:,} tokens in {len(turns)} turns{_broken(len(lost))}{dollars}"
+
+
+def _broken(lost: int) -> str:
+    return f" and {lost} attempts that broke off" if lost else ""
 
 
 def _best(archive: Any, records: Sequence[RunRecord]) -> str:

@@ -56,13 +56,19 @@ class Hold:
     dollars: float
 
 
+def _untold(usage: Usage, dollars: float | None) -> None:
+    """For a ledger whose losses nobody keeps."""
+
+
 @dataclass
 class Ledger:
-    """Accounts of one run, shared by its agents (safe for threads). `spent` may start with what a resumed run spent before."""
+    """Accounts of one run, shared by its agents (safe for threads). `spent` may start with what a resumed run spent before. `lost` is told
+    what an attempt cost that brought no reply, in tokens and, where the price is known, dollars: no reply will tell."""
 
     ceiling: Ceiling = Ceiling()
     spent: Spent = Spent()
     clock: Callable[[], float] = time.monotonic
+    lost: Callable[[Usage, float | None], None] = _untold
     _held: list[Hold] = field(default_factory=list, repr=False)
 
     def __post_init__(self) -> None:
@@ -102,6 +108,12 @@ class Ledger:
                 before.calls + 1,
                 before.unpriced + (price is None),
             )
+
+    def lose(self, price: Price | None, usage: Usage) -> None:
+        """Books an attempt that brought no reply, and tells of it where it cost anything."""
+        self.charge(price, usage)
+        if usage != Usage():
+            self.lost(usage, price.cost(usage) if price else None)
 
     def _reserve(self, price: Price | None, sent: int, max_tokens: int, timeout_s: float) -> Hold:
         left_s = self._left(self.ceiling.seconds, self.seconds)
@@ -186,12 +198,12 @@ class Metered:
         try:
             yield
         except Transient as error:
-            self.ledger.charge(self.price, error.usage)
+            self.ledger.lose(self.price, error.usage)
             raise
         except ModelError:  # refused before anything was written: costs nothing
             raise
         except BaseException:  # whoever watches stops it: what was sent and heard is paid all the same
-            self.ledger.charge(self.price, wire.estimated(size, "".join(heard)))
+            self.ledger.lose(self.price, wire.estimated(size, "".join(heard)))
             raise
 
     def most(self, size: int) -> int:

@@ -38,8 +38,8 @@ class Patience:
 
 @dataclass
 class Retrying:
-    """A model that asks `model` again after what may pass. `timeout_s` of a reply bounds all attempts and pauses together. The usage of
-    a reply is that of all its attempts."""
+    """A model that asks `model` again after what may pass. `timeout_s` of a request bounds all attempts and pauses together. The usage of a
+    reply is its own: what attempts before it cost, a ledger knows."""
 
     model: Model
     patience: Patience = Patience()
@@ -51,19 +51,18 @@ class Retrying:
 
     def reply(self, request: Request, watch: Watch = unwatched) -> Reply:
         """As Model.reply. Where an attempt broke off, `watch` gets a line that says so, and the next attempt's text."""
-        start, lost, failures = time.monotonic(), Usage(), 0
+        start, failures = time.monotonic(), 0
         heard = _Heard(watch)
         while True:
             left = request.timeout_s - (time.monotonic() - start)
             try:
                 given = self.model.reply(replace(request, timeout_s=left), heard)
             except Transient as error:
-                failures, lost = failures + 1, lost + error.usage
+                failures += 1
                 self._wait(error, failures, start, request.timeout_s)
                 heard.note(f"\n[{error}; asking again]\n")
                 continue
-            seconds = time.monotonic() - start
-            return Reply(given.message, given.usage + lost, given.finish, seconds)
+            return replace(given, seconds=time.monotonic() - start)
 
     def _wait(self, error: Transient, failures: int, start: float, timeout_s: float) -> None:
         """Sleeps before the next attempt; ModelError where there will be none."""
