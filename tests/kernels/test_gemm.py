@@ -24,7 +24,7 @@ from kerf.kernels.ir import (
     Role,
     apply,
 )
-from kerf.kernels.targets.cpu import native
+from kerf.kernels.targets.cpu import Chip, native
 from kerf.toolchain.compilers import compile_library, native_flags
 
 I, J, K, B = Index("i"), Index("j"), Index("k"), Index("b")  # noqa: E741
@@ -130,6 +130,97 @@ def test_pairs_of_bfloat16(
     choices = {"kc": 256, "algorithm": "panel", "pairs": True}
     got = standalone(group, choices, template=TEMPLATE, chip=PAIRS).call(inputs)[0]
     torch.testing.assert_close(got.double(), expect(group, inputs, ta, tb), rtol=4.1e-3, atol=1e-4)
+
+
+# Matrix registers where this machine has them; elsewhere the same kernel takes its other way.
+TILES = replace(
+    native(),
+    vector_bits=512,
+    features=native().features | {"amx_tile", "amx_bf16", "avx512_bf16", "avx512bw"},
+)
+HERE = {"amx_tile", "amx_bf16"} <= native().features
+
+
+def tiled(group: Group, inputs: list[torch.Tensor], threads: int = 1) -> torch.Tensor:
+    choices = {"algorithm": "amx", "amx_k": 128, "amx_n": 128}
+    made = standalone(group, choices, template=TEMPLATE, chip=TILES, threads=threads)
+    assert "_tile_dpbf16ps" in made.source
+    return made.call(inputs)[0].double()
+
+
+@pytest.mark.parametrize("shape", [(17, 33, 32), (64, 64, 64), (131, 67, 257), (40, 300, 200)], ids=str)
+@pytest.mark.parametrize("ta,tb", [(False, False), (True, False), (False, True), (True, True)])
+def test_matrix_registers_are_as_exact_as_float32(shape: tuple[int, int, int], ta: bool, tb: bool) -> None:
+    for how in (
+        {},
+        {"weights": "x"},
+        {"weights": "y"},
+        {"batch": 3},
+        {"epilogue": "bias"},
+        {"epilogue": "triangle"},
+    ):
+        group = matmul(*shape, ta=ta, tb=tb, **how)  # type: ignore[arg-type]
+        inputs = draw(group)
+        right = expect(group, inputs, ta, tb, str(how.get("epilogue", "")))
+        plain = standalone(group, {"algorithm": "panel"}, template=TEMPLATE).call(inputs)[0].double()
+        allowed = (
+            3 * (plain - right).abs().max() + 1e-6
+        )  # one bfloat16 part less would be off fifty times as far
+        assert (tiled(group, inputs) - right).abs().max() <= allowed, how
+    threads = matmul(*shape, ta=ta, tb=tb)
+    inputs = draw(threads)
+    torch.testing.assert_close(
+        tiled(threads, inputs, 2), expect(threads, inputs, ta, tb), rtol=1e-5, atol=1e-4
+    )
+
+
+@pytest.mark.parametrize("weights", ["", "x", "y"])
+@pytest.mark.parametrize(
+    "value",
+    [float("inf"), float("nan"), 3e38, 1e30, 1e-30, 1e-42],
+    ids=["inf", "nan", "most", "large", "tiny", "subnormal"],
+)
+def test_values_that_do_not_come_apart_take_the_other_way(weights: str, value: float) -> None:
+    group = matmul(40, 48, 64, weights=weights)
+    for which in (0, 1):
+        inputs = draw(group)
+        line = inputs[which][3] if which == 0 else inputs[which][:, 3]
+        line[:] = value if abs(value) < 1 else line
+        line[5] = value
+        plain = standalone(group, {"algorithm": "panel", "pack_weights": False}, template=TEMPLATE)
+        assert torch.equal(
+            tiled(group, inputs).nan_to_num(7.0), plain.call(inputs)[0].double().nan_to_num(7.0)
+        )
+
+
+def test_zeros_and_small_values_among_others_come_apart() -> None:
+    group = matmul(40, 48, 64)
+    inputs = draw(group)
+    inputs[0][:, ::3] = 0
+    inputs[0][5] = 0
+    inputs[1][1::3] = 1e-36
+    torch.testing.assert_close(tiled(group, inputs), expect(group, inputs), rtol=1e-5, atol=1e-5)
+    plain = standalone(group, {"algorithm": "panel"}, template=TEMPLATE).call(inputs)[0].double()
+    assert not HERE or not torch.equal(tiled(group, inputs), plain), "the other way was taken"
+
+
+@pytest.mark.parametrize("dtype", [DType.BF16, DType.F16])
+def test_values_of_sixteen_bits_need_fewer_parts(dtype: DType) -> None:
+    group = matmul(50, 70, 90, dtype=dtype)
+    inputs = draw(group)
+    got = tiled(group, inputs)
+    unit = 4e-3 if dtype is DType.BF16 else 5e-4
+    torch.testing.assert_close(got, expect(group, inputs), rtol=unit * 1.1, atol=1e-4)
+
+
+def test_matrix_registers_are_the_first_choice_where_they_pay() -> None:
+    def default(m: int, n: int, k: int, chip: Chip) -> object:
+        group = matmul(m, n, k)
+        return next((d.default for d in TEMPLATE.decisions(group, chip, 1) if d.name == "algorithm"), "panel")
+
+    assert default(512, 512, 512, TILES) == "amx"
+    assert default(32, 32, 64, TILES) == "panel"
+    assert default(512, 512, 512, replace(TILES, features=frozenset())) == "panel"
 
 
 @pytest.mark.parametrize("shape", [(64, 40, 1024), (5, 10, 1000)], ids=str)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from kerf.kernels.codegen.gemm import choices, panel, plain, stream
+from kerf.kernels.codegen.gemm import amx, choices, panel, plain, stream
 from kerf.kernels.codegen.gemm.analysis import Problem, analyse
 from kerf.kernels.codegen.template import Emitted
 from kerf.kernels.ir import DType, Group
@@ -29,9 +29,9 @@ class GemmTemplate:
         problem = _problem(group)
         if not _blocked(problem):
             return plain.emit(problem, threads, symbol)
-        if choices.get("algorithm", "panel") != "panel":
-            return stream.emit(problem, choices, chip, threads, symbol)
-        return panel.emit(problem, choices, chip, threads, symbol)
+        algorithm = choices.get("algorithm", "panel")
+        writer = panel if algorithm == "panel" else amx if algorithm == "amx" else stream
+        return writer.emit(problem, choices, chip, threads, symbol)
 
 
 def _problem(group: Group) -> Problem:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import product
 from math import ceil, gcd
 
-from kerf.kernels.codegen.gemm import pairs, stream
+from kerf.kernels.codegen.gemm import amx, pairs, stream
 from kerf.kernels.codegen.gemm.analysis import Problem
 from kerf.kernels.codegen.gemm.epilogue import can_stream
 from kerf.kernels.codegen.gemm.packing import needs_transpose
@@ -67,11 +67,16 @@ def sizes(name: str, options: tuple[int, ...], default: int, extent: int) -> tup
 
 def _algorithm(p: Problem, chip: Chip) -> tuple[Decision, ...]:
     others = stream.algorithms(p, chip)
-    resident = can_be_weights(p, p.left) or can_be_weights(p, p.right)
-    if not others:
+    registers = amx.possible(p, chip)
+    options = ("panel", *others, *(("amx",) if registers else ()))
+    if len(options) == 1:
         return ()
-    chosen = Decision("algorithm", ("panel", *others), stream.default(p, others, chip, resident))
-    return (chosen, *stream.decisions(p, chip, others))
+    resident = can_be_weights(p, p.left) or can_be_weights(p, p.right)
+    default = stream.default(p, others, chip, resident) if others else "panel"
+    if registers and default == "panel" and amx.faster(p):
+        default = "amx"
+    further = (*stream.decisions(p, chip, others), *(amx.decisions() if registers else ()))
+    return (Decision("algorithm", options, default), *further)
 
 
 def tile(p: Problem, chip: Chip, lanes: int) -> tuple[int, int]:

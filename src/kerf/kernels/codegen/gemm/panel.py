@@ -13,6 +13,7 @@ from kerf.kernels.codegen.expr import CTYPE
 from kerf.kernels.codegen.gemm import micro, packing, pairs
 from kerf.kernels.codegen.gemm.analysis import Operand, Problem, pointer
 from kerf.kernels.codegen.gemm.epilogue import STREAM, Signature, never, store
+from kerf.kernels.codegen.gemm.parts import bounds, everything, ranges
 from kerf.kernels.codegen.gemm.plan import LINE, Layout, Plan, make, rounded, sums_buffer
 from kerf.kernels.codegen.template import Emitted, Packed
 from kerf.kernels.schedule import Value
@@ -310,65 +311,22 @@ class _Writer:
             "    (void)threads; (void)scratch;",
         ]
         if plan.parts == 1:
-            lines.append(f"    {self._run(['0', 'Z', '0', 'M', '0', 'N', '0', 'K'], '0')}")
+            lines.append(f"    {self._run(everything(self.p), '0')}")
         else:
             lines += [
                 "#pragma omp parallel for schedule(static, 1) num_threads(threads)",
                 f"    for (long part = 0; part < {plan.parts}; ++part) {{",
-                *self._ranges(),
-                f"        {self._run(self._bounds(), 'part')}",
+                *ranges(self.p, plan.parallel, plan.parts, plan.mr, plan.nr, plan.kc),
+                f"        {self._run(bounds(self.p, plan.parallel), 'part')}",
                 "    }",
             ]
         return "\n".join([*lines, *(self._add_up() if plan.parallel == "k" else []), "}"]) + "\n"
 
     def _run(self, bounds: list[str], part: str) -> str:
-        whole = {"Z": self.p.z.extent, "M": self.p.m.extent, "N": self.p.n.extent, "K": self.p.k.extent}
-        numbers = ", ".join(str(whole.get(b, b)) for b in bounds)
         room = (
             f"({self.acc} *)scratch + {part} * {self.part_room}L" if part != "0" else f"({self.acc} *)scratch"
         )
-        return f"{self.s}_part({self.sig.arguments}, {room}, {numbers});"
-
-    def _grid(self) -> tuple[int, int]:
-        """Parts along m and n: as square as the tiles allow."""
-        plan, total = self.plan, self.plan.parts
-        if plan.parallel == "m":
-            return total, 1
-        if plan.parallel == "n":
-            return 1, total
-        m, n = self.p.m.extent, self.p.n.extent
-        pairs = [(d, total // d) for d in range(1, total + 1) if total % d == 0]
-        return min(
-            pairs,
-            key=lambda g: (
-                ceil(ceil(m / plan.mr) / g[0]) * ceil(ceil(n / plan.nr) / g[1]),
-                m / g[0] + n / g[1],
-            ),
-        )
-
-    def _ranges(self) -> list[str]:
-        plan, p = self.plan, self.p
-        if plan.parallel == "batch":
-            return [self._share("z", p.z.extent, 1, plan.parts, "part")]
-        if plan.parallel == "k":
-            return [self._share("k", p.k.extent, plan.kc, plan.parts, "part")]
-        rows, columns = self._grid()
-        return [
-            self._share("m", p.m.extent, plan.mr, rows, f"part / {columns}"),
-            self._share("n", p.n.extent, plan.nr, columns, f"part % {columns}"),
-        ]
-
-    def _share(self, var: str, extent: int, step: int, parts: int, which: str) -> str:
-        """Bounds var0..var1 of one share of an extent, in whole steps."""
-        steps = ceil(extent / step)
-        edge = f"{steps} * ({which} + 1) / {parts} * {step}"
-        end = f"({edge} < {extent} ? {edge} : {extent})"
-        return f"        const long {var}0 = {steps} * ({which}) / {parts} * {step}, {var}1 = {end};"
-
-    def _bounds(self) -> list[str]:
-        split = {"batch": "z", "k": "k"}.get(self.plan.parallel, "mn")
-        names = [("z", "Z"), ("m", "M"), ("n", "N"), ("k", "K")]
-        return [b for low, high in names for b in ((f"{low}0", f"{low}1") if low in split else ("0", high))]
+        return f"{self.s}_part({self.sig.arguments}, {room}, {', '.join(bounds)});"
 
     def _add_up(self) -> list[str]:
         """Parts of k: their sums are added and stored, row by row."""

@@ -1,0 +1,144 @@
+"""Products of float32 values on matrix registers (AMX), which multiply bfloat16 and add in float32.
+
+Each operand is taken apart into three bfloat16 values whose sum it is, exactly; of the nine products of parts the six largest are added, the smallest
+first, so that what is left out is of the size of float32's own rounding (Henry, Tang and Heinecke, "Leveraging the bfloat16 Artificial
+Intelligence Datatype For Higher-Precision Computations", ARITH 2019; vendors call it BF16x6 or BF16x9). Values stored in 16 bits need fewer parts.
+
+The instructions flush subnormal numbers to zero: see `LEAST`. Texts here are complete C definitions, every name prefixed by the kernel's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import permutations
+
+from kerf.kernels.ir import DType
+from kerf.kernels.targets.cpu import Chip
+
+ROWS = 16  # of a matrix register, each of 64 bytes: 16 sums, or 32 values of k
+DEPTH = 32  # k steps of one instruction
+SIDE = 2 * ROWS  # of the square of sums that four registers hold
+KEPT = (
+    2  # parts i and j are multiplied where i + j is at most this: what is left out is 2**-24 of the product
+)
+LEAST, MOST = 127 - 40, 127 + 60  # exponents, biased
+GUARD = "#if defined(__AMX_BF16__) && defined(__AVX512BF16__) && defined(__AVX512BW__) && defined(__linux__)"
+
+
+def able(chip: Chip) -> bool:
+    return {"amx_tile", "amx_bf16", "avx512_bf16", "avx512bw"} <= chip.features
+
+
+def parts_of(stored: DType | None) -> int:
+    """bfloat16 values that one value is the sum of, by the type it is stored in; None for values that are computed."""
+    return {DType.BF16: 1, DType.F16: 2}.get(stored, 3) if stored else 3
+
+
+def products(a: int, b: int) -> list[tuple[int, int]]:
+    """The pairs of parts to multiply, in the order that loads the fewest registers; the largest comes last."""
+    found = [(i, j) for i in range(a) for j in range(b) if i + j <= KEPT]
+    orders = [list(o) for o in permutations(found) if o[-1] == (0, 0)]
+    return min(orders, key=lambda o: (_loads(o), [-i - j for i, j in o]))
+
+
+def _loads(order: Sequence[tuple[int, int]]) -> int:
+    around = [order[-1], *order]
+    return sum((p[0] != q[0]) + (p[1] != q[1]) for p, q in zip(around, order, strict=False))
+
+
+def registers(s: str) -> str:
+    """`S_amx()`: may this process use matrix registers? The kernel must be asked once. `S_open()`: eight of 16 rows x 64 bytes."""
+    return f"""#include <immintrin.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+/* Matrix registers are there for those who ask: ARCH_REQ_XCOMP_PERM, XTILEDATA. */
+static int {s}_amx(void) {{
+    static int known;
+    int found = __atomic_load_n(&known, __ATOMIC_RELAXED);
+    if (!found) {{
+        found = syscall(SYS_arch_prctl, 0x1023, 18) == 0 ? 1 : 2;
+        __atomic_store_n(&known, found, __ATOMIC_RELAXED);
+    }}
+    return found == 1;
+}}
+typedef struct {{ uint8_t palette, start, reserved[14]; uint16_t bytes[16]; uint8_t rows[16]; }} {s}_shape;
+static void {s}_open(void) {{
+    static const {s}_shape shape = {{1, 0, {{0}}, {{64, 64, 64, 64, 64, 64, 64, 64}}, {{16, 16, 16, 16, 16, 16, 16, 16}}}};
+    _tile_loadconfig(&shape);
+}}
+"""
+
+
+def split(s: str) -> str:
+    """`S_split`: 16 values x and 16 values y as sums of bfloat16 values, x before y in each 64 bytes, or taking turns. `S_odd`: is anything there too
+    small or too large for that?"""
+    return f"""/* What the first n of 16 values are, and zeros. */
+static inline __attribute__((always_inline)) __m512 {s}_some(const float *p, long n) {{
+    return n >= 16 ? _mm512_loadu_ps(p) : n <= 0 ? _mm512_setzero_ps() : _mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1), p);
+}}
+static inline __attribute__((always_inline)) __m512 {s}_wide(__m256i half) {{
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16));
+}}
+/* x and y as sums of bfloat16 values: the nearest, the nearest to what is left, and what is then left. */
+static inline __attribute__((always_inline)) void {s}_split(__m512 x, __m512 y, uint16_t *dst, int parts, int turns) {{
+    const __m512i order = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8,
+        23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
+    for (int i = 0; i < parts; ++i) {{
+        const __m512i part = (__m512i)_mm512_cvtne2ps_pbh(y, x);
+        _mm512_store_si512(dst + 512 * i, turns ? _mm512_permutexvar_epi16(order, part) : part);
+        x = _mm512_sub_ps(x, {s}_wide(_mm512_castsi512_si256(part)));
+        y = _mm512_sub_ps(y, {s}_wide(_mm512_extracti64x4_epi64(part, 1)));
+    }}
+}}
+static inline __attribute__((always_inline)) __m512i {s}_larger(__m512i top, __m512 x) {{
+    return _mm512_max_epu32(top, _mm512_and_si512(_mm512_castps_si512(x), _mm512_set1_epi32(0x7fffffff)));
+}}
+/* Is a row's or column's largest magnitude neither zero nor between 2^{LEAST - 127} and 2^{MOST - 127}? Subnormal parts and products would be lost. */
+static inline int {s}_odd(uint32_t top) {{ return top && top - ({LEAST}u << 23) >= ({MOST - LEAST}u << 23); }}
+"""
+
+
+def micro(s: str, rows: int, columns: int, a: int, b: int, ahead: int) -> str:
+    """`S_micro_RxC(a, b, steps, c, next)`: rows x columns registers of sums over 32 * `steps` steps of k, to c (32 floats a row). A step of a or b holds the parts of 32 rows or columns, each a register. `ahead`: lines of the next rows' parts that are
+    asked for in each step."""
+    at = [f"c + {i * ROWS * SIDE + j * ROWS}" for i in range(rows) for j in range(columns)]
+    far = [
+        f"        for (int i = 0; i < {ahead}; ++i) _mm_prefetch(next + 64 * i, _MM_HINT_T1);",
+        f"        next += {64 * ahead};",
+    ]
+    lines = [
+        f"static __attribute__((noinline)) void {s}_micro_{rows}x{columns}(const uint16_t *a, const uint16_t *b, long steps,",
+        "        float *c, const char *next) {",
+        "    (void)next;",
+        *(f"    _tile_zero({t});" for t in range(len(at))),
+        f"    for (; steps; --steps, a += {1024 * a}, b += {1024 * b}) {{",
+        *(far if ahead else []),
+        *_step(rows, columns, a, b),
+        "    }",
+        *(f"    _tile_stored({t}, {p}, {4 * SIDE});" for t, p in enumerate(at)),
+        "}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _step(rows: int, columns: int, a: int, b: int) -> list[str]:
+    """One step's products, registers loaded when a part is first needed, and between them the next step's lines of b asked for."""
+    order = products(a, b)
+    lines, held = [], dict[int, int]()
+    near, line = 16 * columns * b, 0
+    share = -(-near // (len(order) * rows * columns))
+
+    def load(register: int, matrix: str, place: int, part: int) -> str:
+        if held.get(register) == part:
+            return ""
+        held[register] = part
+        return f"_tile_loadd({register}, {matrix} + {512 * place}, 64); "
+
+    for i, j in order:
+        for r in range(rows):
+            for c in range(columns):
+                code = load(4 + r, "a", r * a + i, i) + load(6 + c, "b", c * b + j, j)
+                lines.append(f"        {code}_tile_dpbf16ps({r * columns + c}, {4 + r}, {6 + c});")
+                for _ in range(min(share, near - line)):
+                    lines.append(f"        _mm_prefetch(b + {1024 * b + 32 * line}, _MM_HINT_T0);")
+                    line += 1
+    return lines
