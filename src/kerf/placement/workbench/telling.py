@@ -157,7 +157,7 @@ def recipe(space: RecipeSpace, now: Recipe) -> str:
 def verdict(name: str, evaluation: Evaluation) -> list[str]:
     """What was measured of a candidate, and for a failure what it says and what to look at."""
     if evaluation.score is None:
-        reason = fenced(shortened("\n".join([evaluation.reason, *_broken(evaluation)]), 3_000))
+        reason = fenced(shortened("\n".join(_broken(evaluation) or [evaluation.reason]), 3_000))
         return [f"candidate {name}: {evaluation.status}", reason, ADVICE.get(evaluation.status, "")]
     terms = ", ".join(
         f"{key} {evaluation.metrics[key].value:.5g}"
