@@ -1,11 +1,15 @@
-"""What running a module costs, found without running it: a pass over fake tensors (shapes only, no memory)."""
+"""What running a module costs: found by one run where it is small, else by a pass over fake tensors (shapes only, no memory), for which
+torch imports its compiler (0.8 s of CPU time)."""
 
 from __future__ import annotations
 
+import copy
 import logging
-from collections.abc import Callable, Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import torch
@@ -14,21 +18,33 @@ from torch._subclasses.fake_tensor import (
     FakeTensorMode,
     unset_fake_temporarily,
 )
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
+from torch.utils.flop_counter import flop_registry, sdpa_flop_count
+
+from kerf.kernels.dispatch import OperatorMode
 
 
-def _attention_flops(q: Any, k: Any, v: Any, *args: Any, out_shape: Any = None, **kwargs: Any) -> int:
-    return sdpa_flop_count(q, k, v)
+def _attention_flops(q: Any, k: Any, v: Any, *args: Any, **kwargs: Any) -> int:
+    return int(sdpa_flop_count(q.shape, k.shape, v.shape))
 
 
-# operators that torch's counter does not know
-_UNCOUNTED = {torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention_flops}
+_PRODUCTS = (
+    torch.ops.aten.mm,
+    torch.ops.aten.addmm,
+    torch.ops.aten.bmm,
+    torch.ops.aten.baddbmm,
+)
+RUN_BYTES = 32 << 20  # a run that makes no more takes less than the import that fake tensors need
+
+# torch's formulas, and one that it lacks
+_FLOPS = {
+    **flop_registry,
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention_flops,
+}
 
 
 @dataclass(frozen=True)
 class Cost:
-    """`flops` as torch's FlopCounterMode counts them (matrix products and convolutions, a multiply-add is 2), plus one for
+    """`flops` by the formulas of torch's FlopCounterMode (matrix products and convolutions, a multiply-add is 2), plus one for
     each element that any other operator writes; bytes of inputs, of parameters and buffers, of outputs, and of everything
     that was allocated in between (`temporaries`, not all alive at once; `largest` is the largest of them)."""
 
@@ -68,24 +84,62 @@ def nbytes(tensors: Sequence[torch.Tensor] | Iterator[torch.Tensor]) -> int:
     return sum(t.numel() * t.element_size() for t in tensors)
 
 
-class _Watch(TorchDispatchMode):
-    """Notes random operators and the size of what every operator makes."""
+class _Large(Exception):
+    """More memory than a run in earnest may make."""
 
-    def __init__(self) -> None:
+
+class _Watch(OperatorMode):
+    """Notes random operators, the operations of every operator and the bytes that it makes; _Large beyond `limit` of them, before
+    they are made where the operator's arguments say how many."""
+
+    def __init__(self, limit: float = math.inf) -> None:
         super().__init__()
+        self.limit = limit
         self.random: list[str] = []
-        self.made = self.largest = self.elements = 0
+        self.made = self.largest = self.flops = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        out = func(*args, **(kwargs or {}))
+        kwargs = kwargs or {}
+        self._check(_coming_bytes(func, args, kwargs))
+        out = func(*args, **kwargs)
+        formula = _FLOPS.get(func.overloadpacket)
+        if formula is not None:
+            self.flops += int(formula(*args, **kwargs, out_val=out))
         if torch.Tag.nondeterministic_seeded in func.tags and not _idle_dropout(func, args):
             self.random.append(str(func))
         if not func.is_view:
-            tensors = list(flat_tensors(out))
-            size = nbytes(tensors)
-            self.made, self.largest = self.made + size, max(self.largest, size)
-            self.elements += sum(t.numel() for t in tensors)
+            self._made(list(flat_tensors(out)))
         return out
+
+    def _made(self, tensors: Sequence[torch.Tensor]) -> None:
+        size = nbytes(tensors)
+        self.made, self.largest = self.made + size, max(self.largest, size)
+        self.flops += sum(t.numel() for t in tensors)
+        self._check(0)
+
+    def _check(self, more: int) -> None:
+        if self.made + more > self.limit:
+            raise _Large
+
+
+def _coming_bytes(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> int:
+    """What a factory (randn, zeros, full), a matrix product or an element-wise operator is about to make; 0 for any other."""
+    at = _size_argument(func)
+    if at is not None:
+        size = args[at] if at < len(args) else kwargs["size"]
+        return math.prod(size) * (kwargs.get("dtype") or torch.float32).itemsize
+    tensors = [a for a in args if isinstance(a, torch.Tensor)]
+    if func.overloadpacket in _PRODUCTS:
+        return tensors[-2].shape[:-1].numel() * tensors[-1].shape[-1] * tensors[-1].itemsize
+    if len(tensors) > 1 and torch.Tag.pointwise in func.tags:
+        return math.prod(torch.broadcast_shapes(*(t.shape for t in tensors))) * tensors[0].itemsize
+    return 0
+
+
+@cache
+def _size_argument(func: Any) -> int | None:
+    names = [a.name for a in func._schema.arguments]
+    return names.index("size") if "size" in names and "device" in names else None
 
 
 def _idle_dropout(func: Any, args: Any) -> bool:
@@ -113,8 +167,19 @@ def _fake() -> Iterator[FakeTensorMode]:
 
 
 def measure(build: Callable[[], torch.nn.Module], inputs: Callable[[], Sequence[Any]]) -> Cost:
-    """Cost of `build()(*inputs())`, with both called over fake tensors, except for a constructor that needs real values. Raises
-    what they raise; an operator of forward() that needs real values raises torch's DataDependentOutputException."""
+    """Cost of `build()(*inputs())`: in earnest where that makes little, else as `measure_fake` finds it. Raises what they raise."""
+    try:
+        with _Watch(RUN_BYTES), torch.no_grad():
+            module, args = build(), list(inputs())
+            return _run(module, args, [*module.parameters(), *module.buffers()])
+    except _Large:
+        pass  # not from in here: nothing of that run is kept alive
+    return measure_fake(build, inputs)
+
+
+def measure_fake(build: Callable[[], torch.nn.Module], inputs: Callable[[], Sequence[Any]]) -> Cost:
+    """The same with both called over fake tensors, except for a constructor that needs real values. An operator of forward() that
+    needs real values raises torch's DataDependentOutputException."""
     with _fake() as mode:
         call, state = _built(mode, build)
         return _run(call, list(inputs()), state)
@@ -141,26 +206,41 @@ def _faked(mode: FakeTensorMode, module: torch.nn.Module) -> tuple[Callable[...,
 
 
 def static_bytes(build: Callable[[], torch.nn.Module], inputs: Callable[[], Sequence[Any]]) -> int:
-    """Bytes of inputs, parameters and buffers alone."""
-    with _fake() as mode:
-        _, state = _built(mode, build)
-        return nbytes(flat_tensors(list(inputs()))) + nbytes(state)
+    """Bytes of inputs, parameters and buffers alone. Raises what both calls raise."""
+    try:
+        with _Watch(RUN_BYTES), torch.no_grad():
+            return static_bytes_of(build(), inputs())
+    except _Large:
+        with _fake() as mode:
+            _, state = _built(mode, build)
+            return nbytes(flat_tensors(list(inputs()))) + nbytes(state)
+
+
+def static_bytes_of(module: torch.nn.Module, inputs: Sequence[Any]) -> int:
+    """The same of a module and inputs that exist."""
+    return nbytes(flat_tensors(list(inputs))) + nbytes([*module.parameters(), *module.buffers()])
 
 
 def measure_module(module: torch.nn.Module, inputs: Sequence[Any]) -> Cost:
     """The same for a module and inputs that exist; neither is changed."""
+    if static_bytes_of(module, inputs) <= RUN_BYTES:
+        try:
+            with _Watch(RUN_BYTES):
+                return measure_real(copy.deepcopy(module), copy.deepcopy(list(inputs)))
+        except _Large:
+            pass
     with _fake() as mode, attributes_kept(module):
         call, state = _faked(mode, module)
         return _run(call, [mode.from_tensor(a) if isinstance(a, torch.Tensor) else a for a in inputs], state)
 
 
 def _run(call: Callable[..., Any], args: Sequence[Any], state: Sequence[torch.Tensor]) -> Cost:
-    watch, counter = _Watch(), FlopCounterMode(display=False, custom_mapping=_UNCOUNTED)
-    with counter, watch:
+    watch = _Watch()
+    with watch:
         out = call(*args)
     outputs = list(flat_tensors(out))
     return Cost(
-        flops=int(counter.get_total_flops()) + watch.elements,
+        flops=watch.flops,
         input_bytes=nbytes(flat_tensors(list(args))),
         param_bytes=nbytes(state),
         output_bytes=nbytes(outputs),

@@ -60,7 +60,7 @@ class KernelProblem:
 
     @cached_property
     def cost(self) -> Cost:
-        """FLOPs and bytes of one call, without running it where the reference allows that."""
+        """FLOPs and bytes of one call, without running it where it is large and the reference allows that."""
         return _cost_of(self)
 
     def flops_bytes(self) -> tuple[int, int]:
@@ -254,12 +254,22 @@ def _guard(file: ProblemFile, what: str, call: Callable[[], Any]) -> Any:
 # ---------------------------------------------------------------- cost and memory
 
 
+def cost_at(namespace: Any) -> Cost | None:
+    """Cost of the file's problem at the sizes in force, without allocating it where it is large; None where that needs real
+    values, and where it does not run."""
+    return _tried(cost.measure, namespace)
+
+
 def fake_cost(namespace: Any) -> Cost | None:
-    """Cost of the file's problem without allocating it; None where the reference needs real values to run."""
+    """The same over fake tensors whatever the size: quicker for many sizes of a large problem."""
+    return _tried(cost.measure_fake, namespace)
+
+
+def _tried(measure: Callable[..., Cost], namespace: Any) -> Cost | None:
     try:
         with seeded(0):
             init = list(getattr(namespace, "get_init_inputs", list)())
-            return cost.measure(lambda: _construct(namespace, init), namespace.get_inputs)
+            return measure(lambda: _construct(namespace, init), namespace.get_inputs)
     except KerfError:
         raise
     except Exception:
@@ -320,10 +330,11 @@ def _reclaimable() -> int:
 
 
 def _cost_of(problem: KernelProblem) -> Cost:
-    """Over fake tensors; with a real run where the reference needs real values."""
+    """By `measure_module`; by a real run of any size where the reference needs real values."""
     args = problem.inputs()
     try:
-        return cost.measure_module(problem.module, args)
+        with seeded(problem.seed):
+            return cost.measure_module(problem.module, args)
     except Exception:
         return _measured_cost(problem, args)
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kerf.core.types import KerfError
 from kerf.kernels import problem_file
 from kerf.kernels.cost import Cost, flat_tensors
-from kerf.kernels.problem import fake_cost, static_bytes
+from kerf.kernels.problem import cost_at, fake_cost, static_bytes
 
 if TYPE_CHECKING:
     from kerf.kernels.problem import KernelProblem
@@ -25,9 +25,9 @@ def largest_prime(limit: int) -> int:
 
 
 def runs(file: ProblemFile, overrides: Mapping[str, object]) -> bool:
-    """Whether the problem executes at these sizes, tried over fake tensors."""
+    """Whether the problem executes at these sizes."""
     try:
-        return fake_cost(problem_file.execute(file, overrides)) is not None
+        return cost_at(problem_file.execute(file, overrides)) is not None
     except KerfError:
         return False
 
@@ -81,7 +81,7 @@ def shrink(
 ) -> dict[str, int]:
     """Overrides under which the problem's inputs, parameters and outputs fit `max_bytes` and its work `max_flops`; {} when it fits
     as it is. The first input's leading dimension is halved first, down to BATCH (it changes nothing but the amount), then the largest sizes,
-    alone and together with equal ones, except those in `keep`; costs come from fake tensors, so nothing large is allocated. KerfError
+    alone and together with equal ones, except those in `keep`; nothing large is allocated. KerfError
     when no sizes fit. `audit.shrink_sound` is the same with an audit of the result."""
     return _shrunk(problem_file.read_file(path), max_bytes, max_flops, dict(overrides or {}), keep)
 
@@ -90,7 +90,7 @@ def _shrunk(
     file: ProblemFile, max_bytes: int, max_flops: float, fixed: dict[str, object], keep: frozenset[str]
 ) -> dict[str, int]:
     chosen: dict[str, int] = {}
-    now = _cost_at(file, fixed)
+    now = _cost_at(file, fixed, cost_at)
     if now is None:
         if 0 < static_bytes(problem_file.execute(file, fixed)) <= max_bytes:
             return {}  # small, and only a real run shows its cost, or why it does not run
@@ -110,9 +110,11 @@ def _shrunk(
     )
 
 
-def _cost_at(file: ProblemFile, overrides: Mapping[str, object]) -> Cost | None:
+def _cost_at(
+    file: ProblemFile, overrides: Mapping[str, object], find: Callable[[Any], Cost | None] = fake_cost
+) -> Cost | None:
     try:
-        return fake_cost(problem_file.execute(file, overrides))
+        return find(problem_file.execute(file, overrides))
     except KerfError:
         return None
 

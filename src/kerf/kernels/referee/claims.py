@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from torch.utils._python_dispatch import TorchDispatchMode
+from kerf.kernels.dispatch import OperatorMode
 
 _MOVES = ("empty", "copy", "clone", "contiguous", "_to_copy", "detach", "zeros", "ones", "full", "fill", "zero", "lift_fresh", "as_strided",
           "resize", "set", "alias", "_local_scalar_dense", "_unsafe_view", "view", "new_empty", "new_zeros", "is_same_size", "equal")  # fmt: skip
@@ -30,7 +30,7 @@ def claims_all_generated(manifest: Mapping[str, Any]) -> bool:
     )
 
 
-class Trace(TorchDispatchMode):
+class Trace(OperatorMode):
     """`computing`: the operators called that do more than allocate, copy or look at memory in another way."""
 
     def __init__(self) -> None:

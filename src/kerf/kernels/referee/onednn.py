@@ -9,7 +9,8 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.utils._python_dispatch import TorchDispatchMode
+
+from kerf.kernels.dispatch import OperatorMode
 
 _LINEAR_MIN = 1 << 14  # multiply-adds below which the dispatch costs more than the product
 
@@ -39,7 +40,7 @@ class _Conv(nn.Module):
         return torch.ops.mkldnn._convolution_pointwise(x, self.weight, self.bias, *self.how, "none", [], "")
 
 
-class _Products(TorchDispatchMode):
+class _Products(OperatorMode):
     """float32 matrix products by oneDNN."""
 
     def __init__(self) -> None:

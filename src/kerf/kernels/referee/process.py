@@ -153,7 +153,6 @@ class Zygote:
         entry: str,
         *,
         writable: bool = False,
-        traced: bool = False,
     ) -> Worker:
         """A new worker over these pools; `policy` None means trusted code. Ended when it cannot enter its sandbox."""
         with self.lock:
@@ -164,7 +163,6 @@ class Zygote:
                 "policy": policy,
                 "entry": entry,
                 "writable": writable,
-                "traced": traced,
                 "pid_namespace": policy is not None and isolation().pid,
             }
             send(channel, message, [theirs.fileno(), inputs.fd, outputs.fd, params.fd])

@@ -100,13 +100,13 @@ class Trial:
 
     # ------------------------------------------------------------ the worker
 
-    def _start(self, case: Case, *, writable: bool = False, traced: bool = False) -> None:
+    def _start(self, case: Case, *, writable: bool = False) -> None:
         outputs = Pool(case.output_bytes, sealed=False)
         policy = candidate_policy(case, self.folder, self.threads, self.trust)
         entry = str(self.folder / self.package.entry)
         try:
             self.worker = zygote(self.threads).fork(
-                outputs, case.inputs, case.params, policy, entry, writable=writable, traced=traced
+                outputs, case.inputs, case.params, policy, entry, writable=writable
             )
         except Ended as ended:
             raise Stop(Status.CRASHED, f"its worker did not start (exit status {ended.status})") from None
@@ -285,7 +285,7 @@ class Trial:
         self.current = self.case
         check = self.case.check("given")
         try:
-            self._start(self.case, traced=operation == "traced")
+            self._start(self.case)
             for op in ("call", operation):
                 message, held = self.case.place([check.args], self.worker.outputs, self.rng)
                 reply, _ = self.worker.ask({**message, "op": op}, self.time_limit_s)

@@ -11,8 +11,8 @@ from functools import cache, partial
 from typing import Any
 
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 
+from kerf.kernels.dispatch import OperatorMode
 from kerf.kernels.referee.worker import tensors_of
 
 
@@ -70,7 +70,7 @@ def _without_onednn() -> Iterator[None]:
         torch._C._set_mkldnn_enabled(before)
 
 
-class _Perturbed(TorchDispatchMode):
+class _Perturbed(OperatorMode):
     """Multiply what each operator makes by 1 + the rounding error that an honest implementation could add: one unit in the last
     place, and for a reduction the random walk of n additions in eight partial sums."""
 
@@ -242,7 +242,7 @@ _PRODUCTS = ("mm", "conv", "linear", "mv", "dot", "attention", "rnn", "lstm", "g
 _PICKING = ("aten.argmax", "aten.argmin", "aten.max.dim", "aten.min.dim", "aten.topk", "aten.sort")
 
 
-class Picks(TorchDispatchMode):
+class Picks(OperatorMode):
     """Remember what argmax and its like compared, so that a near tie is judged by value."""
 
     def __init__(self) -> None:

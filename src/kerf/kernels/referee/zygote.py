@@ -9,10 +9,8 @@ import os
 import signal
 import socket
 import sys
-from functools import cache
 from typing import Any
 
-from kerf.kernels.referee.claims import Trace
 from kerf.kernels.referee.protocol import Fds, answer, receive
 from kerf.kernels.referee.worker import serve, steady_allocator
 from kerf.sandbox import linux
@@ -36,8 +34,6 @@ def main(fd: int) -> None:
         if message is None:
             return
         if message["op"] == "fork":
-            if message["traced"]:
-                _warm_trace()
             _fork(channel, message, fds)
         else:
             answer(channel, {"status": _reap(message["pid"])})
@@ -51,15 +47,6 @@ def _warm_libraries() -> None:
     with torch.no_grad():
         torch.mm(torch.zeros(256, 512), torch.zeros(512, 512))
         torch.nn.functional.conv2d(torch.zeros(1, 16, 16, 16), torch.zeros(16, 16, 3, 3))
-
-
-@cache
-def _warm_trace() -> None:
-    """What torch imports when a dispatch mode is first used starts processes, which a sandboxed worker may not."""
-    import torch
-
-    with Trace():
-        torch.zeros(1).add_(1)
 
 
 def _fork(channel: socket.socket, message: dict[str, Any], fds: list[int]) -> None:
