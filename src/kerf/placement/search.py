@@ -235,10 +235,8 @@ class Search:
 
     @property
     def _batch(self) -> int:
-        """With agents, one candidate of each in a round, and as many of the search beside them."""
-        if not self.agency:
-            return 1
-        return self.request.agents * (2 if self.agency.search else 1)
+        """With agents, one candidate of each in a round, and as many of the search beside them or over what they left open."""
+        return 2 * self.request.agents if self.agency else 1
 
     def _proposer(self, run: str | None) -> Proposer:
         default = self.space.candidate(self.space.default(), parent=None, proposer="heuristic")
