@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from kerf import spoken as says
+from kerf.core import temporary
 from kerf.core.types import Candidate, Evaluation, KerfError, Status
 from kerf.core.verb import Option, Result, Verb
 
@@ -158,12 +159,13 @@ def prune(
         float | None, Option("Drop the oldest until the archive is this small.", metavar="MB")
     ] = None,
 ) -> dict[str, Any]:
-    """Make the archive smaller: drop old runs, their candidates and files."""
+    """Make the archive smaller: drop old runs, their candidates and files, and what killed processes left among temporary files."""
     from kerf.archive import Archive
     from kerf.archive.prune import prune as drop
 
     if keep is None and days is None and megabytes is None:
         raise KerfError("say what to keep: --keep N, --days D or --megabytes MB")
+    temporary.sweep()
     with Archive() as archive:
         pruned = drop(
             archive,

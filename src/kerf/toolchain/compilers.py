@@ -6,12 +6,12 @@ import hashlib
 import os
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from kerf.core import temporary
 from kerf.core.types import KerfError
 
 CANDIDATES = (
@@ -88,6 +88,13 @@ def cache_folder() -> Path:
     return folder
 
 
+def keep(made: Path, library: Path) -> None:
+    """Copy what was compiled to its place in the cache, there whole or not at all."""
+    copy = library.with_suffix(f".{os.getpid()}")
+    shutil.copyfile(made, copy)
+    os.replace(copy, library)
+
+
 def compile_library(
     source: str, flags: Sequence[str], *, compiler: Compiler | None = None, timeout_s: float = 60.0
 ) -> Build:
@@ -100,7 +107,7 @@ def compile_library(
     if library.exists():
         return Build(library, "", cached=True)
     start = time.monotonic()
-    with tempfile.TemporaryDirectory(dir=library.parent) as scratch:
+    with temporary.folder("compile") as scratch:
         text, made = Path(scratch) / "kernel.c", Path(scratch) / "kernel.so"
         text.write_text(source)
         command = [tool.path, *flags, "-shared", "-fPIC", "-o", str(made), str(text), "-lm"]
@@ -116,5 +123,5 @@ def compile_library(
                 said.stderr or f"the compiler exited with {said.returncode}",
                 seconds=time.monotonic() - start,
             )
-        os.replace(made, library)
+        keep(made, library)
     return Build(library, said.stderr, seconds=time.monotonic() - start)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -11,6 +10,7 @@ from typing import Any
 
 from kerf import loop
 from kerf.archive import Archive
+from kerf.core import temporary
 from kerf.core.records import Moment, Outcome, RunRecord, Trial
 from kerf.core.types import Budget, Candidate, Evaluation, KerfError, Status
 from kerf.verification.claims import claims_of
@@ -172,7 +172,7 @@ def run_of(path: Path, model: Model, watch: Watch) -> Table | Trace:
     if path.suffix == ".vcd":
         return read_table(path, model).trace()
     watch(Moment(f"running {path.name} under Verilator", passing=False))
-    with tempfile.TemporaryDirectory(prefix="kerf-testbench-") as folder:
+    with temporary.folder("testbench") as folder:
         run = record_cocotb if path.suffix == ".py" else record
         recording = run(model.design, path, Path(folder).resolve())
         return read_table(recording.dump, model, recording.scope).trace()

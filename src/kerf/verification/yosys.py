@@ -9,10 +9,10 @@ import os
 import select
 import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from kerf.core import temporary
 from kerf.core.types import KerfError
 from kerf.verification.deadline import OutOfTime
 
@@ -25,7 +25,7 @@ class Yosys:
     """One worker. `scratch` is the folder that it may write; `folders` are those it may read besides. Closed workers may not be used again."""
 
     def __init__(self, folders: Sequence[Path] = ()) -> None:
-        self._temporary = tempfile.TemporaryDirectory(prefix="kerf-yosys-")
+        self._temporary = temporary.folder("yosys")
         self.scratch = Path(self._temporary.name).resolve()
         readable, replies = os.pipe()
         where = [str(f.resolve()) for f in folders]

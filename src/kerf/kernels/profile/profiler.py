@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
+from kerf.core import temporary
 from kerf.core.types import Candidate, KerfError
 from kerf.kernels.problem import KernelProblem
 from kerf.kernels.profile import collect, findings, mca
@@ -31,7 +31,7 @@ def profile_candidate(
 ) -> Profile:
     """The candidate's profile on the problem's inputs. `measured_s`: seconds a call by the referee, where they are known; else the time is
     measured here, which is no verdict. KerfError where the candidate does not build or run, or the machine cannot confine it (`trust`)."""
-    with tempfile.TemporaryDirectory(prefix="kerf-profile-") as folder:
+    with temporary.folder("profile") as folder:
         seen = collect.observe(problem, candidate, Path(folder), threads=threads, trust=trust)
         code = disassemble(seen.library) if seen.library else None
         loops = Machine(seen, code, native()).hot() if code else ()

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from kerf.core import temporary
 from kerf.kernels.referee.candidate import Package, Unit
 from kerf.kernels.referee.claims import empty_functions
 from kerf.sandbox import run_command
-from kerf.toolchain.compilers import cache_folder, find_compiler
+from kerf.toolchain.compilers import cache_folder, find_compiler, keep
 
 # Time on top of the limit for a megabyte of C: gcc -O3 takes about 13 s of CPU for one, and other work may hold the machine.
 SECONDS_PER_MB = 30.0
@@ -28,7 +27,7 @@ class Built:
 
 
 def build(package: Package, folder: Path, *, timeout_s: float, trust: bool) -> Built:
-    """Write the candidate's files and compiled outputs into `folder` (0755, so that a worker of another user reads it).
+    """Write the candidate's files and compiled outputs into `folder`.
 
     `timeout_s` is the limit for a small source; a network's has megabytes, and gets SECONDS_PER_MB more for each."""
     for name, text in package.files.items():
@@ -62,7 +61,7 @@ def _compiled(
     kept = cache_folder() / f"referee-{key}.so"
     if kept.exists():
         return kept, "", 0.0
-    with tempfile.TemporaryDirectory(prefix="kerf-build-") as scratch:
+    with temporary.folder("build") as scratch:
         for name, text in headers.items():
             (Path(scratch) / name).parent.mkdir(parents=True, exist_ok=True)
             (Path(scratch) / name).write_text(text)
@@ -87,7 +86,5 @@ def _compiled(
                 said.output.strip()[-4000:] or f"the compiler ended with {said.returncode}",
                 said.seconds,
             )
-        moved = kept.with_suffix(f".{os.getpid()}")
-        shutil.copyfile(made, moved)
-        os.replace(moved, kept)
+        keep(made, kept)
     return kept, "", said.seconds

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import random
 import statistics
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 
 import torch
 
+from kerf.core import temporary
 from kerf.kernels.referee import clock
 from kerf.kernels.referee.baselines import Baseline, baselines_of, empty_source
 from kerf.kernels.referee.case import Case
@@ -115,7 +115,7 @@ class Bench:
     def _measure_overheads(self) -> None:
         """Of an empty call in a sandboxed worker: through the module interface, where that includes copying the result out, and through
         the native one. Baselines are charged the same as modules, so that an error in it does not favour either."""
-        with tempfile.TemporaryDirectory(prefix="kerf-empty-") as folder:
+        with temporary.folder("empty") as folder:
             entry = Path(folder) / "kernel.py"
             entry.write_text(empty_source(self.case.like))
             empty = {name: self._sandboxed(entry, name) for name in ("module", "native")}

@@ -6,7 +6,6 @@ import errno
 import random
 import shutil
 import signal
-import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from typing import Any
 
 import torch
 
+from kerf.core import temporary
 from kerf.core.types import Status
 from kerf.kernels.referee import clock
 from kerf.kernels.referee.build import build, build_empty
@@ -80,7 +80,7 @@ class Trial:
         except Malformed as error:
             raise Stop(Status.REJECTED, str(error)) from None
         self.package = found
-        with tempfile.TemporaryDirectory(prefix="kerf-candidate-") as folder:
+        with temporary.folder("candidate") as folder:
             self.folder = Path(folder)
             self._build(found)
             try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import json
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from kerf.archive import Archive
+from kerf.core import temporary
 from kerf.core.types import Candidate, Space
 from kerf.kernels.problem import KernelProblem
 from kerf.kernels.referee.build import build
@@ -171,7 +171,7 @@ class KernelBench:
 
     def _compiled(self, files: Mapping[str, str]) -> None:
         """As the referee will; what it makes is kept, so that nothing is compiled twice."""
-        with tempfile.TemporaryDirectory(prefix="kerf-workbench-") as folder:
+        with temporary.folder("workbench") as folder:
             built = build(package(files), Path(folder), timeout_s=BUILD_LIMIT_S, trust=self.trust)
         if built.problem:
             raise Mistake(f"does not compile:\n{fenced(shortened(built.problem, 4_000))}")

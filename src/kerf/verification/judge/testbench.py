@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 import shutil
-import tempfile
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 
+from kerf.core import temporary
 from kerf.core.types import KerfError
 from kerf.sandbox import run_command
 from kerf.verification.testbenches import FAST_BUILD, PYTHON, verilator
@@ -26,7 +26,7 @@ class Run(StrEnum):
 
 def simulate(files: Sequence[Path], *, timeout_s: float = 60.0) -> Run:
     """Whether a testbench of the top module `tb` counts no mismatch."""
-    with tempfile.TemporaryDirectory(prefix="kerf-judge-") as name:
+    with temporary.folder("judge") as name:
         folder = Path(name).resolve()
         names = [f"s{index}.sv" for index, _ in enumerate(files)]
         for path, staged in zip(files, names, strict=True):
