@@ -48,6 +48,7 @@ def stand(cell: str, left: float, bottom: float) -> dict[str, Any]:
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-test-planted-openai-000000")
     monkeypatch.setenv("KERF_HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
     bookshelf.write(tmp_path / "small.aux", chip(), chip().initial)
     yield tmp_path
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from kerf.core.speech import Said, Says
+from kerf.proposers.agent.options import SAID
 
 
 def _shipped() -> Mapping[str, str]:
@@ -57,12 +58,7 @@ OPTIMIZE = Says(
     examples=("make softmax.py twice as fast on one core, at most two minutes", "optimize softmax.py with 24 candidates"),
     options={
         "problem": PROBLEM, "target": TARGET, "minutes": MINUTES, "threads": THREADS, "proposer": PROPOSER, "seed": SEED, "sizes": SIZES,
-        "model": Said(words=("language model",), patterns=((r"(?:(?:language )?model )?(?P<name>(?:anthropic|openai|local|replay)/[\w./:-]+)", "{name}"),)),
-        "agents": Said(words=("agent", "conversation")),
-        "max_dollars": Said(unit="dollars"),
-        "max_tokens": Said(words=("token",), ceiling=True),
-        "price": Said(words=("price",)),
-        "evaluations": Said(words=("candidate", "evaluation", "try", "trial", "attempt"), ceiling=True),
+        **SAID, "evaluations": Said(words=("candidate", "evaluation", "try", "trial", "attempt"), ceiling=True),
     },
     gives={"run": "run", "candidate": "candidate.path", "evidence": "evidence"},
     gain=_gain,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from kerf.core.speech import Said, Says
 from kerf.placement.glimpse import refused
+from kerf.proposers.agent.options import SAID
 
 SIDE = r"(?P<side>left|right|top|bottom)"
 AREA = r"(?:(?:box|area|region|rectangle|corner|space) )?"
@@ -66,7 +67,7 @@ PLACE = Says(
         "resume": Said(thing="none"),
         "slack": Said(words=("slack report", "late path", "critical path", "timing report"), files=("*.slack", "*.rpt")),
         "proposer": Said(choices={n: (n, f"{n} search") for n in ("portfolio", "evolution", "memory", "random")}),
-        "fix": Said(thing="none"),
+        "fix": Said(thing="none"), **SAID, "evaluations": Said(words=("recipe", "evaluation", "try", "trial", "attempt"), ceiling=True),
     },
     gives={"run": "run", "placement": "output"},
     refuses=refused,

@@ -1,9 +1,12 @@
-"""The options of a verb that may ask a language model: written once, for every domain's. They come to an `agency.Asked`."""
+"""The options of a verb that may ask a language model, and how people say them: written once, for every domain's. They come to an
+`agency.Asked`."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated
 
+from kerf.core.speech import Said
 from kerf.core.verb import Option
 
 Model = Annotated[
@@ -26,3 +29,16 @@ Price = Annotated[
         "What the model costs, in dollars per million tokens, where Kerf does not know.", metavar="IN,OUT"
     ),
 ]
+
+SAID: Mapping[str, Said] = {
+    "model": Said(
+        words=("language model",),
+        patterns=(
+            (r"(?:(?:language )?model )?(?P<name>(?:anthropic|openai|local|replay)/[\w./:-]+)", "{name}"),
+        ),
+    ),
+    "agents": Said(words=("agent", "conversation")),
+    "max_dollars": Said(unit="dollars"),
+    "max_tokens": Said(words=("token",), ceiling=True),
+    "price": Said(words=("price",)),
+}
