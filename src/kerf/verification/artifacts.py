@@ -30,8 +30,8 @@ def export(archive: Archive, run: str, folder: Path) -> Path:
     target = folder / "verification"
     made, _ = claims_of(problem)
     plain = model(problem.design, reset=problem.reset, reset_free=problem.reset_free)
-    write(target, [*counterexamples(made, details), *stimulus(plain, details)])
-    (target / "request.json").write_text(json.dumps(asdict(request), indent=1) + "\n")
+    asked = ("request.json", json.dumps(asdict(request), indent=1) + "\n")
+    write(target, [asked, *counterexamples(made, details), *stimulus(plain, details)])
     return target
 
 

@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 
 from kerf.verification.graph import FREE, Graph, Node
 
+FIRST, MOST = 200, 5000  # conflicts between two looks at the clock
+
 
 class Unrolling:
     """`initial`: latch node -> 0, 1 or FREE in frame 0 (None: any state at all, for induction); `held`: input node -> constant value."""
@@ -105,12 +107,17 @@ class Unrolling:
         return bool(self.solver.solve(assumptions=list(assumptions)))
 
     def solve_until(self, assumptions: Sequence[int], deadline: float) -> bool | None:
-        """As `solve`; None when `deadline` (of `time.monotonic`) passes first."""
-        while time.monotonic() < deadline:
-            self.solver.conf_budget(5000)
+        """As `solve`; None when `deadline` (of `time.monotonic`) passes first. The solver is asked for so many conflicts at a time as half of what is left is
+        enough for, as far as those before tell."""
+        conflicts, now = FIRST, time.monotonic()
+        while now < deadline:
+            self.solver.conf_budget(conflicts)
             found = self.solver.solve_limited(assumptions=list(assumptions))
             if found is not None:
                 return bool(found)
+            spent, now = time.monotonic() - now, time.monotonic()
+            fitting = conflicts * (deadline - now) / 2 / max(spent, 1e-6)
+            conflicts = max(1, int(min(2 * conflicts, MOST, fitting)))
         return None
 
     def values(self) -> set[int]:

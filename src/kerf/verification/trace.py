@@ -7,6 +7,7 @@ import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from kerf.verification.compiled import CompiledLanes, simulator
 from kerf.verification.graph import FREE, Graph
 from kerf.verification.lanes import Lanes
 from kerf.verification.model import Model
@@ -32,8 +33,10 @@ def replay(
     model: Model, trace: Trace, signals: Sequence[str] | None = None, literals: Sequence[int] = ()
 ) -> list[dict[str | int, int]]:
     """The values of `signals` (all named ones without it) and of `literals` in every cycle of `trace`, by simulation."""
-    lanes = start(model, model.graph, trace)
     names = list(model.graph.signals) if signals is None else list(signals)
+    wanted = [*literals, *(b for n in names for b in model.graph.signals[n].bits)]
+    lanes = simulator(model.graph, 1, _initial(model, model.graph), wanted)
+    _set_start(lanes, model, trace)
     rows = []
     for t, cycle in enumerate(trace.inputs):
         drive(lanes, model, cycle, trace.free[t] if t < len(trace.free) else {})
@@ -46,16 +49,25 @@ def replay(
 
 
 def start(model: Model, graph: Graph, trace: Trace, words: int = 1) -> Lanes:
-    """A simulator in the state in which `trace` begins."""
-    initial = {n: model.initial.get(n, graph.right[n]) for n in graph.latches}
-    lanes = Lanes(graph, words, initial)
-    for node, value in trace.start.items():
-        if initial.get(node) == FREE:
-            lanes.set_node(node, value)
+    """A simulator, of which every node can be read, in the state in which `trace` begins."""
+    lanes = Lanes(graph, words, _initial(model, graph))
+    _set_start(lanes, model, trace)
     return lanes
 
 
-def drive(lanes: Lanes, model: Model, cycle: Mapping[str, int], free: Mapping[int, int]) -> None:
+def _initial(model: Model, graph: Graph) -> dict[int, int]:
+    return {n: model.initial.get(n, graph.right[n]) for n in graph.latches}
+
+
+def _set_start(lanes: Lanes | CompiledLanes, model: Model, trace: Trace) -> None:
+    for node, value in trace.start.items():
+        if model.initial.get(node, lanes.graph.right[node]) == FREE:
+            lanes.set_node(node, value)
+
+
+def drive(
+    lanes: Lanes | CompiledLanes, model: Model, cycle: Mapping[str, int], free: Mapping[int, int]
+) -> None:
     """Put one cycle's inputs on a simulator; what the model holds is held."""
     for name in model.inputs:
         lanes.set_word(name, int(cycle.get(name, 0)))

@@ -17,6 +17,7 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Any
 
+from kerf.verification.deadline import left
 from kerf.verification.design import Design
 from kerf.verification.equivalence.correspondence import check, correspond
 from kerf.verification.equivalence.product import Compared, Product, check_interface, product
@@ -26,6 +27,7 @@ from kerf.verification.equivalence.witness import check_product, confirm, explai
 from kerf.verification.graph import FALSE, Node
 from kerf.verification.model import Model, model
 from kerf.verification.prove import Property, Result, Verdict, prove
+from kerf.verification.synthesis import STEP
 from kerf.verification.trace import Trace, replay
 
 SEEKING = 4  # times as long as plain random runs took: before anything is proved
@@ -69,11 +71,17 @@ def equivalent(gold: Design, gate: Design, *, bounded: int | None = None, timeou
 
 
 def models(gold: Design, gate: Design, reset: str | None, timeout_s: float) -> tuple[Model, Model]:
-    """Both in the same model of time: cycle by cycle where both have the same one clock edge and use the clock for nothing else; else step by step."""
-    made = [model(d, reset=reset or "", timeout_s=timeout_s) for d in (gold, gate)]
+    """Both in the same model of time: cycle by cycle where both have the same one clock edge and use the clock for nothing else; else step by step.
+    `timeout_s` is for both."""
+    deadline = time.monotonic() + timeout_s
+
+    def build(**how: Any) -> list[Model]:  # gold is compared with many
+        return [model(d, reset=reset or "", keep=d is gold, timeout_s=left(deadline, STEP), **how) for d in (gold, gate)]  # fmt: skip
+
+    made = build()
     edges = {m.edge for m in made if m.edge}
     if any(m.stepped or _reads_clock(m) for m in made) or len(edges) > 1:
-        made = [model(d, reset=reset or "", stepped=True, timeout_s=timeout_s) for d in (gold, gate)]
+        made = build(stepped=True)
     return made[0], made[1]
 
 
@@ -134,7 +142,7 @@ class _Session:
         """With a model checker, shortly; then by a longer search for a difference; then with what time is left."""
         made, result = self._checked(self.left / 10)
         if result.verdict is Verdict.UNDECIDED:
-            if trace := self._sought(self.left / 3):
+            if trace := self._sought(self.left / 2):
                 return self._different(self.plain, trace, "simulation")
             made, result = self._checked(self.left)
         if result.trace:

@@ -29,7 +29,10 @@ from kerf.verification.equivalence.product import (
 from kerf.verification.graph import Graph
 from kerf.verification.model import Model
 
-ALIKE = 4  # frames in a row that bring as many variables: a state that nothing happens in any more
+ALIKE, QUIET = (
+    4,
+    0.02,
+)  # frames in a row that bring as many variables, few of the graph's nodes: nothing happens in this state any more
 
 
 class _Hashed(Frames):
@@ -71,6 +74,14 @@ class Pair:
     gold: Rails
     gate: Rails
     apart: int
+
+
+@dataclass(frozen=True)
+class Leap:
+    """`rows`: inputs, (cycles, bits), of what was found. `quiet`: it is a state in which nothing happens any more."""
+
+    rows: np.ndarray | None = None
+    quiet: bool = False
 
 
 class Leaper:
@@ -120,10 +131,10 @@ class Leaper:
             found |= _set(self._theirs[node], (0, 0) if node in unknown else (value, 1 - value))
         return found
 
-    def leap(self, state: Mapping[int, int], asked: Sequence[int], most: int, deadline: float) -> np.ndarray | None:  # fmt: skip
-        """Inputs, (cycles, bits), in whose last cycle outputs differ or one of the pairs `asked` (their numbers) is apart, which none is in
-        `state`. None where nothing is found within `most` cycles and until `deadline` (of `time.monotonic`)."""
-        frames, news = _Hashed(self.graph, state, self.held), [0]
+    def leap(self, state: Mapping[int, int], asked: Sequence[int], most: int, deadline: float) -> Leap:
+        """A run in whose last cycle outputs differ or one of the pairs `asked` (their numbers) is apart, which none is in `state`; within `most` cycles and
+        until `deadline` (of `time.monotonic`)."""
+        frames, size = _Hashed(self.graph, state, self.held), [0]
         pairs = [self.pairs[i] for i in asked]
         try:
             for t in range(most):
@@ -134,13 +145,17 @@ class Leaper:
                             frames.merge(other, mine, t)
                     found = frames.any_of([self.bad], t, deadline)
                 if found:
-                    return self.drive.solved(frames, t).rows
-                news.append(frames.variables)
-                if found is None or len(set(np.diff(news[-ALIKE - 1 :]).tolist())) == 1 < len(news) - ALIKE:
-                    return None
+                    return Leap(self.drive.solved(frames, t).rows)
+                size.append(frames.variables)
+                if found is None or self._quiet(size):
+                    return Leap(None, quiet=found is not None)
         finally:
             frames.close()
-        return None
+        return Leap()
+
+    def _quiet(self, size: Sequence[int]) -> bool:
+        grown = set(np.diff(size[-ALIKE - 1 :]).tolist())
+        return len(size) > ALIKE and len(grown) == 1 and max(grown) < QUIET * len(self.graph)
 
 
 def _set(rails: Rails, values: Rails) -> dict[int, int]:

@@ -43,10 +43,8 @@ FRESH, APART = (
     0.6,
 )  # shares of lanes from reset on, and of the others those that go on from registers apart
 RELEASED = 0.9  # share of lanes in which the reset does not come again
-LOOKING_S, LONGER = (
-    1.0,
-    1.2,
-)  # seconds for the first look ahead of a run, and how much longer the next has, where one shows nothing
+LOOKING, LONGER = 8, 1.2
+"""How many times as long as the solver's graph took to make the first look ahead may take; and the next, where one shows nothing, than that."""
 AHEAD = 40  # cycles, at most
 
 
@@ -68,7 +66,7 @@ class Seeker:
         model = self.made.model
         whole, self.rng = drive_of(model), np.random.default_rng(self.seed)
         self.unnamed = whole.free
-        self.apart, self._looking_s = _apart(self.gold, self.gate, self.made), LOOKING_S
+        self.apart, self._looking_s = _apart(self.gold, self.gate, self.made), 0.0
         self.drive = replace(whole, free=(), start=whole.start + whole.free)
         values = [2 * n + inverted for n in model.graph.latches for inverted in (0, 1)]
         self.watch = np.array([self.made.bad, *self.apart, *values])
@@ -107,13 +105,15 @@ class Seeker:
 
     def _look_ahead(self, deadline: float) -> Stimulus | None:
         """A run gone on from by a solver: registers apart, or a difference; kept, or found."""
-        base = self._known()
+        leaper, base = self._leaper, self._known()
         values, apart = self._after(base)
         asked = [i for i, a in enumerate(apart) if not a and self.wanted[1 + i] > 0]
         end = min(deadline, time.monotonic() + self._looking_s)
-        rows = self._leaper.leap(self._leaper.state(values), asked, AHEAD, end)
-        if rows is None:
-            self._looking_s *= LONGER
+        found = leaper.leap(leaper.state(values), asked, AHEAD, end)
+        if (rows := found.rows) is None:
+            self._looking_s *= 1 if found.quiet else LONGER
+            if found.quiet:
+                self.shown, self.parted = ([r for r in runs if r is not base] for runs in (self.shown, self.parted))  # fmt: skip
             return None
         if self.reset is not None and (column := self._reset_column) is not None:
             rows[:, column] = 1 - self.reset.active
@@ -130,11 +130,13 @@ class Seeker:
 
     @cached_property
     def _leaper(self) -> Leaper:
-        model = self.made.model
+        model, begun = self.made.model, time.monotonic()
         held = {n: model.held[s.bits[0] >> 1] for n, s in model.graph.signals.items() if s.kind == "input" and s.bits[0] >> 1 in model.held}  # fmt: skip
         if self.reset is not None:
             held[self.reset.name] = 1 - self.reset.active
-        return Leaper(self.gold, self.gate, self.made, [name for name, _ in self.drive.words], held)
+        made = Leaper(self.gold, self.gate, self.made, [name for name, _ in self.drive.words], held)
+        self._looking_s = LOOKING * (time.monotonic() - begun)
+        return made
 
     def _judged(self, run: Stimulus, known: int) -> Stimulus | None:
         """A run of which the first `known` cycles are not new: cut where it shows a difference, or kept where registers come apart."""

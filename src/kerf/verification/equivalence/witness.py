@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kerf.verification.compiled import simulator
 from kerf.verification.equivalence.product import Compared, Product
 from kerf.verification.equivalence.simulation import Cycle, run
 from kerf.verification.graph import FALSE, FREE
@@ -53,7 +54,8 @@ def _chosen(gate: Model, made: Product, trace: Trace) -> dict[int, list[int]]:
 def _outputs(side: Model, inputs: Sequence[Mapping[str, int]], chosen: Mapping[int, Sequence[int]], last: int,
              rng: np.random.Generator | None) -> dict[str, np.ndarray]:  # fmt: skip
     """The outputs of one design in cycle `last`; unknowns as `chosen`, else by `rng`, else 0."""
-    graph, lanes = side.graph, Lanes(side.graph, WORDS, side.initial)
+    graph, outputs = side.graph, [b for n in side.outputs for b in side.graph.signals[n].bits]
+    lanes = simulator(graph, WORDS, side.initial, outputs)
     latches = [n for n in graph.latches if side.initial[n] == FREE]
     named = {b >> 1 for s in graph.signals.values() if s.kind == "input" for b in s.bits}
     pick = lambda: random_planes(rng, 1, WORDS)[0] if rng else 0  # noqa: E731
