@@ -2,7 +2,7 @@
 
 `python bench/verification.py --data FOLDER [--only PART,...] [--no-run]`, with checkouts in FOLDER (public data, never part of this repository):
 github.com/ZixiBenZhang/ml4dv, NVlabs/verilog-eval, NVlabs/FVEval, YosysHQ/picorv32 and ekiwi/rtl-repair. Each part is a command of its own too,
-bench/verification_PART.py; its rows are kept in bench/results, and `--no-run` prints those that are there. All of it takes about half an hour on one core.
+bench/verification_PART.py; its rows are kept in bench/results, and `--no-run` prints those that are there. All of it takes about an hour on one core.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from verification_table import RESULTS, Row, kept, table
 
-PARTS = ("coverage", "judge", "repair", "sva", "mutation")
+PARTS = ("coverage", "judge", "repair", "sva", "mutation", "equiv")
 
 
 def run(part: str, data: Path) -> None:
