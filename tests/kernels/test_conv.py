@@ -10,12 +10,12 @@ from fractions import Fraction
 
 import pytest
 import torch
-from conv_cases import Case, check, with_maps
+from conv_cases import Case, bound_on_error, check, with_maps
 
 from kerf.kernels.codegen.conv import TEMPLATE
 from kerf.kernels.codegen.conv.geometry import geometry
 from kerf.kernels.codegen.conv.toom import transform
-from kerf.kernels.codegen.standalone import standalone
+from kerf.kernels.codegen.standalone import Standalone, standalone
 from kerf.kernels.ir import Buffer, Const, DType, Index, Load, Role, apply
 from kerf.kernels.schedule import Value
 from kerf.kernels.targets.cpu import native
@@ -44,6 +44,66 @@ FORMS = {
 @pytest.mark.parametrize("name", FORMS)
 def test_forms(name: str) -> None:
     check(FORMS[name])
+
+
+# Matrix registers where this machine has them; elsewhere the same kernel takes its other way.
+TILES = replace(
+    native(),
+    vector_bits=512,
+    features=native().features | {"amx_tile", "amx_bf16", "avx512_bf16", "avx512bw"},
+)
+HERE = {"amx_tile", "amx_bf16"} <= native().features
+WIDE = {
+    "ragged": Case((2, 40, 13, 19), 37, (3, 3), padding=(1, 0)),
+    "odd channels": Case((1, 17, 13, 17), 16, (5, 3), padding=(2, 1)),
+    "pointwise": Case((3, 48, 9, 7), 70, (1, 1)),
+    "pointwise, strided": Case((1, 32, 9, 7), 32, (1, 1), stride=(2, 2)),
+    "large kernel, stride": Case((1, 32, 35, 33), 48, (7, 7), stride=(4, 4), padding=(2, 2)),
+    "1-D, dilated": Case((3, 36, 153), 50, (3,), dilation=(4,), stride=(3,)),
+    "3-D": Case((1, 32, 5, 6, 7), 33, (3, 2, 3), padding=(1, 0, 2)),
+    "grouped": Case((2, 48, 9, 11), 64, (3, 5), groups=2, padding=(1, 1), stride=(1, 2), dilation=(2, 1)),
+    "transposed": Case((2, 32, 9, 8), 40, (3, 3), transposed=True, padding=(2, 0)),
+    "transposed, strided": Case((1, 64, 3, 4, 5), 64, (3, 3, 3), transposed=True, stride=(2, 2, 2), padding=(1, 1, 1), groups=2, output_padding=(1, 0, 1)),
+    "transposed, taps missing": Case((2, 32, 7), 30, (2,), transposed=True, stride=(5,), output_padding=(4,)),
+    "bfloat16": Case((2, 32, 9, 11), 32, (3, 3), padding=(1, 1), dtype=DType.BF16),
+}  # fmt: skip
+
+
+def registers(case: Case, threads: int = 1, **choices: Value) -> Standalone:
+    made = standalone(
+        case.group(), {"algorithm": "amx", **choices}, template=TEMPLATE, chip=TILES, threads=threads
+    )
+    assert "_tile_dpbf16ps" in made.source
+    return made
+
+
+@pytest.mark.parametrize("name", WIDE)
+def test_matrix_registers(name: str) -> None:
+    case = WIDE[name]
+    tensors = case.tensors()
+    wide = [t.double() for t in tensors]
+    want = case.torch(wide[0], wide[1], wide[2])
+    for threads, kb in ((1, 64), (2, 256)):
+        (got,) = registers(case, threads, amx_kb=kb, amx_columns=kb // 2).call(tensors)
+        assert ((got.double() - want).abs() <= bound_on_error(case, tensors, False)).all(), (threads, kb)
+
+
+@pytest.mark.parametrize(
+    "value", [float("inf"), float("nan"), 3e38, 1e-30], ids=["inf", "nan", "most", "tiny"]
+)
+@pytest.mark.parametrize("which", [0, 1], ids=["input", "weight"])
+def test_values_that_do_not_come_apart_take_the_other_way(which: int, value: float) -> None:
+    case = Case((2, 32, 9, 11), 40, (3, 3), padding=(1, 1))
+    tensors = case.tensors()
+    if value < 1:
+        (tensors[0][1, :, 3, 3] if which == 0 else tensors[1][5])[:] = value
+    else:
+        (tensors[0][1, 4, 3] if which == 0 else tensors[1][5, 3, 1])[2] = value
+    direct = standalone(case.group(), {"algorithm": "direct"}, template=TEMPLATE).call(tensors)[0]
+    assert torch.equal(registers(case).call(tensors)[0].nan_to_num(7.0), direct.nan_to_num(7.0))
+    (calm,) = registers(case).call(case.tensors())
+    plain = standalone(case.group(), {"algorithm": "direct"}, template=TEMPLATE).call(case.tensors())[0]
+    assert not HERE or not torch.equal(calm, plain), "the other way was taken for ordinary values"
 
 
 @pytest.mark.parametrize("tiling", ["rows", "linear", "panel"])

@@ -69,7 +69,7 @@ static void {s}_open(void) {{
 
 
 def split(s: str) -> str:
-    """`S_split`: 16 values x and 16 values y as sums of bfloat16 values, x before y in each 64 bytes, or taking turns. `S_odd`: is anything there too
+    """`S_split`: 16 values x and 16 values y as sums of bfloat16 values, x before y in each 64 bytes, or taking turns, `step` from part to part. `S_odd`: is anything there too
     small or too large for that?"""
     return f"""/* What the first n of 16 values are, and zeros. */
 static inline __attribute__((always_inline)) __m512 {s}_some(const float *p, long n) {{
@@ -79,12 +79,12 @@ static inline __attribute__((always_inline)) __m512 {s}_wide(__m256i half) {{
     return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16));
 }}
 /* x and y as sums of bfloat16 values: the nearest, the nearest to what is left, and what is then left. */
-static inline __attribute__((always_inline)) void {s}_split(__m512 x, __m512 y, uint16_t *dst, int parts, int turns) {{
+static inline __attribute__((always_inline)) void {s}_split(__m512 x, __m512 y, uint16_t *dst, long step, int parts, int turns) {{
     const __m512i order = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8,
         23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
     for (int i = 0; i < parts; ++i) {{
         const __m512i part = (__m512i)_mm512_cvtne2ps_pbh(y, x);
-        _mm512_store_si512(dst + 512 * i, turns ? _mm512_permutexvar_epi16(order, part) : part);
+        _mm512_store_si512(dst + step * i, turns ? _mm512_permutexvar_epi16(order, part) : part);
         x = _mm512_sub_ps(x, {s}_wide(_mm512_castsi512_si256(part)));
         y = _mm512_sub_ps(y, {s}_wide(_mm512_extracti64x4_epi64(part, 1)));
     }}
@@ -98,9 +98,9 @@ static inline int {s}_odd(uint32_t top) {{ return top && top - ({LEAST}u << 23) 
 
 
 def micro(s: str, rows: int, columns: int, a: int, b: int, ahead: int) -> str:
-    """`S_micro_RxC(a, b, steps, c, next)`: rows x columns registers of sums over 32 * `steps` steps of k, to c (32 floats a row). A step of a or b holds the parts of 32 rows or columns, each a register. `ahead`: lines of the next rows' parts that are
-    asked for in each step."""
-    at = [f"c + {i * ROWS * SIDE + j * ROWS}" for i in range(rows) for j in range(columns)]
+    """`S_micro_RxC(a, b, steps, c, next)`: rows x columns registers of sums over 32 * `steps` steps of k, to c (32 floats a row). A step
+    of a or b holds the parts of 32 rows or columns, each a register. `ahead`: lines of the next rows' parts that are asked for in
+    each step."""
     far = [
         f"        for (int i = 0; i < {ahead}; ++i) _mm_prefetch(next + 64 * i, _MM_HINT_T1);",
         f"        next += {64 * ahead};",
@@ -109,34 +109,67 @@ def micro(s: str, rows: int, columns: int, a: int, b: int, ahead: int) -> str:
         f"static __attribute__((noinline)) void {s}_micro_{rows}x{columns}(const uint16_t *a, const uint16_t *b, long steps,",
         "        float *c, const char *next) {",
         "    (void)next;",
-        *(f"    _tile_zero({t});" for t in range(len(at))),
+        *_zeros(rows, columns),
         f"    for (; steps; --steps, a += {1024 * a}, b += {1024 * b}) {{",
         *(far if ahead else []),
-        *_step(rows, columns, a, b),
+        *_step(rows, columns, (a, b), ("b + {}", b * 512, 512, 64), 16 * columns * b),
         "    }",
-        *(f"    _tile_stored({t}, {p}, {4 * SIDE});" for t, p in enumerate(at)),
+        *_sums(rows, columns),
         "}",
     ]
     return "\n".join(lines) + "\n"
 
 
-def _step(rows: int, columns: int, a: int, b: int) -> list[str]:
-    """One step's products, registers loaded when a part is first needed, and between them the next step's lines of b asked for."""
+def micro_in_place(s: str, rows: int, columns: int, a: int, b: int, row: int, part: int, width: int) -> str:
+    """`S_micro_RxC(a, b, blocks, tap, taps, c)`: the same, with columns read where they lie: pairs along k of neighbouring columns are neighbours,
+    `row` elements from one pair to the next and `part` from one part to the next; in each block of 32 steps of k, `taps` times, from b + tap[.].
+    `width`: floats from one row of sums to the next."""
+    lines = [
+        f"static __attribute__((noinline)) void {s}_micro_{rows}x{columns}(const uint16_t *a, const uint32_t *b, long blocks,",
+        "        const int *restrict tap, long taps, float *c) {",
+        *_zeros(rows, columns),
+        f"    for (; blocks; --blocks, b += {ROWS * row}L)",
+        f"    for (long t = 0; t < taps; ++t, a += {1024 * a}) {{",
+        "        const uint32_t *at = b + tap[t];",
+        *_step(rows, columns, (a, b), ("at + {}", ROWS, part, 4 * row), 0),
+        "    }",
+        *_sums(rows, columns, width),
+        "}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _zeros(rows: int, columns: int) -> list[str]:
+    return [f"    _tile_zero({t});" for t in range(rows * columns)]
+
+
+def _sums(rows: int, columns: int, width: int = SIDE) -> list[str]:
+    places = [i * ROWS * width + j * ROWS for i in range(rows) for j in range(columns)]
+    return [f"    _tile_stored({t}, c + {p}, {4 * width});" for t, p in enumerate(places)]
+
+
+def _step(
+    rows: int, columns: int, parts: tuple[int, int], place: tuple[str, int, int, int], near: int
+) -> list[str]:
+    """One step's products, registers loaded when a part is first needed, and between them `near` lines of the next step of b asked
+    for. `place`: how an address in b is written, what its registers and parts add to it, and the bytes between rows."""
+    a, b = parts
+    text, register, part, stride = place
     order = products(a, b)
-    lines, held = [], dict[int, int]()
-    near, line = 16 * columns * b, 0
+    lines, held, line = [], dict[int, int](), 0
     share = -(-near // (len(order) * rows * columns))
 
-    def load(register: int, matrix: str, place: int, part: int) -> str:
-        if held.get(register) == part:
+    def load(name: int, code: str, wanted: int, step: int) -> str:
+        if held.get(name) == wanted:
             return ""
-        held[register] = part
-        return f"_tile_loadd({register}, {matrix} + {512 * place}, 64); "
+        held[name] = wanted
+        return f"_tile_loadd({name}, {code}, {step}); "
 
     for i, j in order:
         for r in range(rows):
             for c in range(columns):
-                code = load(4 + r, "a", r * a + i, i) + load(6 + c, "b", c * b + j, j)
+                code = load(4 + r, f"a + {(r * a + i) * 512}", i, 64)
+                code += load(6 + c, text.format(c * register + j * part), j, stride)
                 lines.append(f"        {code}_tile_dpbf16ps({r * columns + c}, {4 + r}, {6 + c});")
                 for _ in range(min(share, near - line)):
                     lines.append(f"        _mm_prefetch(b + {1024 * b + 32 * line}, _MM_HINT_T0);")

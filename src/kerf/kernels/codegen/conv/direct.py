@@ -113,22 +113,28 @@ static void {symbol}_gather(const {plan.kind} *restrict band, const {symbol}_run
 """
 
 
-def _apply_code(symbol: str, plan: Plan, e: Epilogue, weights: Weights) -> str:
-    g, k = plan.geometry, plan.kind
-    sd, sh, sw = g.out_stride
+def finishing(symbol: str, plan: Plan, e: Epilogue) -> str:
+    """The epilogue of a run's row of sums: the output phases along w, woven together."""
+    g = plan.geometry
+    sw = g.out_stride[2]
     position = "n0 + run[i].n, o, d, h, w, count"
     if sw == 1:
-        finish = f"""const long w = w0 + run[i].w, count = run[i].count;
+        return f"""const long w = w0 + run[i].w, count = run[i].count;
                 {symbol}_finish(sums + r * {plan.tile} + run[i].first, {e.arguments}, {position});"""
-    else:
-        weave = " ".join(
-            f"row[j * {sw} + {p}] = sums[({p * plan.rows} + r) * {plan.tile} + run[i].first + j];"
-            for p in range(sw)
-        )
-        finish = f"""const long w = (w0 + run[i].w) * {sw}, left = {g.outside[2]} - w;
+    weave = " ".join(
+        f"row[j * {sw} + {p}] = sums[({p * plan.rows} + r) * {plan.tile} + run[i].first + j];"
+        for p in range(sw)
+    )
+    return f"""const long w = (w0 + run[i].w) * {sw}, left = {g.outside[2]} - w;
                 const long count = run[i].count * {sw} < left ? run[i].count * {sw} : left;
                 for (long j = 0; j < run[i].count; j++) {{ {weave} }}
                 {symbol}_finish(row, {e.arguments}, {position});"""
+
+
+def _apply_code(symbol: str, plan: Plan, e: Epilogue, weights: Weights) -> str:
+    g, k = plan.geometry, plan.kind
+    sd, sh, sw = g.out_stride
+    finish = finishing(symbol, plan, e)
     return f"""/* One block of filters over one tile, all output phases. */
 static void {symbol}_apply(long block, const {symbol}_span *restrict span, const {symbol}_run *restrict run, const {k} *restrict weights,
     const {k} *restrict in, long step, const int *restrict tap, {k} *restrict sums, {k} *restrict row,

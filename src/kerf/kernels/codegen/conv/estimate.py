@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import inf, prod
 
-from kerf.kernels.codegen.conv import depthwise
+from kerf.kernels.codegen.conv import amx, depthwise
 from kerf.kernels.codegen.conv.filtering import Filtering, filterings, products
 from kerf.kernels.codegen.conv.geometry import Geometry
 from kerf.kernels.targets.cpu import Chip
@@ -21,11 +21,15 @@ _MARGIN = 0.9
 _OFFERED = 6
 
 
-def default_algorithm(g: Geometry, chip: Chip, element: int) -> str:
+def default_algorithm(g: Geometry, chip: Chip, element: int, registers: bool = False) -> str:
+    """`registers`: may matrix registers be used?"""
     if depthwise.legal(g):
         return "depthwise"
     best = min((winograd_cost(g, f, chip, element) for f in filterings(g)), default=inf)
-    return "winograd" if best < _MARGIN * direct_cost(g, chip, element) else "direct"
+    direct = direct_cost(g, chip, element)
+    if registers and amx.cost(g) < _MARGIN * min(best, direct):
+        return "amx"
+    return "winograd" if best < _MARGIN * direct else "direct"
 
 
 def ranked(g: Geometry, chip: Chip, element: int) -> list[Filtering]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from kerf.kernels.codegen.conv import depthwise, direct, guard, winograd
+from kerf.kernels.codegen.conv import amx, depthwise, direct, guard, winograd
 from kerf.kernels.codegen.conv.blocking import choose
 from kerf.kernels.codegen.conv.epilogue import Epilogue, accepts
 from kerf.kernels.codegen.conv.estimate import default_algorithm, ranked
@@ -15,7 +15,7 @@ from kerf.kernels.codegen.conv.micro import default_tile, even_rows, fits, lanes
 from kerf.kernels.codegen.conv.tiles import Plan
 from kerf.kernels.codegen.expr import ctype
 from kerf.kernels.codegen.template import Emitted
-from kerf.kernels.ir import Conv, Group
+from kerf.kernels.ir import Conv, DType, Group
 from kerf.kernels.schedule import Decision, Value
 from kerf.kernels.targets.cpu import Chip
 
@@ -37,10 +37,19 @@ class ConvTemplate:
             if _heavy(g, element, chip)
             else budget
         )
-        algorithm, cuts = default_algorithm(g, chip, element), ranked(g, chip, element)
+        registers = amx.possible(group, g, chip)
+        algorithm, cuts = default_algorithm(g, chip, element, registers), ranked(g, chip, element)
         tiled = tile_geometry(g, cuts[0]) if algorithm == "winograd" else g
         return (
-            Decision("algorithm", _algorithms(g), algorithm),
+            Decision("algorithm", (*_algorithms(g), *(("amx",) if registers else ())), algorithm),
+            *(
+                (
+                    Decision("amx_kb", amx.BUDGETS, _registers_kb(g, chip)),
+                    Decision("amx_columns", amx.COLUMNS, 32),
+                )
+                if registers
+                else ()
+            ),
             *((Decision("filtering", tuple(map(str, cuts)), str(cuts[0])),) if cuts else ()),
             Decision("tiling", ("rows", "linear", "panel"), _tiling(tiled, lanes_of(chip, element))),
             Decision(
@@ -61,6 +70,8 @@ class ConvTemplate:
         g = geometry(group)
         if choices["algorithm"] == "winograd":
             return _guarded(group, g, choices, chip, threads, symbol)
+        if choices["algorithm"] == "amx":
+            return _registers(group, g, choices, chip, threads, symbol)
         if choices["algorithm"] == "depthwise":
             return depthwise.emit(group, _sliding(group, g, choices, chip, threads), threads, symbol)
         return _direct(group, g, choices, chip, threads, symbol)
@@ -86,6 +97,27 @@ def _guarded(
     tiling = _tiling(g, lanes_of(chip, dtype.compute.bytes))
     safe = _direct(group, g, {**choices, "tiling": tiling}, chip, threads, f"{symbol}_safe")
     return guard.joined(group, fast, safe, ctype(dtype), symbol)
+
+
+def _registers(
+    group: Group, g: Geometry, choices: Mapping[str, Value], chip: Chip, threads: int, symbol: str
+) -> Emitted:
+    """Matrix registers, and the direct sum for values that do not come apart."""
+    columns, budget = int(choices["amx_columns"]), int(choices["amx_kb"]) << 10
+    borrowed = g.is_pointwise and group.buffer(_conv(group).x).dtype is DType.F32 and Epilogue(group, g).flat
+    here = _collapsed(g) if borrowed else g
+    plan = Plan(
+        geometry=here, blocking=choose(here, budget, 4, columns, threads, not borrowed), kind="float", element=4,
+        lanes=amx.ROWS, rows=amx.SIDE, vectors=columns // amx.ROWS, tiling="linear", strip=1,
+        filters_outer=bool(choices["filters_outer"]), borrowed=borrowed,
+    )  # fmt: skip
+    other = _direct(group, g, choices, chip, threads, f"{symbol}_vector")
+    return amx.emit(group, plan, other, threads, symbol)
+
+
+def _registers_kb(g: Geometry, chip: Chip) -> int:
+    """Of the band: as much as stays near, more where each block reads weights from beyond the second cache."""
+    return 2048 if _heavy(g, 4, chip) else 512 if g.is_pointwise else 256
 
 
 def _conv(group: Group) -> Conv:

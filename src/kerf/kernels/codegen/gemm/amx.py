@@ -297,7 +297,7 @@ class _Writer:
             *("                " + f for f in load),
             f"                const __m512 x = {x}, y = {y};",
             f"                top[i] = {self.s}_larger({self.s}_larger(top[i], x), y);",
-            f"                {self.s}_split(x, y, to + 32 * i, {parts}, 0);",
+            f"                {self.s}_split(x, y, to + 32 * i, {REGISTER}, {parts}, 0);",
             "            }",
             "        }",
             f"        for (int i = 0; i < 16; ++i) odd |= {self.s}_odd(_mm512_reduce_max_epu32(top[i]));",
@@ -315,7 +315,7 @@ class _Writer:
             f"uint16_t *to = dst + (q - left) / 32 * strip + (k - begin) / 32 * {layout.step} + (q - left) % 32 / 16 * {parts * REGISTER} + (k - begin) % 32 * 16;",
             "__m512i *most = (__m512i *)(top + q - left);",
             f"*most = {s}_larger({s}_larger(*most, x), y);",
-            f"{s}_split(x, y, to, {parts}, 1);",
+            f"{s}_split(x, y, to, {REGISTER}, {parts}, 1);",
         ]
         if self._crosswise(layout):
             body = self._blocks(layout, pair)
