@@ -222,6 +222,37 @@ def test_killed_in_a_call_and_in_an_evaluation_it_pays_for_no_turn_twice(home: P
     assert proposal_of(trials[2].candidate.files).base == before[1].candidate.id and result["legal"]
 
 
+AGENT = """#!{python}
+import json, pathlib, time
+assert "ram_1" in pathlib.Path("TASK.md").read_text() and pathlib.Path("base/recipe.json").exists()
+for name, said in (("out", {{"way": "cells", "macros": [{{"cell": "ram_0", "left": 90, "bottom": 0}}]}}), ("seed", {{"way": "refine", "recipe": {{"seed": 3}}}})):
+    folder = pathlib.Path("candidates") / name
+    folder.mkdir()
+    (folder / "proposal.json").write_text(json.dumps(said))
+    (folder / "DONE").touch()
+    verdict = pathlib.Path("verdicts") / (name + ".md")
+    while not verdict.exists():
+        time.sleep(0.05)
+"""
+
+
+def test_a_coding_agent_hands_in_proposals_as_files(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = home / "bin" / "claude"
+    script.parent.mkdir()
+    script.write_text(AGENT.format(python=sys.executable))
+    script.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{script.parent}:/usr/bin:/bin")
+    monkeypatch.setattr("kerf.proposers.agent.headless.POLL_S", 0.05)
+    report = placed(home, "", 5, proposer="claude-code").report
+    verdicts = Path(report["model"]["workspace"]) / "verdicts"
+    assert (
+        report["legal"]
+        and report["recipes"] == 2
+        and "conflicts with the die" in (verdicts / "out.md").read_text()
+    )
+    assert "passed, HPWL" in (verdicts / "seed.md").read_text()
+
+
 def test_what_cannot_begin_says_so(home: Path) -> None:
     with pytest.raises(KerfError, match="needs a language model: add --model"):
         placed(home, "", 3)
