@@ -21,7 +21,6 @@ import mmap
 import os
 import statistics
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -29,6 +28,7 @@ from typing import Any
 
 import torch
 
+from kerf.core import temporary
 from kerf.kernels.build import builder
 from kerf.kernels.problem import load_problem
 from kerf.kernels.targets.cpu import native
@@ -185,13 +185,13 @@ def kernel(problem: object, threads: int = 1, stream: bool = True) -> Callable[.
     if not stream:
         point = {**point, **{k: False for k in point if k.endswith(".stream")}}
     files = build.files(point)
-    folder = Path(tempfile.mkdtemp())
-    for name, text in files.items():
-        (folder / name).write_text(text)
-    spec = importlib.util.spec_from_file_location(f"kernel_{folder.name}", folder / "kernel.py")
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    with temporary.folder("kernel") as name:
+        for file, text in files.items():
+            (Path(name) / file).write_text(text)
+        spec = importlib.util.spec_from_file_location(f"kernel_{Path(name).name}", Path(name) / "kernel.py")
+        assert spec and spec.loader
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
     new = module.ModelNew()
     new.load_state_dict(problem.module.state_dict())  # type: ignore[attr-defined]
     return lambda *a: torch.no_grad()(new.run)(*a)

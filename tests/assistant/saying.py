@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import tempfile
 import tomllib
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -15,6 +14,7 @@ from kerf.assistant.grammar import Ask, Understood, understand
 from kerf.assistant.plan import Done, Plan
 from kerf.assistant.questions import Question
 from kerf.assistant.workspace import Workspace
+from kerf.core import temporary
 from kerf.verbs import all_verbs
 
 HERE = Path(__file__).parent
@@ -83,7 +83,7 @@ class Conversation:
 def wrong(case: Mapping[str, Any], path: Path) -> str:
     """What differs from what the case expects, or nothing; silently wrong where it says "planned", "goal" or "not asked back"."""
     if "files" in case:
-        with tempfile.TemporaryDirectory() as own:
+        with temporary.folder("sentence") as own:
             return _wrong(case, folder(Path(own), _named(case["files"])))
     tried = [_wrong({**case, **right}, path) for right in case.get("either", ({},))]
     return tried[0] if all(tried) else ""
