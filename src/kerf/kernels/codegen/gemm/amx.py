@@ -27,6 +27,7 @@ ROOM, NEAR = (
     16 << 20,
     256 << 10,
 )  # bytes of the parts of the rows that are copied at a time, where they are used often and once
+DEEP = 1 << 20  # bytes of a narrow B's parts that stay near
 LINE = 64
 AHEAD = 8  # rows of B
 REGISTER = 512  # 16-bit values
@@ -121,15 +122,26 @@ class _Plan:
         return self.p.n.extent <= self.nc
 
     @property
+    def deep(self) -> bool:
+        """... and is it too large to stay near? Then a block of k is copied at a time of both, and all sums wait."""
+        return self.narrow and not self.b.once and self.several and self.matrix(self.b) > DEEP
+
+    @property
     def mc(self) -> int:
         """Rows copied at a time."""
-        room = NEAR if self.narrow else ROOM
-        return balanced(self.p.m.extent, max(SIDE, room // (self.steps * DEPTH * self.a.parts * 2)), SIDE)
+        room, reach = NEAR if self.narrow else ROOM, self.kc if self.deep else self.steps * DEPTH
+        return balanced(self.p.m.extent, max(SIDE, room // (reach * self.a.parts * 2)), SIDE)
 
     @property
     def strip(self) -> int:
         """16-bit values between 32 columns of B and the next."""
-        return (self.steps if self.narrow or self.b.once else self.kc // DEPTH) * self.b.step
+        whole = self.b.once or (self.narrow and not self.deep)
+        return (self.steps if whole else self.kc // DEPTH) * self.b.step
+
+    @property
+    def high(self) -> int:
+        """16-bit values between 32 rows of A and the next."""
+        return (self.kc // DEPTH if self.deep and not self.a.once else self.steps) * self.a.step
 
     @property
     def several(self) -> bool:
@@ -138,9 +150,10 @@ class _Plan:
 
     def rooms(self) -> tuple[int, int, int]:
         """Bytes of one part's copies of A and of B, and of its sums."""
-        a = 0 if self.a.once else self.mc // SIDE * self.steps * self.a.step * 2
+        a = 0 if self.a.once else self.mc // SIDE * self.high * 2
         b = 0 if self.b.once else self.nc // SIDE * self.strip * 2
-        return a, b, self.mc * self.nc * 4 if self.several else SIDE * SIDE * 4
+        rows = rounded(self.p.m.extent, SIDE) if self.deep else self.mc if self.several else SIDE
+        return a, b, rows * (self.nc if self.several else SIDE) * 4
 
     def matrix(self, layout: _Layout) -> int:
         """Bytes of one whole operand's parts."""
@@ -263,20 +276,20 @@ class _Writer:
 
     def _copy_a(self) -> str:
         """All of k of some rows: a step is two registers' rows, each with its parts."""
-        layout, p = self.plan.a, self.p
+        layout = self.plan.a
         o, parts = layout.operand, layout.parts
         if self._direct(layout):
             load = [
                 "const long m = r + i; const float *row = m < end ? " + self._at(o) + " : 0; (void)row;",
             ]
-            x, y = f"row ? {self.s}_some(row, {p.k.extent} - k) : _mm512_setzero_ps()", f"row ? {self.s}_some(row + 16, {p.k.extent} - k - 16) : _mm512_setzero_ps()"  # fmt: skip
+            x, y = f"row ? {self.s}_some(row, far - k) : _mm512_setzero_ps()", f"row ? {self.s}_some(row + 16, far - k - 16) : _mm512_setzero_ps()"  # fmt: skip
             fill: list[str] = []
         else:
             load = []
             x, y = "_mm512_load_ps(block + 32 * i)", "_mm512_load_ps(block + 32 * i + 16)"
             fill = [
                 "float block[16 * 32] __attribute__((aligned(64)));",
-                f"const long m0 = r, m1 = r + 16 < end ? r + 16 : end, k0 = k, k1 = k + 32 < {p.k.extent} ? k + 32 : {p.k.extent};",
+                "const long m0 = r, m1 = r + 16 < end ? r + 16 : end, k0 = k, k1 = k + 32 < far ? k + 32 : far;",
                 "if (m1 - m0 < 16 || k1 - k0 < 32) memset(block, 0, sizeof block);",
                 "{",
                 *("    " + f for f in self._block("a", layout, "16", "32")),
@@ -284,14 +297,14 @@ class _Writer:
             ]
         lines = [
             "/* Rows of A as parts; 1 where that is not possible. */",
-            self._head("a", layout, "long begin, long end"),
+            self._head("a", layout, "long begin, long end, long low, long far"),
             "    (void)z;",
             "    int odd = 0;",
             "    for (long r = begin; r < end; r += 16) {",
-            f"        uint16_t *to = dst + (r - begin) / 32 * {self.plan.steps * layout.step}L + (r - begin) % 32 / 16 * {parts * REGISTER};",
+            f"        uint16_t *to = dst + (r - begin) / 32 * {self.plan.high}L + (r - begin) % 32 / 16 * {parts * REGISTER};",
             "        __m512i top[16];",
             "        for (int i = 0; i < 16; ++i) top[i] = _mm512_setzero_si512();",
-            f"        for (long k = 0; k < {p.k.extent}; k += 32, to += {layout.step}) {{",
+            f"        for (long k = low; k < far; k += 32, to += {layout.step}) {{",
             *("            " + f for f in fill),
             "            for (int i = 0; i < 16; ++i) {",
             *("                " + f for f in load),
@@ -410,7 +423,7 @@ class _Writer:
         extent = layout.operand.row.extent
         values = self.plan.matrix(layout) // 2
         if w == "a":
-            copy = [f"        *fit &= !{s}_copy_a({own}, dst, z, 0, {extent});"]
+            copy = [f"        *fit &= !{s}_copy_a({own}, dst, z, 0, {extent}, 0, {p.k.extent});"]
         else:
             copy = [
                 f"        uint32_t top[{rounded(extent, ROWS)}] __attribute__((aligned(64)));",
@@ -444,7 +457,25 @@ class _Writer:
     def _part(self) -> str:
         plan, p, s = self.plan, self.p, self.s
         a_room, b_room, _ = plan.rooms()
-        sums = f"sums + ((m - ic) / 32 * {plan.nc // SIDE} + (n - jc) / 32) * {SIDE * SIDE}" if plan.several else "sums"  # fmt: skip
+        k_loop = [
+            f"for (long k = 0; k < {p.k.extent}; k += {plan.kc}) {{",
+            f"    const long ke = k + {plan.kc} < {p.k.extent} ? k + {plan.kc} : {p.k.extent}, steps = (ke - k + 31) / 32;",
+        ]
+        rows = [
+            f"for (long ic = m0; ic < m1 && !odd; ic += {plan.mc}) {{",
+            f"    const long ie = ic + {plan.mc} < m1 ? ic + {plan.mc} : m1;",
+        ]
+        columns = [
+            f"for (long jc = n0; jc < n1 && !odd; jc += {plan.nc}) {{",
+            f"    const long je = jc + {plan.nc} < n1 ? jc + {plan.nc} : n1;",
+        ]
+        fetch_a, fetch_b, top, seen = self._fetch_a(), self._fetch_b(), *self._tops()
+        if plan.deep:
+            loops = [columns + top, k_loop + fetch_b, rows + fetch_a]
+            ends = [[], [], seen]
+        else:
+            loops = [rows + fetch_a, columns + top, k_loop + fetch_b]
+            ends = [[], seen, []]
         lines = [
             "/* One thread's part of the result; 1 where values do not come apart, and nothing is to be believed. */",
             f"static int {s}_part({self.sig.parameters}, char *restrict room, long z0, long z1, long m0, long m1, long n0, long n1, long k0, long k1) {{",
@@ -455,34 +486,44 @@ class _Writer:
             *([f"    float tile[{SIDE * SIDE}] __attribute__((aligned(64)));"] if plan.several else []),
             f"    {s}_open();",
             "    for (long z = z0; z < z1 && !odd; ++z)",
-            f"    for (long ic = m0; ic < m1 && !odd; ic += {plan.mc}) {{",
-            f"        const long ie = ic + {plan.mc} < m1 ? ic + {plan.mc} : m1;",
-            *self._fetch_a(),
-            f"        for (long jc = n0; jc < n1 && !odd; jc += {plan.nc}) {{",
-            f"            const long je = jc + {plan.nc} < n1 ? jc + {plan.nc} : n1;",
-            *([] if plan.b.once else [f"            uint32_t top[{plan.nc}] __attribute__((aligned(64)));", "            memset(top, 0, sizeof top);"]),
-            f"            for (long k = 0; k < {p.k.extent}; k += {plan.kc}) {{",
-            f"                const long ke = k + {plan.kc} < {p.k.extent} ? k + {plan.kc} : {p.k.extent}, steps = (ke - k + 31) / 32;",
-            *self._fetch_b(),
-            "                for (long m = ic; m < ie; m += 32)",
-            "                    for (long n = jc; n < je; n += 32) {",
-            "                        const long rows = ie - m < 32 ? ie - m : 32, columns = je - n < 32 ? je - n : 32;",
-            f"                        float *sum = {sums};",
-            *self._skip(" " * 24),
-            f"                        const uint16_t *a = {self._at_a()}, *b = {self._at_b()};",
-            f"                        const char *next = (const char *)(m + 32 < ie ? a + {plan.steps * plan.a.step}L : a) + (n - jc) / 32 * steps * {LINE * self._ahead()};",
-            *self._multiply(" " * 24),
-            f"                        if (ke == {p.k.extent}) {s}_store({self.sig.arguments}, sum, 32, z, m, rows, n, columns);",
-            "                    }",
-            "            }",
-            *([] if plan.b.once else [f"            for (long n = jc; n < je; ++n) odd |= {s}_odd(top[n - jc]);"]),
-            "        }",
-            "    }",
+            *("    " * (depth + 1) + line for depth, loop in enumerate(loops) for line in loop),
+            *("    " * 4 + line for line in self._squares()),
+            *(
+                "    " * (3 - depth) + line
+                for depth, end in enumerate(ends)
+                for line in (*("    " + e for e in end), "}")
+            ),
             "    _tile_release();",
             "    return odd;",
             "}",
-        ]  # fmt: skip
+        ]
         return "\n".join(lines) + "\n"
+
+    def _squares(self) -> list[str]:
+        """All squares of the rows, columns and steps of k at hand."""
+        plan, p, s = self.plan, self.p, self.s
+        place = (
+            f"((m - {'m0' if plan.deep else 'ic'}) / 32 * {plan.nc // SIDE} + (n - jc) / 32) * {SIDE * SIDE}"
+        )
+        return [
+            "for (long m = ic; m < ie; m += 32)",
+            "    for (long n = jc; n < je; n += 32) {",
+            "        const long rows = ie - m < 32 ? ie - m : 32, columns = je - n < 32 ? je - n : 32;",
+            f"        float *sum = sums{' + ' + place if plan.several else ''};",
+            *self._skip(" " * 8),
+            f"        const uint16_t *a = {self._at_a()}, *b = {self._at_b()};",
+            f"        const char *next = (const char *)(m + 32 < ie ? a + {plan.high}L : a) + (n - jc) / 32 * steps * {LINE * self._ahead()};",
+            *self._multiply(" " * 8),
+            f"        if (ke == {p.k.extent}) {s}_store({self.sig.arguments}, sum, 32, z, m, rows, n, columns);",
+            "    }",
+        ]
+
+    def _tops(self) -> tuple[list[str], list[str]]:
+        """The largest of each column of B, before it is copied and after."""
+        if self.plan.b.once:
+            return [], []
+        declared = [f"    uint32_t top[{self.plan.nc}] __attribute__((aligned(64)));", "    memset(top, 0, sizeof top);"]  # fmt: skip
+        return declared, [f"for (long n = jc; n < je; ++n) odd |= {self.s}_odd(top[n - jc]);"]
 
     def _ahead(self) -> int:
         """Lines of the next rows to ask for in each step, so that they are there when their turn comes."""
@@ -493,33 +534,33 @@ class _Writer:
         if self.plan.a.once:
             return []
         own = packing.own_arguments(self.p.left)
-        return [
-            f"        odd |= {self.s}_copy_a({own + ', ' if own else ''}pa, z, ic, ie);",
-            "        if (odd) break;",
-        ]
+        steps = "k, ke" if self.plan.deep else f"0, {self.p.k.extent}"
+        call = f"{self.s}_copy_a({own + ', ' if own else ''}pa, z, ic, ie, {steps});"
+        return [f"    odd |= {call}", "    if (odd) break;"]
 
     def _fetch_b(self) -> list[str]:
         plan = self.plan
         if plan.b.once:
             return []
         own = packing.own_arguments(self.p.right)
-        here = f"pb + k / 32 * {plan.b.step}" if plan.narrow else "pb"
-        test = "if (ic == m0) " if plan.narrow and plan.mc < self.p.m.extent else ""
+        kept = plan.narrow and not plan.deep
+        here = f"pb + k / 32 * {plan.b.step}" if kept else "pb"
+        test = "if (ic == m0) " if kept and plan.mc < self.p.m.extent else ""
         call = f"{self.s}_copy_b({own + ', ' if own else ''}{here}, z, jc, je, k, ke, {plan.strip}L, top);"
-        return [f"                {test}{call}"]
+        return [f"    {test}{call}"]
 
     def _at_a(self) -> str:
         plan = self.plan
-        strip, step = f"{plan.steps * plan.a.step}L", f"k / 32 * {plan.a.step}"
+        step = f"k / 32 * {plan.a.step}"
         if not plan.a.once:
-            return f"pa + (m - ic) / 32 * {strip} + {step}"
-        return f"{self._made(plan.a)} + m / 32 * {strip} + {step}"
+            return f"pa + (m - ic) / 32 * {plan.high}L" + ("" if plan.deep else f" + {step}")
+        return f"{self._made(plan.a)} + m / 32 * {plan.high}L + {step}"
 
     def _at_b(self) -> str:
         plan = self.plan
         if not plan.b.once:
             return f"pb + (n - jc) / 32 * {plan.strip}L" + (
-                f" + k / 32 * {plan.b.step}" if plan.narrow else ""
+                f" + k / 32 * {plan.b.step}" if plan.narrow and not plan.deep else ""
             )
         return f"{self._made(plan.b)} + n / 32 * {plan.strip}L + k / 32 * {plan.b.step}"
 
