@@ -27,7 +27,8 @@ from kerf.placement.place import Placed, place, place_files
 from kerf.placement.problem import pose
 from kerf.placement.recipe import Recipe, recipe_of
 from kerf.placement.score import score
-from kerf.placement.search import Request, Search
+from kerf.placement.search import Request
+from kerf.placement.shares import Shares
 from kerf.placement.space import RecipeSpace
 from kerf.placement.steps import Step
 from kerf.proposers.conformance import CHECKS
@@ -291,7 +292,7 @@ def test_a_stage_that_cannot_go_on_is_quoted(archive: Archive, monkeypatch: pyte
 def test_time_is_used_for_more_recipes_and_all_are_kept(
     archive: Archive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Search, "_fits", lambda self: len(self.evaluator.took) < 3)
+    monkeypatch.setattr(Shares, "fits", lambda self: len(self.took) < 3)
     found = place(small(), threads=1, minutes=0.1, archive=archive)
     trials = archive.trials(found.report["run"])
     assert found.legal and found.report["recipes"] == 3

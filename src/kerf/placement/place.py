@@ -19,7 +19,8 @@ from kerf.placement.design import Design, Floats, Placement
 from kerf.placement.formats import load, load_placement
 from kerf.placement.output import output_for
 from kerf.placement.problem import default_target, pose
-from kerf.placement.search import DEFAULT_S, Request, Search, Watch
+from kerf.placement.search import Request, Search, Watch
+from kerf.placement.shares import DEFAULT_S
 from kerf.placement.telling import Telling
 
 

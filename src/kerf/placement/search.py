@@ -7,15 +7,14 @@ import os
 import secrets
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from kerf import loop
 from kerf.archive import Archive
 from kerf.core.records import Moment, Outcome, Progress, RunState, Trial
-from kerf.core.types import Budget, Candidate, Evaluation, KerfError, Proposer
+from kerf.core.types import Budget, Candidate, KerfError, Proposer
 from kerf.placement import proposal
 from kerf.placement.constraints.gathering import narrow
 from kerf.placement.course import Clock
@@ -26,6 +25,7 @@ from kerf.placement.output import Output
 from kerf.placement.problem import PlacementProblem
 from kerf.placement.recipe import FILE
 from kerf.placement.score import score
+from kerf.placement.shares import DEEPER_S, Shares, WhileTime
 from kerf.placement.space import RecipeSpace
 from kerf.placement.steps import Step
 from kerf.proposers import make
@@ -36,24 +36,12 @@ if TYPE_CHECKING:
     from kerf.proposers.agent.agency import Agency, Hired
 
 Watch = Callable[[Step | Progress | Moment], None]
-DEFAULT_S = {"hpwl": 300.0, "routability": 300.0, "proxy": 120.0}
-"""Most that one recipe gets where no time was given."""
-WRITE_S = 2.0
-DEEPER_S = 3.0
-DEEPEN = 0.5
-"""The share of the time that is left for the best recipe's placement."""
 LITTLE = 1e-4
 """A share of what is minimised that is not worth another round."""
-ANOTHER = 1.15
-"""Another recipe is begun where so many times what one took is left."""
-
-
 AGENT_EVALUATIONS = 12
 """Recipes that are measured where a language model takes part and neither a time nor a number is given."""
 HEAD = 2
-"""Recipes of the search alone, after the default, before a model is asked: an evaluation is dear here."""
-SLICES = 8
-"""Recipes among which the time is shared where each would use all of it."""
+"""Recipes of the search alone, after the default, before a model is asked; none where time is limited: an evaluation is dear here."""
 
 
 @dataclass(frozen=True)
@@ -83,26 +71,8 @@ class Request:
     price: str = ""
 
 
-class _WhileTime:
-    """A proposer that is asked as long as another recipe would have the time to end, once at least. Recorded rounds of a run that is resumed
-    are asked again whatever the time: `live` ends that."""
-
-    def __init__(self, inner: Proposer, fits: Callable[[], bool]) -> None:
-        self._inner, self._fits, self.name = inner, fits, inner.name
-        self._begun, self.live = False, False
-
-    def ask(self, n: int) -> Sequence[Candidate]:
-        if not n or (self.live and self._begun and not self._fits()):
-            return ()
-        self._begun = True
-        return self._inner.ask(n)
-
-    def tell(self, candidate: Candidate, evaluation: Evaluation) -> None:
-        self._inner.tell(candidate, evaluation)
-
-
 class Search:
-    """`go` once. `left`: seconds of the user's time."""
+    """`go` once."""
 
     def __init__(
         self,
@@ -116,15 +86,13 @@ class Search:
         self.problem, self.request, self.archive, self.stop = problem, request, archive, stop
         self.watch, self.output = watch, output
         self.began, self.cpu = time.monotonic(), time.process_time()
-        self.total_s = request.minutes * 60 - WRITE_S if request.minutes else None
-        self.spent_s = 0.0
         self.run = ""
-        threads = request.threads or usable_cores()
+        self.shares = Shares(problem.target, request.minutes, stop)
         self.journal = Journal()
         self.evaluator = PlacementEvaluator(
             problem,
-            threads=threads,
-            clock=self._clock,
+            threads=request.threads or usable_cores(),
+            clock=self.shares.clock,
             journal=self.journal,
             watch=watch,
             occasion=request.occasion,
@@ -133,12 +101,14 @@ class Search:
         held = ("density",) if request.density is not None else ()
         self.space = RecipeSpace(problem.design, problem.lowered.rules, problem.target, first, held)
         self.agency = self._agency()
-        timed = request.minutes is not None and problem.target == "hpwl"
         self.most = request.evaluations or (
             AGENT_EVALUATIONS if self.agency and not request.minutes else None
         )
+        timed = request.minutes is not None and problem.target == "hpwl"
         self.many = timed or self.agency is not None or (self.most or 1) > 1
-        self.gate: _WhileTime | None = None
+        self.shares.many, self.shares.agents = self.many, self.agency is not None
+        self.shares.took = self.evaluator.took
+        self.gate: WhileTime | None = None
 
     def _agency(self) -> Agency | Hired | None:
         """Opened first: a missing key is said before anything is placed."""
@@ -153,41 +123,6 @@ class Search:
     def close(self) -> None:
         if self.agency:
             self.agency.close()
-
-    # Time
-
-    @property
-    def left(self) -> float:
-        if self.total_s is None:
-            return float("inf")
-        return max(0.0, self.total_s - self.spent_s - (time.monotonic() - self.began))
-
-    @property
-    def trying(self) -> float:
-        """Seconds that are left for further recipes: the others are for the best one's placement."""
-        kept = 0.0 if self.problem.target == "routability" else DEEPEN
-        return self.left - kept * self.total_s if self.total_s is not None else float("inf")
-
-    def _clock(self) -> Clock:
-        fill = self.total_s is not None and self.problem.target == "routability"
-        return Clock(max(self._most_s(), DEEPER_S), self.stop, fill)
-
-    def _most_s(self) -> float:
-        """What the next recipe may take. Those that end by themselves leave the rest to others; a search for the proxy cost, or for
-        routability, does not. An agent's is never the last one for lack of time alone."""
-        if self.total_s is None:
-            return DEFAULT_S[self.problem.target]
-        if self.many and self.problem.target != "hpwl":
-            return min(self.left, self.total_s / SLICES)
-        return min(self.left, self.trying / 2) if self.agency and self.evaluator.took else self.left
-
-    def _fits(self) -> bool:
-        took = self.evaluator.took
-        if not self.many or self.stop.is_set():
-            return False
-        if self.agency or self.total_s is None:
-            return self.trying > DEEPER_S
-        return not took or self.trying > ANOTHER * median(took)
 
     # The run
 
@@ -225,8 +160,8 @@ class Search:
         trials = self.archive.trials(record.id)
         for trial in trials:
             self.evaluator.recall(trial.candidate.id, trial.evaluation)
-        self.evaluator.took = [t.evaluation.seconds for t in trials if t.asked]
-        self.spent_s = max([record.seconds, *(t.at_s for t in trials)])
+        self.evaluator.took[:] = [t.evaluation.seconds for t in trials if t.asked]
+        self.shares.spent_s = max([record.seconds, *(t.at_s for t in trials)])
         if (kept := self.journal.best(self.problem.design)) is not None:
             self.evaluator.measure(kept[0])
         if self.agency:
@@ -244,10 +179,10 @@ class Search:
         search = self._search_by(name, run) if self.many and name else None
         inner: Proposer
         if self.agency:
-            inner = self.agency.proposer([default], search, HEAD)
+            inner = self.agency.proposer([default], search, 0 if self.request.minutes else HEAD)
         else:
             inner = First([default], search, self.request.proposer if search else "heuristic")
-        self.gate = _WhileTime(inner, self._fits)
+        self.gate = WhileTime(inner, self.shares.fits)
         return self.gate
 
     def _search_by(self, name: str, run: str | None) -> Proposer:
@@ -257,8 +192,9 @@ class Search:
     def _watched(self) -> Callable[[Progress], None]:
         if not self.agency:
             return self._told
-        limited = self.total_s is not None
-        return self.agency.watching(self._told, lambda progress: self.trying if limited else None)
+        shares = self.shares
+        limited = shares.total_s is not None
+        return self.agency.watching(self._told, lambda progress: shares.trying if limited else None)
 
     def _told(self, moment: Progress | Moment) -> None:
         """The first progress comes before the first evaluation, and names the run."""
@@ -289,20 +225,20 @@ class Search:
 
     def _deeper(self, outcome: Outcome) -> Outcome:
         """The last stage again from the best, with other seeds, until it finds nothing more or the time is up."""
-        if self.total_s is None or self.evaluator.best is None or outcome.best is None:
+        if self.shares.total_s is None or self.evaluator.best is None or outcome.best is None:
             return outcome
         if self.problem.target == "routability":
             return outcome  # the room beside cells is known to their recipe alone, which had all of the time
         began, before = time.monotonic(), self.evaluator.value(self.evaluator.best)
         seed, value, last = self.request.seed, before, float("inf")
-        while self.left > DEEPER_S and not self.stop.is_set() and value < last * (1 - LITTLE):
+        while self.shares.left > DEEPER_S and not self.stop.is_set() and value < last * (1 - LITTLE):
             seed, last = seed + 1, value
             self.evaluator.measure(self._once_more(self.evaluator.best, seed))
             value = self.evaluator.value(self.evaluator.best)
         return outcome if value >= before else self._record_deeper(outcome, time.monotonic() - began)
 
     def _once_more(self, best: Placement, seed: int) -> Placement:
-        p, clock = self.problem, Clock(self.left, self.stop, fill=True)
+        p, clock = self.problem, Clock(self.shares.left, self.stop, fill=True)
         rules = narrow(p.work, p.constraints, p.lowered, best).rules
         given: dict[str, Any] = {
             "seed": seed,
@@ -344,7 +280,7 @@ class Search:
         notes = [
             *self.problem.design.notes,
             *dict.fromkeys(self.evaluator.notes),
-            *filter(None, [self.journal.complaint, trouble, unpainted]),
+            *filter(None, [self.journal.complaint, trouble, unpainted, self._unasked(trouble)]),
         ]
         report = {
             "run": self.run,
@@ -369,6 +305,11 @@ class Search:
             report["model"] = self.agency.facts()
         self.journal.report(report, html(self.run, self.archive) if outcome else "")
         return report
+
+    def _unasked(self, trouble: str) -> str:
+        if self.agency is None or trouble or self.stop.is_set() or self.agency.facts().get("turns", 1):
+            return ""
+        return f"the model was not asked: time or evaluations ended before. Go on with more: kerf resume {self.run} --minutes M (or --evaluations N)"
 
     def _written(self, best: Placement) -> str:
         """What was wrong with the picture, else "". KerfError where the placement could not be written: the run has it still."""
