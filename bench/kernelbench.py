@@ -289,14 +289,14 @@ def _report(pipe: Connection, work: Callable[[], Iterator[Row]]) -> None:
 # ---------------------------------------------------------------- tables
 
 
-def best_baseline(row: Row) -> float | None:
-    """Median speed-up over the fastest baseline."""
-    known = [v["median"] for v in (row.get("speedup") or {}).values() if v]
-    return min(known) if known else None
+def _over_best(row: Row) -> float | None:
+    from kerf.kernels.judge import over_best_baseline
+
+    return over_best_baseline(row.get("speedup"))
 
 
 def _line(name: str, row: Row) -> str:
-    ratio = best_baseline(row)
+    ratio = _over_best(row)
     head = f"{name[:52]:<52} {row['status']:<9}"
     if ratio is None:
         return f"{head} {row.get('note') or row.get('sizes')} {' '.join(row.get('degenerate', []))} {row['wall_s']} s"
@@ -312,8 +312,8 @@ def summary(rows: dict[str, Row]) -> list[str]:
     for label, prefixes in [*((f"level {i}", (f"{i}_",)) for i in LEVELS), ("all", ("1_", "2_", "3_"))]:
         mine = [r for n, r in rows.items() if n.startswith(prefixes)]
         good = [r for r in mine if r.get("status") == "passed"]
-        at_par = [r for r in good if (best_baseline(r) or 0) >= SLOWER]
-        better = [r for r in good if r.get("generated") and (best_baseline(r) or 0) >= FASTER]
+        at_par = [r for r in good if (_over_best(r) or 0) >= SLOWER]
+        better = [r for r in good if r.get("generated") and (_over_best(r) or 0) >= FASTER]
         counts = [len(mine), sum("sizes" in r for r in mine), sum("degenerate" in r for r in mine)]
         lines.append(
             f"{label:<8}"

@@ -23,6 +23,7 @@ import torch
 from kerf.archive import Archive
 from kerf.core.types import Budget, KerfError
 from kerf.kernels import judge
+from kerf.kernels.judge import over_best_baseline
 from kerf.kernels.problem import load_problem
 from kerf.kernels.render import interval
 from kerf.kernels.search import BASELINES, Request, Search, provenance, roofline_of, search
@@ -107,22 +108,15 @@ def default_schedule(path: Path, request: Request, archive: Archive) -> dict[str
     }
     if evaluation.score is None:
         return row
-    speedup = {b: judge.interval(evaluation, f"speedup.{b}") for b in BASELINES}
     return row | {
-        "speedup": speedup,
+        "speedup": judge.speedups(evaluation, BASELINES),
         "time_ms": evaluation.metrics["time_s"].value * 1e3,
         "roofline": roofline_of(evaluation),
     }
 
 
-def best_baseline(row: dict[str, Any]) -> float | None:
-    """Median speed-up over the fastest baseline: the smallest of the ratios."""
-    known = [v["median"] for v in (row.get("speedup") or {}).values() if v]
-    return min(known) if known else None
-
-
 def line(name: str, row: dict[str, Any]) -> str:
-    if best_baseline(row) is None:
+    if over_best_baseline(row.get("speedup")) is None:
         return f"{name:<42} {row['status']}: {row.get('note', '')[:100]}"
     cells = [f"{interval(row['speedup'].get(b)):>22}" for b in ("eager", "compile", "onednn")]
     roof = row.get("roofline") or {}
@@ -136,12 +130,12 @@ def geomean(values: list[float]) -> float:
 
 
 def summary(rows: dict[str, dict[str, Any]]) -> str:
-    good = {n: r for n, r in rows.items() if best_baseline(r) is not None}
+    good = {n: r for n, r in rows.items() if over_best_baseline(r.get("speedup")) is not None}
     lines = [f"{len(good)} of {len(rows)} problems measured"]
     for baseline in ("eager", "compile", "onednn"):
         values = [r["speedup"][baseline]["median"] for r in good.values() if r["speedup"].get(baseline)]
         lines.append(f"geometric mean over {baseline:<8} {geomean(values):.2f}x  ({len(values)} problems)")
-    best = {n: best_baseline(r) or 0.0 for n, r in good.items()}
+    best = {n: over_best_baseline(r["speedup"]) or 0.0 for n, r in good.items()}
     lines.append(f"geometric mean over the best baseline of each problem {geomean(list(best.values())):.2f}x")
     for family in sorted({n.partition("/")[0] for n in best}):
         values = [v for n, v in best.items() if n.startswith(family + "/")]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,8 @@ from kerf.kernels.problem import KernelProblem, load_problem, load_text
 from kerf.kernels.referee.evaluator import KernelEvaluator
 
 Overrides = Mapping[str, str | int | float]
+Speedups = Mapping[str, Mapping[str, Any] | None]
+"""Of an evaluation over each baseline: its median and the ends of its interval."""
 MAX_FILE_BYTES = 4 << 20
 
 
@@ -104,9 +106,7 @@ def as_json(evaluation: Evaluation, baselines: tuple[str, ...]) -> dict[str, Any
     return {
         "status": str(evaluation.status),
         "reason": evaluation.reason,
-        "speedup": {b: interval(evaluation, f"speedup.{b}") for b in baselines}
-        if evaluation.score is not None
-        else None,
+        "speedup": speedups(evaluation, baselines) if evaluation.score is not None else None,
         "error": {"max": error["max"], "tolerance": error["tolerance"]}
         if isinstance(error, Mapping)
         else None,
@@ -114,9 +114,15 @@ def as_json(evaluation: Evaluation, baselines: tuple[str, ...]) -> dict[str, Any
     }
 
 
-def interval(evaluation: Evaluation, name: str) -> dict[str, float | None] | None:
-    metric = evaluation.metrics.get(name)
-    return None if metric is None else {"median": metric.value, "low": metric.low, "high": metric.high}
+def speedups(evaluation: Evaluation, baselines: Sequence[str]) -> Speedups:
+    """By baseline; None for one that was left out."""
+    metrics = {b: evaluation.metrics.get(f"speedup.{b}") for b in baselines}
+    return {b: {"median": m.value, "low": m.low, "high": m.high} if m else None for b, m in metrics.items()}
+
+
+def over_best_baseline(speedups: Speedups | None) -> float | None:
+    """Median speed-up over the fastest baseline: the smallest of the ratios; None where there is none."""
+    return min((v["median"] for v in (speedups or {}).values() if v), default=None)
 
 
 def replay_evidence(path: Path, trust: bool) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from kerf.archive import Archive
 from kerf.core.records import Outcome, Progress, RunState
 from kerf.core.types import Budget, Candidate, Evaluation, KerfError, Proposer, Status
 from kerf.kernels.build import Builder, builder, library_candidate
-from kerf.kernels.judge import bundle, interval
+from kerf.kernels.judge import bundle, over_best_baseline, speedups
 from kerf.kernels.problem import KernelProblem, from_module, load_problem
 from kerf.kernels.referee.evaluator import KernelEvaluator
 from kerf.proposers import make
@@ -167,13 +167,13 @@ def settled(found: Search, outcome: Outcome) -> Outcome:
     library = library_candidate(found.problem)
     if not (outcome.confirmed and outcome.best and outcome.evaluation and library):
         return outcome
-    winner = over_best_baseline(outcome.evaluation)
+    winner = _over_best(outcome.evaluation)
     if outcome.best.id == library.id or winner >= 1.0:
         return outcome
     confirmation = found.archive.confirmations(outcome.run).get(library.id) or found.evaluator.confirm(
         library
     )
-    if confirmation.status is not Status.PASSED or over_best_baseline(confirmation) <= winner:
+    if confirmation.status is not Status.PASSED or _over_best(confirmation) <= winner:
         return outcome
     if any(t.candidate.id == library.id for t in found.archive.trials(outcome.run)):
         found.archive.record_confirmation(outcome.run, found.evaluator.key, library.id, confirmation)
@@ -181,9 +181,8 @@ def settled(found: Search, outcome: Outcome) -> Outcome:
     return replace(outcome, best=library, evaluation=confirmation)
 
 
-def over_best_baseline(evaluation: Evaluation) -> float:
-    """Median speed-up over the fastest baseline: the smallest of the ratios."""
-    return min(m.value for name, m in evaluation.metrics.items() if name.startswith("speedup."))
+def _over_best(evaluation: Evaluation) -> float:
+    return over_best_baseline(speedups(evaluation, BASELINES)) or 0.0
 
 
 # ---------------------------------------------------------------- what the user keeps
@@ -224,11 +223,10 @@ def _kept(found: Search, best: Candidate, evaluation: Evaluation, folder: Path) 
         (kept / name).write_text(text)
     evidence = folder / "evidence.json"
     evidence.write_text(json.dumps(_bundle(found, best, evaluation), indent=1, default=str))
-    speedup = {b: interval(evaluation, f"speedup.{b}") for b in BASELINES}
     return {
         "candidate": {"id": best.id, "path": str(kept / "kernel.py"), "proposer": best.proposer},
         "provenance": provenance(best),
-        "speedup": speedup,
+        "speedup": speedups(evaluation, BASELINES),
         "time_ms": evaluation.metrics["time_s"].value * 1e3 if "time_s" in evaluation.metrics else None,
         "roofline": roofline_of(evaluation),
         "environment": dict(evaluation.environment),
