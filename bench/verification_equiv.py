@@ -1,6 +1,6 @@
 """Equivalence on a processor and on published bugs: what is the same must be proved, what is not must be shown.
 
-`python bench/verification_equiv.py --data FOLDER [--seconds S] [--only PART OF A NAME]`, with checkouts of github.com/YosysHQ/picorv32 and
+`python bench/verification_equiv.py --data FOLDER [--seconds S] [--kind harmless|wrong|published]`, with checkouts of github.com/YosysHQ/picorv32 and
 github.com/ekiwi/rtl-repair in FOLDER. picorv32 is compared with copies of it in which a text is replaced: by one that means the same (another order, other
 names, another nesting, its own synthesis by another flow, an operator in what is not built), or by one operator, one constant or one bit that is wrong. A text that is not
 there, as often as it should be, ends the benchmark. Then the originals of RTL-Repair's bugs (Laeufer et al., ASPLOS 2024) are compared with the bugs.
@@ -101,37 +101,41 @@ def resynthesized(path: Path, folder: Path) -> str:
     return made.read_text()
 
 
-def picorv32(data: Path, chosen: argparse.Namespace) -> Iterator[Row]:
+def harmless(data: Path, seconds: float) -> Iterator[Row]:
     path = data / "picorv32" / "picorv32.v"
     text = path.read_text()
-    harmless = [(e.name, e.applied(text)) for e in HARMLESS] + [("registers renamed", renamed(text))]
-    wrong = [(e.name, e.applied(text)) for e in WRONG]
+    edits = [(e.name, e.applied(text)) for e in HARMLESS] + [("registers renamed", renamed(text))]
     with tempfile.TemporaryDirectory() as folder:
-        harmless.append(("synthesized by another flow", resynthesized(path, Path(folder))))
+        edits.append(("synthesized by another flow", resynthesized(path, Path(folder))))
+    yield _compared("harmless edits", text, edits, Same.EQUAL, seconds)
+
+
+def wrong(data: Path, seconds: float) -> Iterator[Row]:
+    text = (data / "picorv32" / "picorv32.v").read_text()
+    yield _compared("wrong edits of one place", text, [(e.name, e.applied(text)) for e in WRONG], Same.DIFFERENT, seconds)  # fmt: skip
+
+
+def _compared(what: str, text: str, edits: Sequence[tuple[str, str]], wanted: Same, seconds: float) -> Row:
     gold = _read(text)
-    for kind, wanted, edits in (("harmless", Same.EQUAL, harmless), ("wrong", Same.DIFFERENT, wrong)):
-        cases = [_case(name, gold, _read(edit), chosen.seconds) for name, edit in edits if chosen.only in name]  # fmt: skip
-        if cases:
-            yield _row(f"equiv: picorv32 against {kind} edits of one place", cases, wanted)
+    return _row(f"equiv: picorv32 against {what}", [_case(n, gold, _read(t), seconds) for n, t in edits], wanted)  # fmt: skip
 
 
 def _read(text: str) -> Design:
     return read([Source("picorv32.v", text)], top=TOP)
 
 
-def published(data: Path, chosen: argparse.Namespace) -> Iterator[Row]:
-    """The originals against the bugs, once for each file that differs."""
+def published(data: Path, seconds: float) -> Iterator[Row]:
+    """The originals against the bugs."""
     cases = []
     for bug in bugs(data):
-        if bug.get("missing") or not bug["top"] or chosen.only not in bug["name"]:
+        if bug.get("missing") or not bug["top"]:
             continue
         try:
             gold, gate = (load(bug[k], top=bug["top"], includes=bug["includes"]) for k in ("originals", "files"))  # fmt: skip
-            cases.append(_case(bug["name"], gold, gate, chosen.seconds))
+            cases.append(_case(bug["name"], gold, gate, seconds))
         except KerfError as error:
             print(f"    {bug['name']}: not compared: {str(error).splitlines()[0][:100]}", flush=True)
-    if cases:
-        yield _row("equiv: RTL-Repair's originals against their bugs", cases, Same.DIFFERENT)
+    yield _row("equiv: RTL-Repair's originals against their bugs", cases, Same.DIFFERENT)
 
 
 def _case(name: str, gold: Design, gate: Design, seconds: float) -> Row:
@@ -151,14 +155,17 @@ def _row(work: str, cases: Sequence[Row], wanted: Same) -> Row:
     return {"work": work, "known": "", "aim": f"all {wanted}", "measured": measured, "seconds": round(sum(seconds), 1), "cases": cases}  # fmt: skip
 
 
+KINDS = {"harmless": harmless, "wrong": wrong, "published": published}
+
+
 def rows(chosen: argparse.Namespace) -> Iterator[Row]:
-    yield from picorv32(chosen.data, chosen)
-    yield from published(chosen.data, chosen)
+    for kind in [chosen.kind] if chosen.kind else KINDS:
+        yield from KINDS[kind](chosen.data, chosen.seconds)
 
 
 def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seconds", type=float, default=120.0, help="for each comparison")
-    parser.add_argument("--only", default="", help="part of a name")
+    parser.add_argument("--kind", choices=sorted(KINDS), help="of edits; all without it")
 
 
 if __name__ == "__main__":

@@ -6,11 +6,14 @@ import csv
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from kerf.verification.compiled import CompiledLanes, simulator
 from kerf.verification.graph import FREE, Graph
 from kerf.verification.lanes import Lanes
 from kerf.verification.model import Model
+
+LARGE = 1_000_000  # nodes times cycles from which on the simulator in C, which a machine compiles once, is worth it
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,9 @@ def replay(
     """The values of `signals` (all named ones without it) and of `literals` in every cycle of `trace`, by simulation."""
     names = list(model.graph.signals) if signals is None else list(signals)
     wanted = [*literals, *(b for n in names for b in model.graph.signals[n].bits)]
-    lanes = simulator(model.graph, 1, _initial(model, model.graph), wanted)
+    large = len(model.graph) * len(trace) > LARGE
+    make = partial(simulator, wanted=wanted) if large else Lanes
+    lanes = make(model.graph, 1, _initial(model, model.graph))
     _set_start(lanes, model, trace)
     rows = []
     for t, cycle in enumerate(trace.inputs):

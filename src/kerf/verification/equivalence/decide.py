@@ -17,7 +17,7 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Any
 
-from kerf.verification.deadline import left
+from kerf.verification.deadline import OutOfTime, left
 from kerf.verification.design import Design
 from kerf.verification.equivalence.correspondence import check, correspond
 from kerf.verification.equivalence.product import Compared, Product, check_interface, product
@@ -64,7 +64,10 @@ def equivalent(gold: Design, gate: Design, *, bounded: int | None = None, timeou
     """Whether `gate` does what `gold` does (see above). `bounded`: only in the first cycles. `reset`: the name of an input ("!name": active low)
     that both are reset with first. KerfError where they cannot be compared; undecided when `timeout_s` is over."""
     begun = time.monotonic()
-    ours, theirs = models(gold, gate, reset, timeout_s)
+    try:
+        ours, theirs = models(gold, gate, reset, timeout_s)
+    except OutOfTime as error:
+        return Equivalence(Same.UNDECIDED, "", time.monotonic() - begun, (str(error),))
     notes = check_interface(ours, theirs)
     session = _Session(ours, theirs, begun, begun + timeout_s, list(notes))
     return session.bounded(bounded) if bounded else session.decide()

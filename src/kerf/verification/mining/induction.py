@@ -5,6 +5,7 @@ one call drops many.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -76,7 +77,7 @@ class Houdini:
         while alive and time.monotonic() < self.deadline:
             some = unrolling.variable()
             unrolling.solver.add_clause([-some, *(v for i in alive for v in at[i])])
-            true = _counterexample(unrolling, some, alive, before, told)
+            true = _counterexample(unrolling, some, alive, before, told, self.deadline)
             if true is None:
                 break
             gone = {i for i in alive if any(_holds(v, true) for v in at[i])}
@@ -91,9 +92,10 @@ class Houdini:
         return alive
 
 
-def _counterexample(unrolling: Unrolling, some: int, alive: Sequence[int], before: Mapping[int, Sequence[int]], told: dict[int, int]) -> set[int] | None:  # fmt: skip
-    """A model in which a claim is broken though all hold before. What they say is told to the solver as its models need it."""
-    while unrolling.solve([some, *(told[i] for i in alive if i in told)]):
+def _counterexample(unrolling: Unrolling, some: int, alive: Sequence[int], before: Mapping[int, Sequence[int]], told: dict[int, int], deadline: float) -> set[int] | None:  # fmt: skip
+    """A model in which a claim is broken though all hold before. What they say is told to the solver as its models need it. None where there is none, or
+    where `deadline` passes first."""
+    while unrolling.solve_until([some, *(told[i] for i in alive if i in told)], deadline):
         true = unrolling.values()
         ignored = [i for i in alive if i not in told and any(_holds(v, true) for v in before[i])]
         if not ignored:
@@ -134,10 +136,11 @@ def _holds(variable: int, true: set[int]) -> bool:
     return variable in true or (variable < 0 and -variable not in true)
 
 
-def confirm(model: Model, bad: Sequence[int], depth: int) -> None:
-    """That these hold, by another solver: not broken in the first `depth` cycles, nor after `depth` in which none is. Unsound when they do not."""
+def confirm(model: Model, bad: Sequence[int], depth: int, deadline: float = math.inf) -> bool:
+    """That these hold, by another solver: not broken in the first `depth` cycles, nor after `depth` in which none is. Unsound when they do not; False when
+    `deadline` (of `time.monotonic`) passes first."""
     if not bad:
-        return
+        return True
     for initial, frames, assumed in ((model.initial, range(depth), 0), (None, [depth], depth)):
         unrolling = Unrolling(model.graph, initial, model.held, CHECKS)
         try:
@@ -145,17 +148,23 @@ def confirm(model: Model, bad: Sequence[int], depth: int) -> None:
                 for t in range(assumed):
                     unrolling.require(literal ^ 1, t)
             unrolling.solver.add_clause([unrolling.at(b, t) for b in bad for t in frames])
-            if unrolling.solve():
+            broken = unrolling.solve_until([], deadline)
+            if broken:
                 raise Unsound("mined assertions that were proved are not inductive to another solver")
+            if broken is None:
+                return False
         finally:
             unrolling.close()
+    return True
 
 
-def proved(model: Model, graph: Graph, bad: Sequence[int], *, deadline: float, seed: int = 0) -> list[int]:
-    """Indices of the claims that hold, by induction over DEPTH cycles. `graph` is the model's with monitors on it."""
+def proved(
+    model: Model, graph: Graph, bad: Sequence[int], *, deadline: float, latest: float, seed: int = 0
+) -> list[int]:
+    """Indices of the claims that hold, by induction over DEPTH cycles. `graph` is the model's with monitors on it. None where a second solver has not
+    confirmed them until `latest`."""
     watched = replace(model, graph=graph)
     alive = unbroken(watched, bad, seed + 17)
     turn = max(len(alive), 1) if len(graph) < SMALL else TURN
     kept = Houdini(watched, bad, DEPTH, deadline).run(alive, turn)
-    confirm(watched, [bad[i] for i in kept], DEPTH)
-    return kept
+    return kept if confirm(watched, [bad[i] for i in kept], DEPTH, latest) else []

@@ -60,29 +60,30 @@ def mine(model: Model, *, seconds: float = 30.0, mutants: int = 200, most: int =
     if model.stepped:
         raise KerfError("assertions are mined for designs with one clock")
     begun = time.monotonic()
-    claims = propose(model, seed=seed)
+    until = lambda share: begun + share * seconds  # noqa: E731
+    claims = propose(model, seed=seed, deadline=until(0.25))
     watch(f"{len(claims)} claims that no run contradicts")
     graph = model.graph.copy()
     view = view_of(graph)
     bad = [c.violated(view) for c in claims]
-    kept = proved(model, graph, bad, deadline=begun + seconds * 0.5, seed=seed)
+    kept = proved(model, graph, bad, deadline=until(0.5), latest=until(0.65), seed=seed)
     watch(f"{len(kept)} of them proved, by induction over {DEPTH} cycles")
     held = [claims[i] for i in kept]
     held += exclusive(held)  # each follows from claims that are proved
-    kills = _kills(model, held, mutants, begun + seconds * 0.8, seed, watch)
-    shown = _chosen(held, kills, model)[:most]
+    kills = _kills(model, held, mutants, until(0.8), seed, watch)
+    shown = _chosen(held, kills, model, until(0.9))[:most]
     watched = replace(model, graph=graph)
     found = _mined(watched, [(held[k], held[k].violated(view), kills[k]) for k in shown])
-    told = confirmed(watched, [m.bad for m in found], [m.sva for m in found], seed, begun + seconds)
+    told = confirmed(watched, [m.bad for m in found], [m.sva for m in found], seed, until(1.0))
     killed = int(kills[shown].any(axis=0).sum()) if shown else 0
     return Mining(watched, found, len(claims), len(kept), kills.shape[1], killed, told, time.monotonic() - begun)  # fmt: skip
 
 
-def _chosen(claims: Sequence[Claim], kills: np.ndarray, model: Model) -> list[int]:
+def _chosen(claims: Sequence[Claim], kills: np.ndarray, model: Model, deadline: float) -> list[int]:
     """Indices: those that do not follow from others, in the order in which they are shown."""
     order = sorted(range(len(claims)), key=lambda k: _rank(claims[k], int(kills[k].sum())))
     widths = {n: len(s.bits) for n, s in model.graph.signals.items()}
-    return _greedy([order[i] for i in independent([claims[k] for k in order], widths)], kills)
+    return _greedy([order[i] for i in independent([claims[k] for k in order], widths, deadline)], kills)
 
 
 def _rank(claim: Claim, kills: int) -> tuple[object, ...]:

@@ -6,6 +6,8 @@ triples of facts at once: a triple that nothing contradicts is a zero in a produ
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -48,8 +50,9 @@ def run(model: Model, watch: Sequence[int], cycles: int, seed: int, *, keep: boo
     return seen[0] if keep else np.bitwise_or.reduce(seen)
 
 
-def propose(model: Model, *, cycles: int = 100, seed: int = 0) -> list[Claim]:
-    """Claims that `cycles` cycles of 512 runs do not contradict: about one word, then of one thing given, then of two."""
+def propose(model: Model, *, cycles: int = 100, seed: int = 0, deadline: float = math.inf) -> list[Claim]:
+    """Claims that `cycles` cycles of 512 runs do not contradict: about one word, then of one thing given, then of two, as many of those as are found before
+    `deadline` (of `time.monotonic`)."""
     names = facts.signals(model)
     widths = [len(model.graph.signals[n].bits) for n in names]
     bits = [b for n in names for b in model.graph.signals[n].bits]
@@ -63,10 +66,10 @@ def propose(model: Model, *, cycles: int = 100, seed: int = 0) -> list[Claim]:
     both = [Fact(t, h) for t in terms for h in (True, False)]
     ends = both + [Fact(t) for t in changing]
     rows = [*single, *_constants(now, both), *_pairs(now, now, both, both, later=False)]
-    triples = _triples(now, now, both, both, later=False)
+    triples = _triples(now, now, both, both, False, deadline)
     if model.clock:
         rows += _pairs(before, after, both, ends, later=True)
-        triples += _triples(before, after, both, ends, later=True)
+        triples += _triples(before, after, both, ends, True, deadline)
     triples.sort(key=lambda row: row[0], reverse=True)
     moves = [c for _, c in triples if isinstance(c.then.term, Since)]
     others = [c for _, c in triples if not isinstance(c.then.term, Since)]
@@ -126,7 +129,7 @@ def _pairs(given: np.ndarray, then: np.ndarray, starts: Sequence[Fact], ends: Se
     ]
 
 
-def _triples(given: np.ndarray, then: np.ndarray, starts: Sequence[Fact], ends: Sequence[Fact], *, later: bool) -> list[tuple[float, Claim]]:  # fmt: skip
+def _triples(given: np.ndarray, then: np.ndarray, starts: Sequence[Fact], ends: Sequence[Fact], later: bool, deadline: float) -> list[tuple[float, Claim]]:  # fmt: skip
     """With how often each would be broken, were its parts unrelated. None that one of the two given things is enough for, or that gives one thing twice."""
     missing = _missing(then)
     enough = _apart(given, missing)
@@ -134,6 +137,8 @@ def _triples(given: np.ndarray, then: np.ndarray, starts: Sequence[Fact], ends: 
     sometimes = np.array(absent) > 0
     found = []
     for a in range(len(given)):
+        if time.monotonic() > deadline:
+            break
         both = given[a] & given[a + 1 :]
         seen = np.asarray(both.any(axis=1))
         wanted = seen[:, None] & sometimes[None, :] & ~enough[a][None, :] & ~enough[a + 1 :]

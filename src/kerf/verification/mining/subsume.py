@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Mapping, Sequence
 
 from kerf.verification.graph import Graph
@@ -9,17 +11,21 @@ from kerf.verification.mining.claims import Claim, View
 from kerf.verification.sat import Unrolling
 
 
-def independent(claims: Sequence[Claim], widths: Mapping[str, int]) -> list[int]:
+def independent(claims: Sequence[Claim], widths: Mapping[str, int], deadline: float = math.inf) -> list[int]:
     """Indices of claims, the best of which come first, such that all the others follow from them, and none of these from the rest; what is said of
-    every cycle stays though longer claims together say it too."""
+    every cycle stays though longer claims together say it too. Those not looked at before `deadline` (of `time.monotonic`) are left out."""
     logic = _Logic(claims, widths)
     try:
         kept: list[int] = []
         for index in range(len(claims)):
+            if time.monotonic() > deadline:
+                break
             if not logic.follows(index, kept):
                 kept.append(index)
         for index in [k for k in reversed(kept) if claims[k].given]:
             rest = [k for k in kept if k != index]
+            if time.monotonic() > deadline:
+                break
             if logic.follows(index, rest):
                 kept = rest
         return kept
