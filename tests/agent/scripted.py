@@ -93,6 +93,7 @@ class NumberBench:
     """A candidate is a number, its score the same. "tune" in its text leaves something open."""
 
     tools = (Tool("look", "Looks.", {"type": "object"}),)
+    margin = 1.02
     words = Words("weighed", "comments, spacing and names", "a number in number.c")
     submission: Mapping[str, Any] = {"type": "object", "properties": {"number": {"type": "string"}}}
 

@@ -225,6 +225,15 @@ def test_what_the_user_set_is_no_choice_of_the_model(archive: Archive) -> None:
     kept = posed(start=by_hand(chip()))
     with pytest.raises(Mistake, match="asked to refine"):
         bench_of(kept, archive).candidate({"way": "anew"}, known)
+    assert bench_of(kept, archive).submission["properties"]["way"]["enum"] == ["refine"]
+
+
+def test_macros_that_are_not_held_only_begin_there() -> None:
+    made = Proposal("cells", "c", (), (Stand("ram_1", 20.0, 30.0),), hold=False).posed(
+        posed(), by_hand(chip())
+    )
+    assert (made.start.x[1], made.start.y[1]) == (26.0, 34.5) and made.kept
+    assert made.lowered.rules.box[1].tolist() == [0, 0, 60, 60]
 
 
 POINT = st.integers(-10, 60)

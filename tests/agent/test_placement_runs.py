@@ -126,6 +126,13 @@ def test_beside_a_search_both_propose_and_what_is_left_open_is_searched(home: Pa
     assert found.report["stopped"] == "budget"
 
 
+def test_recipes_can_be_counted_without_a_model_and_more_of_them_later(home: Path) -> None:
+    report = placed(home, "", 2, proposer="random").report
+    assert (report["recipes"], report["stopped"]) == (2, "budget") and "model" not in report
+    again = resume(report["run"], evaluations=3)
+    assert again["recipes"] == 3 and again["hpwl"] <= report["hpwl"] and again["run"] == report["run"]
+
+
 def test_what_breaks_a_rule_is_told_and_never_kept(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever went wrong in a stage: the check knows nothing of how a placement was made."""
     real = Course.run

@@ -56,6 +56,10 @@ class KernelBench:
         return WORDS
 
     @property
+    def margin(self) -> float:
+        return 1.02
+
+    @property
     def submission(self) -> Mapping[str, Any]:
         return sources.SUBMISSION
 

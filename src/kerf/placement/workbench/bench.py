@@ -59,9 +59,13 @@ class PlacementBench:
     def words(self) -> Words:
         return WORDS
 
+    @property
+    def margin(self) -> float:
+        return 1.002
+
     @cached_property
     def submission(self) -> Mapping[str, Any]:
-        return proposing.submission(self.space)
+        return proposing.submission(self.space, self.problem)
 
     # ------------------------------------------------------------ words
 

@@ -25,12 +25,14 @@ MOST_CONSTRAINTS, MOST_MACROS, LONGEST = 32, 2000, 2000
 KEYS = ("way", "recipe", "constraints", "macros")
 
 
-def ways(target: str) -> tuple[str, ...]:
-    """The search for a low proxy cost moves all at once: it places no cells around macros."""
-    return tuple(way for way in WAYS if target != "proxy" or way != "cells")
+def ways(problem: PlacementProblem) -> tuple[str, ...]:
+    """A given placement is refined only, as the user asked. The search for a low proxy cost moves all at once: it places no cells around macros."""
+    if problem.kept:
+        return ("refine",)
+    return tuple(way for way in WAYS if problem.target != "proxy" or way != "cells")
 
 
-def submission(space: RecipeSpace) -> dict[str, Any]:
+def submission(space: RecipeSpace, problem: PlacementProblem) -> dict[str, Any]:
     """JSON Schema of a proposal."""
     number = {"type": "number"}
     stand = {"cell": {"type": "string"}, "left": number, "bottom": number, "orient": {"type": "string"}}
@@ -42,7 +44,7 @@ def submission(space: RecipeSpace) -> dict[str, Any]:
             "base": {"type": "string", "description": "The candidate to start from, such as c3; default: the best so far."},
             "way": {
                 "type": "string",
-                "enum": list(ways(space.target)),
+                "enum": list(ways(problem)),
                 "description": "anew: global placement of everything. cells: macros as in the base or as `macros` says, cells placed anew around them. "
                 "refine: all from where the base has it, only made legal and improved.",
             },
@@ -84,8 +86,9 @@ def proposed(
 ) -> Candidate:
     """The candidate. Mistake for what cannot be read, KerfError for what cannot be met."""
     way = arguments.get("way")
-    if way not in ways(problem.target):
-        raise Mistake(f"`way` is one of {', '.join(ways(problem.target))}")
+    if way not in ways(problem):
+        given = ", since the user asked to refine a given placement" if problem.kept else ""
+        raise Mistake(f"`way` is one of {', '.join(ways(problem))}{given}")
     if way != "anew" and base is None:
         raise Mistake(f"there is no legal placement to start from, so `way` can only be anew, not {way}")
     if (
@@ -97,8 +100,6 @@ def proposed(
         raise Mistake(
             "where macros begin means nothing to `way` anew, which places them: leave `hold` out, or begin with cells or refine"
         )
-    if way == "anew" and problem.kept:
-        raise Mistake("the user asked to refine a given placement: `way` is cells or refine")
     begun = Recipe.of(space.default()) if base is None else recipe_of(base.candidate.files)
     chosen, opened = _recipe(arguments.get("recipe") or {}, begun, space)
     made = _made(arguments, way, base, opened)

@@ -32,6 +32,10 @@ class Bench(Protocol):
     def words(self) -> Words: ...
 
     @property
+    def margin(self) -> float:
+        """So many times an agent's own best must another's score be for it to hear of that: more than what two measurements differ by."""
+
+    @property
     def tools(self) -> Sequence[Tool]:
         """The domain's own tools, all of them free."""
 

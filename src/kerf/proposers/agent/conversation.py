@@ -28,7 +28,6 @@ STRIKES = 3
 FAILURES = 3
 """Candidates in a row without a new best, and it is asked to reflect."""
 LONGEST_ANSWER = 24_000
-NEWS_MARGIN = 1.02
 SAME_CALLS = 2
 
 NOTES = Tool(
@@ -253,7 +252,7 @@ class Agent:
     def _news(self) -> str:
         """Migration: the best of all, told once, where another found it."""
         best = self.board.best
-        if best is None or best.candidate.id == self._heard_of or best.score < NEWS_MARGIN * self._best:
+        if best is None or best.candidate.id == self._heard_of or best.score < self.bench.margin * self._best:
             return ""
         self._heard_of = best.candidate.id
         passed = [t for t in self._tried if t.evaluation.score is not None]
