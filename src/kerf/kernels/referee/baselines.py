@@ -4,6 +4,7 @@ that calls it through the same loop as the candidate."""
 from __future__ import annotations
 
 import copy
+import importlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -33,6 +34,7 @@ def baselines_of(problem: KernelProblem, names: Sequence[str], time_limit_s: flo
         raise KerfError(f"no baseline named {', '.join(sorted(unknown))}; there are {', '.join(NAMES)}")
     found = [Baseline("eager", lambda: copy.deepcopy(problem.module), time_limit_s)]
     if "compile" in names:
+        _import_compiler()
         found.append(Baseline("compile", lambda: _compiled(problem.module), max(300.0, time_limit_s)))
     if "onednn" in names:
         made = _onednn(problem)
@@ -46,6 +48,14 @@ def _onednn(problem: KernelProblem) -> Any:
         return onednn_module(problem.module, problem.inputs())
     except (RuntimeError, NotImplementedError, TypeError, AttributeError):
         return None  # oneDNN has no kernel for these shapes or this processor
+
+
+def _import_compiler() -> None:
+    """Here, once, rather than in every worker that is forked to compile (1.3 s of CPU time each)."""
+    import torch._inductor.config as config
+
+    with config.patch(compile_threads=1):  # else importing it starts a pool of processes
+        importlib.import_module("torch._inductor.compile_fx")
 
 
 def _compiled(module: Any) -> Any:
