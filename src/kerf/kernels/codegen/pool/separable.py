@@ -5,148 +5,21 @@ k x k costs 2k operations; wide maxima use doubling (van Herk's idea in its vect
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from math import prod
 
-from kerf.kernels.codegen.expr import CTYPE, ctype, literal, loaded
-from kerf.kernels.codegen.tail import MACROS, Tail, pointer, signature, split, unflattened
+from kerf.kernels.codegen.expr import CTYPE, loaded
+from kerf.kernels.codegen.pool.writer import Writer, even
+from kerf.kernels.codegen.tail import MACROS, Tail, pointer, signature, unflattened
 from kerf.kernels.codegen.template import Emitted
-from kerf.kernels.ir import Buffer, DType, Group, Pool
-from kerf.kernels.schedule import Decision, Value
+from kerf.kernels.ir import Pool
+from kerf.kernels.schedule import Value
 from kerf.kernels.targets.cpu import Chip
 
-BANDS = (1, 4, 8)  # rows reduced before the first of them is read again along the row
 VECTOR = 16  # elements done together at least: whole vectors of every chip
-AHEAD = (0, 2048, 4096, 8192)  # bytes
 SEGMENT_TAPS = 12  # taps of one loop along a row: more would spill
 
 
-@dataclass(frozen=True)
-class Window:
-    """The pooled dimensions of a `Pool`, as three: depth, height, width; missing ones have extent 1."""
-
-    planes: int
-    size: tuple[int, ...]
-    out: tuple[int, ...]
-    kernel: tuple[int, ...]
-    stride: tuple[int, ...]
-    padding: tuple[int, ...]
-    dilation: tuple[int, ...]
-
-    def uniform(self, include_pad: bool) -> bool:
-        """Does every window hold the same number of elements, counted as the average's divisor counts them?"""
-        margin = self.padding if include_pad else (0, 0, 0)
-        low = all(m >= p for m, p in zip(margin, self.padding))
-        ends = [(o - 1) * s - p + k for o, s, p, k in zip(self.out, self.stride, self.padding, self.kernel)]
-        return low and all(end <= n + m for end, n, m in zip(ends, self.size, margin))
-
-
-def window(op: Pool, x: Buffer) -> Window:
-    d = len(op.kernel)
-
-    def three(values: tuple[int, ...], fill: int) -> tuple[int, ...]:
-        return (fill,) * (3 - d) + tuple(values)
-
-    return Window(
-        planes=prod(x.shape[:-d]), size=three(x.shape[-d:], 1), out=three(op.out.shape[-d:], 1), kernel=three(op.kernel, 1),
-        stride=three(op.stride, 1), padding=three(op.padding, 0), dilation=three(op.dilation, 1),
-    )  # fmt: skip
-
-
-class PoolTemplate:
-    name = "pool"
-
-    def accepts(self, group: Group) -> bool:
-        tail = split(group, Pool)
-        if tail is None:
-            return False
-        op = tail.main
-        assert isinstance(op, Pool)
-        kind = group.buffer(op.x).dtype
-        return kind is not DType.BOOL and (op.kind == "max" or (kind.is_float and op.indices is None))
-
-    def decisions(self, group: Group, chip: Chip, threads: int) -> tuple[Decision, ...]:
-        op, w = _parts(group)
-        if op.indices is not None:
-            return ()
-        spans = tuple(b for b in (128, 256, 512, 1024, 2048) if b < 2 * max(w.out[2], 128))
-        fits = [b for b in spans if 4 * (b * w.stride[2] + w.out[2]) <= chip.l1_bytes // 2] or [spans[0]]
-        made = [
-            Decision("block_w", spans, fits[-1]),
-            Decision("row_unroll", (2, 4, 8), 4),
-            Decision("band", BANDS, max(b for b in BANDS if b == 1 or 64 * b * w.size[2] <= chip.l1_bytes)),
-        ]
-        moved = sum(b.bytes for b in (*group.inputs, *group.outputs))
-        streams = moved > chip.l3_bytes
-        made.append(Decision("stream", (False, True), streams))
-        made.append(Decision("ahead", AHEAD, chip.ahead_bytes if streams else 0))
-        if op.kind == "max" and w.kernel[2] > 2:
-            doubled = (w.kernel[2] - 1).bit_length() * w.stride[2] < w.kernel[2] - 1
-            made.append(Decision("row_window", ("direct", "doubling"), "doubling" if doubled else "direct"))
-        if w.kernel[0] > 1:
-            plane = 4 * w.size[1] * w.size[2]
-            pays = w.kernel[1] > w.stride[1] and plane <= chip.l2_bytes // 2
-            made.append(Decision("depth_first", (True, False), pays))
-        return tuple(made)
-
-    def emit(
-        self, group: Group, choices: Mapping[str, Value], chip: Chip, threads: int, symbol: str
-    ) -> Emitted:
-        op, _ = _parts(group)
-        tail = split(group, Pool)
-        assert tail is not None
-        kind = IndexedPool if op.indices is not None else SeparablePool
-        return kind(tail, op, choices, chip, threads, symbol).emit()
-
-
-def _parts(group: Group) -> tuple[Pool, Window]:
-    op = group.ops[0]
-    assert isinstance(op, Pool)
-    return op, window(op, group.buffer(op.x))
-
-
-class _Writer:
-    """What both ways of pooling share: names, element types, the reduction as C."""
-
-    def __init__(
-        self, tail: Tail, op: Pool, choices: Mapping[str, Value], chip: Chip, threads: int, symbol: str
-    ) -> None:
-        self.tail, self.op, self.choices, self.chip, self.threads, self.symbol = (
-            tail,
-            op,
-            choices,
-            chip,
-            threads,
-            symbol,
-        )
-        self.x = tail.group.buffer(op.x)
-        self.w = window(op, self.x)
-        self.value = ctype(self.x.dtype)
-        self.lowest = _lowest(self.x.dtype) if op.kind == "max" else literal(0, self.x.dtype)
-
-    def combine(self, a: str, b: str) -> str:
-        return f"{self.symbol}_max({a}, {b})" if self.op.kind == "max" else f"{a} + {b}"
-
-    def max_function(self) -> str:
-        """NaN wins, as in torch: two comparisons into one mask, and one masked move (a maximum mended for NaN afterwards costs
-        compilers twice as much where calls are nested)."""
-        t = self.value
-        wins = "!(a <= b) & (b == b)" if self.x.dtype.is_float else "a > b"
-        return f"static inline {t} {self.symbol}_max({t} a, {t} b) {{\n    return {wins} ? a : b;\n}}\n"
-
-    def pragma(self) -> str:
-        return (
-            "#pragma omp parallel for num_threads(threads) schedule(static)\n    " if self.threads > 1 else ""
-        )
-
-    def work(self) -> tuple[float, float]:
-        """Flops (one a tap and output) and bytes of one call."""
-        outs = sum(b.bytes for b in self.tail.group.outputs)
-        ins = sum(b.bytes for b in self.tail.group.inputs)
-        return float(prod(self.w.kernel) * self.op.out.size), float(ins + outs)
-
-
-class SeparablePool(_Writer):
+class SeparablePool(Writer):
     """Rows first, then columns."""
 
     def __init__(
@@ -187,12 +60,12 @@ class SeparablePool(_Writer):
     def _sizes(self) -> dict[str, int]:
         """Elements of each array of one thread, in order."""
         w = self.w
-        length = self.band * self._pitch() if self.whole else _even(self.span) + self._beyond()
-        sizes = {"line": length, "tile": _even((self.band if self.whole else 1) * self.block) + VECTOR}
+        length = self.band * self._pitch() if self.whole else even(self.span) + self._beyond()
+        sizes = {"line": length, "tile": even((self.band if self.whole else 1) * self.block) + VECTOR}
         if self.weighted:
-            sizes["share"] = _even(w.out[2])
+            sizes["share"] = even(w.out[2])
         if self.depth_first:
-            sizes["plane"] = _even(w.size[1] * w.size[2])
+            sizes["plane"] = even(w.size[1] * w.size[2])
         return sizes
 
     def _scratch(self) -> int:
@@ -213,7 +86,7 @@ class SeparablePool(_Writer):
     def _beyond(self) -> int:
         """Elements after a line that whole vectors may touch."""
         w = self.w
-        return _even(VECTOR * w.stride[2] + (w.kernel[2] - 1) * w.dilation[2] + VECTOR) if self.padded else 0
+        return even(VECTOR * w.stride[2] + (w.kernel[2] - 1) * w.dilation[2] + VECTOR) if self.padded else 0
 
     def _upto(self, count: str) -> str:
         return f"({count} + {VECTOR - 1}) / {VECTOR} * {VECTOR}" if self.padded else count
@@ -369,7 +242,7 @@ class SeparablePool(_Writer):
 
     def _left(self) -> int:
         """Where column 0 lies in a line: what is left of it is padding, and it starts a vector."""
-        return _even(self.w.padding[2])
+        return even(self.w.padding[2])
 
     def _filled(self) -> tuple[int, int]:
         """Columns of a line that come from the input, and up to where windows read."""
@@ -378,7 +251,7 @@ class SeparablePool(_Writer):
         return min(end, w.size[2]), end
 
     def _pitch(self) -> int:
-        return self._left() + _even(max(self._filled()[1], 0)) + self._beyond()
+        return self._left() + even(max(self._filled()[1], 0)) + self._beyond()
 
     def _bands(self, rows: bool, indent: str) -> list[str]:
         """`band` lines over the height, then the windows along each of them: loads find what earlier stores have left."""
@@ -499,91 +372,3 @@ class SeparablePool(_Writer):
         lines = unflattened("p", shape[: len(lead)], lead, indent) if self.tail.maps else []
         return [*lines, f"{indent}for (long i = 0; i < n; i++) {{",
                 *self.tail.lines("tile[i]", position, f"{flat} + left + i", indent + "    "), f"{indent}}}"]  # fmt: skip
-
-
-class IndexedPool(_Writer):
-    """Maximum with the position of the winner: tap by tap over a row of outputs, in torch's order (the first of equals
-    wins, the last of NaNs)."""
-
-    def emit(self) -> Emitted:
-        flops, moved = self.work()
-        n = _even(self.w.out[2])
-        per_thread = n * (8 if self.value in ("double", "int64_t") else 4) + n * 8
-        return Emitted(self._kernel(per_thread, n), self.symbol, per_thread * self.threads, (), flops, moved)
-
-    def _kernel(self, per_thread: int, n: int) -> str:
-        w, t = self.w, self.value
-        thread = "omp_get_thread_num()" if self.threads > 1 else "0"
-        rows = w.out[0] * w.out[1]
-        lines = [MACROS + signature(self.tail.group, self.symbol), "{", "    (void)threads;",
-                 f"    {self.pragma()}for (long item = 0; item < {w.planes * rows}L; item++) {{",
-                 f"        {t} *const best = ({t} *)(scratch + {per_thread}L * {thread});",
-                 f"        int64_t *const where = (int64_t *)(best + {n});",
-                 f"        const long p = item / {rows}, od = item / {w.out[1]} % {w.out[0]}, oh = item % {w.out[1]};",
-                 f"        const {CTYPE[self.x.dtype]} *const x = {pointer(self.x.name)} + p * {prod(w.size)}L;",
-                 f"        for (long i = 0; i < {w.out[2]}; i++) {{ best[i] = {self.lowest}; where[i] = {self._start()}; }}",
-                 *self._tap_loops("        "), *self._store("        "), "    }", "}", ""]  # fmt: skip
-        return "\n".join(lines)
-
-    def _start(self) -> str:
-        """The first position inside the input, which torch reports where nothing beats the lowest value."""
-        w = self.w
-        terms = []
-        for d, index in enumerate(("od", "oh", "i")):
-            low = f"{index} * {w.stride[d]}L - {w.padding[d]}"
-            skip = f"({w.dilation[d] - 1} - ({low})) / {w.dilation[d]} * {w.dilation[d]}"
-            terms.append(f"({low} < 0 ? {low} + {skip} : {low})")
-        return f"({terms[0]} * {w.size[1]} + {terms[1]}) * {w.size[2]} + {terms[2]}"
-
-    def _tap_loops(self, indent: str) -> list[str]:
-        w = self.w
-        lines: list[str] = []
-        closing: list[str] = []
-        for d, index in ((0, "od"), (1, "oh")):
-            lines += [f"{indent}for (long t{d} = 0; t{d} < {w.kernel[d]}; t{d}++) {{",
-                      f"{indent}    const long d{d} = {index} * {w.stride[d]} - {w.padding[d]} + t{d} * {w.dilation[d]};",
-                      f"{indent}    if (d{d} < 0 || d{d} >= {w.size[d]}) continue;"]  # fmt: skip
-            closing.insert(0, f"{indent}}}")
-            indent += "    "
-        s, first = w.stride[2], f"(t2 * {w.dilation[2]} - {w.padding[2]})"
-        lines += [f"{indent}for (long t2 = 0; t2 < {w.kernel[2]}; t2++) {{",
-                  f"{indent}    const long first = {first}, base = (d0 * {w.size[1]} + d1) * {w.size[2]}L + first;",
-                  f"{indent}    const long lo = first < 0 ? (-first + {s - 1}) / {s} : 0;",
-                  f"{indent}    const long hi = KF_MIN_L({w.out[2]}, {w.size[2]} - first <= 0 ? 0 : ({w.size[2]} - first - 1) / {s} + 1);",
-                  f"{indent}    for (long i = lo; i < hi; i++) {{",
-                  f"{indent}        const {self.value} v = {loaded(f'x[base + i * {s}]', self.x.dtype)};",
-                  f"{indent}        const int take = (v > best[i]) | (v != v);",
-                  f"{indent}        best[i] = take ? v : best[i];",
-                  f"{indent}        where[i] = take ? base + i * {s} : where[i];", f"{indent}    }}", f"{indent}}}"]  # fmt: skip
-        return [*lines, *closing]
-
-    def _store(self, indent: str) -> list[str]:
-        w, op = self.w, self.op
-        assert op.indices is not None
-        d, shape = len(op.kernel), op.out.shape
-        lead = [f"a{k}" for k in range(len(shape) - d)]
-        lines = unflattened("p", shape[: len(lead)], lead, indent) if self.tail.maps else []
-        offset = f"item * {w.out[2]}L + i"
-        body = self.tail.lines("best[i]", [*lead, *["od", "oh", "i"][3 - d :]], offset, indent + "    ")
-        if op.indices in self.tail.group.outputs:
-            body.append(f"{indent}    {pointer(op.indices.name)}[{offset}] = where[i];")
-        return [*lines, f"{indent}for (long i = 0; i < {w.out[2]}; i++) {{", *body, f"{indent}}}"]
-
-
-def _lowest(kind: DType) -> str:
-    table = {
-        DType.I64: "INT64_MIN",
-        DType.I32: "INT32_MIN",
-        DType.I16: "INT16_MIN",
-        DType.I8: "INT8_MIN",
-        DType.U8: "0",
-    }
-    return table.get(kind, "(-INFINITY)")
-
-
-def _even(count: int) -> int:
-    """`count` elements rounded up so that what follows stays on a 64-byte boundary."""
-    return -(-count // 16) * 16
-
-
-TEMPLATE = PoolTemplate()
