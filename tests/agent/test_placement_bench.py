@@ -79,6 +79,23 @@ def bench(archive: Archive) -> PlacementBench:
     return bench_of(posed(asked=ASKED[:1]), archive)
 
 
+class Opened:
+    """One bench for many examples, with a short name for hypothesis to print."""
+
+    def __init__(self, archive: Archive) -> None:
+        problem = posed(asked=ASKED[:1])
+        self.bench, self.board = bench_of(problem, archive), board(problem)
+
+    def __repr__(self) -> str:
+        return "the bench"
+
+
+@pytest.fixture(scope="module")
+def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Opened]:
+    with Archive(tmp_path_factory.mktemp("home")) as archive:
+        yield Opened(archive)
+
+
 def test_the_hand_made_placement_is_legal() -> None:
     assert check(chip(), by_hand(chip())).legal
 
@@ -270,6 +287,31 @@ def test_nothing_that_a_model_says_loosens_what_the_user_asked(
     inside = (theirs.box[:, :2] >= ours.box[:, :2]) & (theirs.box[:, 2:] <= ours.box[:, 2:])
     assert inside[free].all()
     assert {tuple(k) for k in ours.keepouts} <= {tuple(k) for k in theirs.keepouts}
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.sampled_from(["c1", "best", "ram_0", "*", "halo ram_0 1"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["cell", "left", "bottom", "orient", "gamma", "seed"]), inner, max_size=4),
+    max_leaves=8,
+)  # fmt: skip
+KEYS = ("way", "base", "recipe", "constraints", "macros", "hold", "files", "id", "cells", "cell", "most", "kind", "columns", "a", "b", "query")  # fmt: skip
+
+
+@given(st.data())
+@settings(max_examples=150, deadline=None)
+def test_whatever_a_model_sends_is_a_candidate_an_answer_or_its_mistake(
+    opened: Opened, data: st.DataObject
+) -> None:
+    bench, known = opened.bench, opened.board
+    arguments = data.draw(st.dictionaries(st.sampled_from(KEYS), JSON, max_size=5))
+    if data.draw(st.booleans()):
+        arguments |= {"way": data.draw(st.sampled_from(["anew", "cells", "refine"])), "base": "c1"}
+    for name in ("", *(tool.name for tool in bench.tools)):
+        try:
+            found = bench.use(name, arguments, known) if name else bench.candidate(arguments, known)
+        except Mistake:
+            continue
+        assert isinstance(found, str if name else Candidate)
 
 
 def test_the_same_in_other_words_is_the_same(bench: PlacementBench) -> None:

@@ -22,6 +22,7 @@ from kerf.proposers.agent.choices import MOST_CHOICES, ChoiceSpace, Parameter
 from kerf.proposers.agent.fence import blocks
 
 MOST_CONSTRAINTS, MOST_MACROS, LONGEST = 32, 2000, 2000
+FARTHEST = 1e12
 KEYS = ("way", "recipe", "constraints", "macros")
 
 
@@ -85,21 +86,7 @@ def proposed(
     arguments: Mapping[str, Any], base: Base | None, problem: PlacementProblem, space: RecipeSpace
 ) -> Candidate:
     """The candidate. Mistake for what cannot be read, KerfError for what cannot be met."""
-    way = arguments.get("way")
-    if way not in ways(problem):
-        given = ", since the user asked to refine a given placement" if problem.kept else ""
-        raise Mistake(f"`way` is one of {', '.join(ways(problem))}{given}")
-    if way != "anew" and base is None:
-        raise Mistake(f"there is no legal placement to start from, so `way` can only be anew, not {way}")
-    if (
-        way == "anew"
-        and problem.target != "proxy"
-        and arguments.get("macros")
-        and arguments.get("hold") is False
-    ):
-        raise Mistake(
-            "where macros begin means nothing to `way` anew, which places them: leave `hold` out, or begin with cells or refine"
-        )
+    way = _way(arguments, base, problem)
     begun = Recipe.of(space.default()) if base is None else recipe_of(base.candidate.files)
     chosen, opened = _recipe(arguments.get("recipe") or {}, begun, space)
     made = _made(arguments, way, base, opened)
@@ -109,16 +96,32 @@ def proposed(
     return Candidate(files, base.candidate.id if base else None, "agent", {})
 
 
+def _way(arguments: Mapping[str, Any], base: Base | None, problem: PlacementProblem) -> str:
+    way, may = arguments.get("way"), ways(problem)
+    if way not in may:
+        given = ", since the user asked to refine a given placement" if problem.kept else ""
+        raise Mistake(f"`way` is one of {', '.join(may)}{given}")
+    if way != "anew" and base is None:
+        raise Mistake(f"there is no legal placement yet from which {way} could go on")
+    begun = arguments.get("macros") and arguments.get("hold") is False
+    if way == "anew" and begun and problem.target != "proxy":
+        raise Mistake(
+            "`way` anew places macros itself, so where they begin means nothing: hold them, or say cells"
+        )
+    return str(way)
+
+
 def _made(
     arguments: Mapping[str, Any], way: str, base: Base | None, opened: dict[str, tuple[Any, ...]]
 ) -> Proposal:
+    """What is not said is taken over from the base; macros that only began somewhere are where its placement has them."""
     before = proposal_of(base.candidate.files) if base else Proposal()
-    constraints, macros = before.constraints, before.macros
+    constraints, macros = before.constraints, before.macros if before.hold else ()
     if arguments.get("constraints") is not None:
         constraints = _texts(arguments["constraints"])
     if arguments.get("macros") is not None:
         macros = _stands(arguments["macros"])
-    hold = arguments.get("hold", before.hold)
+    hold = arguments.get("hold", True)
     if not isinstance(hold, bool):
         raise Mistake("`hold` is true or false")
     begin = base.candidate.id if base and way != "anew" else ""
@@ -138,11 +141,7 @@ def _stands(given: Any) -> tuple[Stand, ...]:
         raise Mistake(f"`macros` is a list of at most {MOST_MACROS}")
     found: dict[str, Stand] = {}
     for item in given:
-        if (
-            not isinstance(item, Mapping)
-            or not isinstance(item.get("cell"), str)
-            or not all(map(_number, (item.get("left"), item.get("bottom"))))
-        ):
+        if not _places(item):
             raise Mistake(
                 'each of `macros` is {"cell": NAME, "left": X, "bottom": Y, "orient": "N"}; the last may be left out'
             )
@@ -152,8 +151,14 @@ def _stands(given: Any) -> tuple[Stand, ...]:
     return tuple(found.values())
 
 
+def _places(item: Any) -> bool:
+    if not isinstance(item, Mapping) or not isinstance(item.get("cell"), str):
+        return False
+    return _number(item.get("left")) and _number(item.get("bottom"))
+
+
 def _number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < float("inf")
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= FARTHEST
 
 
 def _recipe(given: Any, begun: Recipe, space: RecipeSpace) -> tuple[Recipe, dict[str, tuple[Any, ...]]]:
@@ -224,11 +229,11 @@ def written(text: str) -> dict[str, Any] | None:
     return None
 
 
-def handed_in(files: Mapping[str, str]) -> dict[str, Any]:
+def handed_in(files: Any) -> dict[str, Any]:
     """What an agent that writes files has proposed: `proposal.json`, with the keys of a submission."""
     try:
         found = json.loads(files[proposal.FILE])
-    except (KeyError, ValueError) as error:
+    except (KeyError, ValueError, TypeError) as error:
         raise Mistake(f"a candidate's folder holds {proposal.FILE}, one JSON object: {error}") from error
     if not isinstance(found, dict):
         raise Mistake(f"{proposal.FILE} holds one JSON object")
