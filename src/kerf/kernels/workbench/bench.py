@@ -77,8 +77,8 @@ class KernelBench:
             problem=telling.reference(self.problem),
             chip=fenced(telling.chip_text(native(), self.threads)),
             bound=telling.bound_text(self.problem, self.threads),
-            best=self.known.listing(board.ranked(5), board, "Nothing has passed yet."),
-            failed=self.known.listing(board.failed(5), board, "Nothing has failed yet."),
+            best=fenced(self.known.listing(board.ranked(5), board, "Nothing has passed yet.")),
+            failed=fenced(self.known.listing(board.failed(5), board, "Nothing has failed yet.")),
             base=self._base_text(base.candidate, board) if base else "There is no candidate to start from.",
         )
 
@@ -165,7 +165,7 @@ class KernelBench:
             "read_candidate": self._read,
             "profile": self._profile,
             "compare": self._compare,
-            "search_archive": self.known.search,
+            "search_archive": lambda a, b: fenced(self.known.search(a, b)),
         }
         return answered(uses, name, arguments, board)
 
@@ -212,7 +212,7 @@ class KernelBench:
     def _compare(self, arguments: Mapping[str, Any], board: Board) -> str:
         a, b = (self.known.one(str(arguments.get(k) or "best"), board) for k in ("a", "b"))
         measured = [t for c in (a, b) if (t := board.told.get(c.id))]
-        parts = [self.known.listing(measured, board, "neither was evaluated in this run")]
+        parts = [fenced(self.known.listing(measured, board, "neither was evaluated in this run"))]
         if arguments.get("profiles"):
             from kerf.kernels.profile import compare
 

@@ -262,6 +262,8 @@ class Agent:
         )
 
     def _say(self, text: str) -> None:
+        """To a person's terminal, where a model's words must not steer the cursor."""
+        text = "".join(c for c in text if c.isprintable())
         spent = self.session.spending
         money = "" if spent.dollars is None else f", ${spent.dollars:.2f}"
         self.session.watch(
