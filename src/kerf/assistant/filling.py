@@ -11,7 +11,7 @@ from kerf.assistant.declared import GAP, calls, choices, gapped, option_words, p
 from kerf.assistant.plan import base
 from kerf.assistant.quantities import bounded_goal, quantities
 from kerf.assistant.shapes import GOAL, glob, length, pattern, text_of, within
-from kerf.assistant.words import APART, FILLERS, PRONOUNS, Token, stems
+from kerf.assistant.words import APART, FILLERS, PRONOUNS, Token, stems, verbatim
 from kerf.assistant.workspace import Workspace
 from kerf.core.speech import Said
 from kerf.core.verb import Parameter, Verb
@@ -90,8 +90,7 @@ def _value(f: Filling, group: str, found: str | None, spans: Sequence[tuple[int,
     begin, end = m.span(group)
     here = next((i for i, (a, b) in enumerate(spans) if a <= begin and end <= b), None)
     if here is None:
-        told = " ".join(f.tokens[i].text for i in within(spans, begin, end))
-        return re.sub(r" (?=[,.;])", "", told) or found
+        return verbatim([f.tokens[i] for i in within(spans, begin, end)]) or found
     token, start = f.tokens[here], spans[here][0]
     return token.text[begin - start : end - start] if len(token.text) == len(token.norm) else found
 
@@ -216,7 +215,7 @@ def _told(f: Filling, p: Parameter, said: Said) -> None:
     told = f.tokens[begin:end]
     if told and not any(i in f.used and "." in f.tokens[i].text for i in range(begin, end)):
         f.take(range(begin, end), 0.5 * len(told))
-        put(f, p.name, " ".join(t.text for t in told))
+        put(f, p.name, verbatim(told))
 
 
 def _nouns(f: Filling) -> None:
@@ -236,7 +235,7 @@ def _files(f: Filling, workspace: Workspace) -> None:
     ("a.def of b.def") lets that have the first option; then each to the first that takes it and has none yet, the most exact pattern first."""
     named = [(i, n) for i in range(len(f.tokens)) if (n := _file(f, i, workspace))]
     for pick in (_announced, _owner, _next):
-        for i, name in named:
+        for i, name in named[::-1] if pick is _owner else named:  # "the wires of a.def for b.def"
             if i in f.used:
                 continue
             takers = [p for p, s in _file_options(f) if workspace.fits(s, name) and (base(p.kind)[1] or p.name not in f.arguments)]  # fmt: skip

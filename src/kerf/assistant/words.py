@@ -55,7 +55,7 @@ SHORT = tuple(
     (re.compile(rf"(?<![\w./-]){short}(?![\w/])", re.I), long)
     for short, long in (
         (r"(?:pls|plz|plse|pleas)", "please"), (r"w/o", "without"), (r"(?:what|where|how)(?:'s|s)", "what is"), (r"vs\.?", "against"),
-        (r"dont", "don't"), (r"isnt", "isn't"), (r"cant", "can't"), (r"doesnt", "doesn't"), (r"(?:thx|ty)", "thanks"), (r"(can|could|would|will|do|did) u", r"\1 you"), (r"wanna", "want to"), (r"&", "and"),
+        (r"dont", "don't"), (r"isnt", "isn't"), (r"cant", "can't"), (r"doesnt", "doesn't"), (r"(?:thx|ty)", "thanks"), (r"(can|could|would|will|do|did) u", r"\1 you"), (r"wanna", "want to"), (r"(?<= )&(?= )", "and"),
     )
 )  # fmt: skip
 """Short ways of writing, each with the long one. "hows" asks what is, as "whats" does."""
@@ -70,7 +70,7 @@ PRONOUNS = frozenset(["it", "this", "that", "them", "these", "those"])
 @dataclass(frozen=True)
 class Token:
     """`text` as written; `norm` in lower case, numbers in digits; `stem` what is compared; `value` of a number; `quoted`: what stood in
-    quotation marks; `misspelt`: what was read as this word."""
+    quotation marks; `misspelt`: what was read as this word; `before`: the space that stood before it."""
 
     text: str
     norm: str
@@ -78,6 +78,7 @@ class Token:
     value: float | None = None
     quoted: bool = False
     misspelt: str = ""
+    before: str = " "
 
     def read_as(self, word: str) -> Token:
         return replace(self, norm=word, stem=stem(word), misspelt=self.text)
@@ -96,8 +97,14 @@ def written_out(sentence: str) -> str:
 def tokens(sentence: str) -> list[Token]:
     """In order. Numbers in words become one token: "one and a half", "a dozen", "half an hour" (0.5 of one)."""
     sentence = HYPHEN.sub(lambda m: m[0].replace("-", " "), sentence.replace("’", "'"))
-    found = [_token(m[0]) for m in TOKEN.finditer(sentence)]
+    ends = [0, *(m.end() for m in TOKEN.finditer(sentence))]
+    found = [replace(_token(m[0]), before=sentence[e : m.start()]) for m, e in zip(TOKEN.finditer(sentence), ends)]  # fmt: skip
     return _told_apart(_joined(found))
+
+
+def verbatim(said: Sequence[Token]) -> str:
+    """These words as they were written, one after the other."""
+    return "".join(t.before + (f'"{t.text}"' if t.quoted else t.text) for t in said).strip()
 
 
 def _told_apart(found: list[Token]) -> list[Token]:
@@ -132,8 +139,8 @@ def _token(text: str) -> Token:
     return Token(text, word, stem(word))
 
 
-def _number(value: float, text: str) -> Token:
-    return Token(text, _digits(value), _digits(value), value)
+def _number(value: float, words: Sequence[Token]) -> Token:
+    return Token(verbatim(words), _digits(value), _digits(value), value, before=words[0].before)
 
 
 def _digits(value: float) -> str:
@@ -147,7 +154,7 @@ def _joined(found: Sequence[Token]) -> list[Token]:
     while i < len(found):
         length, value = _counted([t.norm for t in found[i : i + 6]])
         if length:
-            made.append(_number(value, " ".join(t.text for t in found[i : i + length])))
+            made.append(_number(value, found[i : i + length]))
         else:
             made.append(found[i])
         i += length or 1

@@ -34,10 +34,11 @@ LOADING = {
 EVER = r"(?:is|are|can|could|does|may) (?P<rest>it|the \w+|\w+\.s?v|\w+) (?:ever )?(?:be |get )?(?:ever )?both (?P<one>\w+) and (?P<two>\w+)(?: at once| at the same time)?"
 IN = r"(?:check|assert|prove|show|verify|ensure) (?:in|for|of|on) (?P<rest>the \w+|\S+) that (?P<told>.+)"
 WHENEVER = r"(?P<told>(?:whenever|every time) .+?)(?: ,)? (?:in|for) (?P<rest>the \w+|[\w./-]+\.s?v)"
+HOLDS = r"^(?P<told>(?!(?:check|assert|prove|show|verify|ensure|make|is|are|does|do|that|it|i|we|you)\b)[a-z_]\w*(?:\[\w+\])? (?:\w+ )*?(?:implies|always|never)\b .+?)(?: ,)? (?:in|for) (?P<rest>the \w+|[\w./-]+\.s?v)"
 WISH = Said(
     text=True,
     words=("that",),
-    patterns=((EVER, "never both {one} and {two}"), (IN, "{told}"), (WHENEVER, "{told}")),
+    patterns=((EVER, "never both {one} and {two}"), (IN, "{told}"), (WHENEVER, "{told}"), (HOLDS, "{told}")),
 )
 
 VERIFY = Says(
