@@ -9,6 +9,7 @@ The instructions flush subnormal numbers to zero: see `LEAST`. Texts here are co
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import permutations
 
 from kerf.kernels.ir import DType
@@ -97,6 +98,14 @@ static inline int {s}_odd(uint32_t top) {{ return top && top - ({LEAST}u << 23) 
 """
 
 
+@dataclass(frozen=True)
+class Far:
+    """Rows of results that are asked for in each step of k, and the bytes from one to the next."""
+
+    rows: int
+    step: int
+
+
 def micro(s: str, rows: int, columns: int, a: int, b: int, ahead: int) -> str:
     """`S_micro_RxC(a, b, steps, c, next)`: rows x columns registers of sums over 32 * `steps` steps of k, to c (32 floats a row). A step
     of a or b holds the parts of 32 rows or columns, each a register. `ahead`: lines of the next rows' parts that are asked for in
@@ -120,17 +129,31 @@ def micro(s: str, rows: int, columns: int, a: int, b: int, ahead: int) -> str:
     return "\n".join(lines) + "\n"
 
 
-def micro_in_place(s: str, rows: int, columns: int, a: int, b: int, row: int, part: int, width: int) -> str:
-    """`S_micro_RxC(a, b, blocks, tap, taps, c)`: the same, with columns read where they lie: pairs along k of neighbouring columns are neighbours,
-    `row` elements from one pair to the next and `part` from one part to the next; in each block of 32 steps of k, `taps` times, from b + tap[.].
-    `width`: floats from one row of sums to the next."""
+def micro_in_place(
+    s: str, shape: tuple[int, int], parts: tuple[int, int], row: int, part: int, width: int, far: Far | None
+) -> str:
+    """`S_micro_RxC(a, b, blocks, tap, taps, c, out)`: the same, with columns read where they lie: pairs along k of neighbouring columns are
+    neighbours, `row` elements from one pair to the next and `part` from one part to the next; in each block of 32 steps of k, `taps`
+    times, from b + tap[.]. `width`: floats from one row of sums to the next. `far`: where results will go, from `out` on, which is asked
+    for meanwhile."""
+    rows, columns = shape
+    a, b = parts
+    asked = "__builtin_prefetch(out + {}, 1);"
     lines = [
         f"static __attribute__((noinline)) void {s}_micro_{rows}x{columns}(const uint16_t *a, const uint32_t *b, long blocks,",
-        "        const int *restrict tap, long taps, float *c) {",
+        "        const int *restrict tap, long taps, float *c, const char *out) {",
+        f"    int asked = {ROWS * rows};" if far else "    (void)out;",
         *_zeros(rows, columns),
         f"    for (; blocks; --blocks, b += {ROWS * row}L)",
         f"    for (long t = 0; t < taps; ++t, a += {1024 * a}) {{",
         "        const uint32_t *at = b + tap[t];",
+    ]
+    if far:
+        each = " ".join(asked.format(64 * i) for i in range(columns + 1))
+        lines.append(
+            f"        for (int i = 0; i < {far.rows} && asked; ++i, --asked, out += {far.step}L) {{ {each} }}"
+        )
+    lines += [
         *_step(rows, columns, (a, b), ("at + {}", ROWS, part, 4 * row), 0),
         "    }",
         *_sums(rows, columns, width),

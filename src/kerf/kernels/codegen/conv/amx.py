@@ -26,8 +26,12 @@ from kerf.kernels.targets.cpu import Chip
 LINE, REGISTER = 64, 512
 BUDGETS = (64, 128, 256, 512, 1024, 2048)  # KB of the band; its parts take half as much again
 COLUMNS = (32, 64, 128)  # positions whose sums are finished together
-PRODUCT = 45.0  # vector operations in the time of an instruction with its loads
-SPLIT = 14.0  # ... of 16 values coming apart
+PRODUCT = 40.0  # vector operations in the time of an instruction with its loads
+SPLIT = 13.0  # ... of 16 values coming apart
+FINISH, WEAVE = (
+    2.2,
+    5.4,
+)  # ... of a result, and of one among the output phases of a strided transposed convolution
 
 
 def possible(group: Group, g: Geometry, chip: Chip) -> bool:
@@ -39,12 +43,14 @@ def possible(group: Group, g: Geometry, chip: Chip) -> bool:
 
 
 def cost(g: Geometry) -> float:
-    """Vector operations that the products, those of padding included, and the splitting take the time of."""
+    """Vector operations in the time of the products, those of padding included, of the splitting, and of the results."""
     rows = g.batch * g.quotient[0] * ceil(g.quotient[1] * (g.quotient[2] + g.reach[2]) / ROWS)
     blocks = ceil(g.group_filters / ROWS) * ceil(g.group_channels / DEPTH) * g.groups
     instructions = rows * blocks * sum(len(p.taps) for p in g.phases) * len(amx.products(3, 3))
     values = g.batch * g.channels * prod(q + r for q, r in zip(g.quotient, g.reach, strict=True))
-    return PRODUCT * instructions + SPLIT * values * prod(len(u) for u in g.used) / ROWS
+    split = SPLIT * values * prod(len(u) for u in g.used) / ROWS
+    finish = (WEAVE if prod(g.out_stride) > 1 else FINISH) * g.batch * g.filters * g.out_plane
+    return PRODUCT * instructions + split + finish
 
 
 def emit(group: Group, plan: Plan, other: Emitted, threads: int, symbol: str) -> Emitted:
@@ -155,9 +161,9 @@ class _Writer:
             amx.split(s),
             *(
                 amx.micro_in_place(
-                    s, r, c, self.weight_parts, self.parts, self.pitch, self.part, self.plan.tile
+                    s, shape, (self.weight_parts, self.parts), self.pitch, self.part, self.plan.tile, self.far
                 )
-                for r, c in sizes
+                for shape in sizes
             ),
             "" if self.plan.borrowed else band_code(s, g, self.plan.blocking, "float", x.dtype),
             self._pairs_code(),
@@ -174,6 +180,15 @@ class _Writer:
         raw = self.other.packed[0]
         packed = Packed(self.conv.weight, f"{s}_pack", self.before + raw.bytes, "char")
         return replace(self.other, code="\n".join(code), symbol=s, scratch_bytes=scratch, packed=(packed,))
+
+    @property
+    def far(self) -> amx.Far | None:
+        """Results are written in short pieces far apart: those of a tile, one piece a filter, are asked for while it is computed."""
+        outs = self.group.outputs
+        steps = self.chunks * max(len(p.taps) for p in self.g.phases)
+        if len(outs) > 1 or prod(self.g.out_stride) > 1:
+            return None
+        return amx.Far(ceil(SIDE / steps), self.g.out_plane * outs[0].dtype.bytes)
 
     def _heights(self) -> list[int]:
         left = self.g.group_filters % SIDE
@@ -232,21 +247,30 @@ static int {s}_pairs(const float *restrict band, uint32_t *restrict to, uint32_t
         g, s, plan, e = self.g, self.s, self.plan, self.epilogue
         sd, sh, sw = g.out_stride
         heights = self._heights()
+        there = f"out + q * {self.group.outputs[0].dtype.bytes}" if self.far else "0"
         calls = []
         for r in heights:
             for c in (2, 1):
                 tests = [f"filters {'>' if r == 2 else '<='} 16"] * (len(heights) > 1)
                 tests += [f"span->count - q {'>' if c == 2 else '<='} 16"]
                 calls.append(
-                    f"                if ({' && '.join(tests)}) {s}_micro_{r}x{c}(a, in + q, {self.chunks}, {s}_tap + {s}_first[phase], taps, sums + p * {SIDE * plan.tile} + q);"
+                    f"                if ({' && '.join(tests)}) {s}_micro_{r}x{c}(a, in + q, {self.chunks}, {s}_tap + {s}_first[phase], taps, sums + p * {SIDE * plan.tile} + q, {there});"
                 )
         body = "\n".join(calls)
+        if self.far:
+            out = self.group.outputs[0]
+            where = f"""
+    const long at = ((n0 + run->n) * {g.filters} + g * {g.group_filters} + block * 32) * {g.out_plane}L
+        + ((d0 + run->d) * {g.outside[1]} + h0 + run->h) * {g.outside[2]}L + w0 + run->w - run->first;
+    const char *out = (const char *)({pointer(out.name)} + at);"""
+        else:
+            where = ""
         return f"""/* One block of filters over one tile, all output phases. */
 static void {s}_apply(long block, const {s}_span *restrict span, const {s}_run *restrict run, const uint16_t *restrict weights,
     const uint32_t *restrict in, float *restrict sums, float *restrict row,
     long n0, long g, long d0, long h0, long w0, {e.parameters})
 {{
-    const long filters = {g.group_filters} - block * 32 < 32 ? {g.group_filters} - block * 32 : 32;
+    const long filters = {g.group_filters} - block * 32 < 32 ? {g.group_filters} - block * 32 : 32;{where}
     for (long outer = 0; outer < {sd * sh}; outer++) {{
         for (long p = 0; p < {sw}; p++) {{
             const long phase = outer * {sw} + p, taps = {s}_count[phase];

@@ -17,6 +17,8 @@ _CROWDED = 1.5
 _BYTE = 0.5
 # How much Winograd must promise: it rounds more than the direct sum.
 _MARGIN = 0.9
+# What the count for Winograd leaves out, where it is compared with matrix registers and not with the direct sum alone.
+_LEFT_OUT = 1.6
 # How many ways to cut are offered.
 _OFFERED = 6
 
@@ -27,7 +29,8 @@ def default_algorithm(g: Geometry, chip: Chip, element: int, registers: bool = F
         return "depthwise"
     best = min((winograd_cost(g, f, chip, element) for f in filterings(g)), default=inf)
     direct = direct_cost(g, chip, element)
-    if registers and amx.cost(g) < _MARGIN * min(best, direct):
+    results = g.batch * g.filters * g.out_plane
+    if registers and amx.cost(g) < min(_LEFT_OUT * best, direct + results):
         return "amx"
     return "winograd" if best < _MARGIN * direct else "direct"
 
