@@ -113,6 +113,27 @@ def test_torchs_own_time_is_no_loop_of_the_candidate(monkeypatch: pytest.MonkeyP
     assert "only calling it less, or replacing it, helps" in found.findings[0]
 
 
+UNEVEN = """
+    #pragma omp parallel num_threads(2)
+    if (omp_get_thread_num() == %d)
+        for (int again = 0; again < 6; again++)
+            for (long i = 0; i < m * n; i++) y[i] = x[i] * 2.0f + (again < 5 ? y[i] : 1.0f);
+"""
+
+
+@pytest.mark.parametrize("worker", [0, 1])
+def test_every_thread_is_watched(problem: KernelProblem, worker: int) -> None:
+    """All is done by one of two threads, and the other waits: whichever it is, that is what is seen."""
+    kernel = "C_FLAGS = ['-O2', '-fopenmp']\n" + KERNEL % (UNEVEN % worker)
+    kernel = kernel.replace("void run(", "#include <omp.h>\nvoid run(")
+    found = profile_candidate(problem, Candidate({"kernel.py": kernel}), threads=2)
+    own = sum(p.share for p in found.places if p.own)
+    waiting = sum(p.share for p in found.places if p.where.startswith("threads that wait"))
+    assert own > 0.2, found.places
+    assert worker == 0 or waiting > 0.02, found.places  # who waits asleep is seen where it is the main thread
+    assert "again" in "\n".join(found.loops[0].source)
+
+
 def test_what_cannot_be_profiled_says_why(problem: KernelProblem) -> None:
     with pytest.raises(KerfError, match="does not compile"):
         profiled(problem, "this is no C;")

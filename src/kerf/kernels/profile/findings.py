@@ -37,6 +37,8 @@ def _elsewhere(profile: Profile) -> Iterator[str]:
             yield f"{place.share:.0%} of the time is Python and its calls: one C function for the whole of forward(), and outputs written where the caller wants them, remove it."
         elif place.where.startswith("libc"):
             yield f"{place.share:.0%} of the time is allocation and copying: hand out fewer or smaller tensors."
+        elif place.where.startswith("threads that wait"):
+            yield f"{place.share:.0%} of the time is threads that wait for others: their shares of the work are uneven, or too small to be worth starting (other loop, other schedule, fewer and longer parallel regions)."
         elif place.where.startswith("the math"):
             yield f"{place.share:.0%} of the time is the math library, one element a call: write the functions out as arithmetic that the compiler can inline and vectorize."
         else:

@@ -109,6 +109,8 @@ def _named(place: collect.Place, own: bool) -> str:
         return "Python and its calls"
     if file.startswith("libc.so"):
         return "libc (allocation, copies)"
+    if file.startswith(("libgomp", "libomp", "libiomp")):
+        return "threads that wait for others (OpenMP)"
     return "the math library" if file.startswith(("libm.so", "libmvec")) else file
 
 

@@ -1,5 +1,5 @@
 /* Where a process spends its time, and what its instructions address, with no hardware counters and no privileges: a timer's signal notes
-   the program counter of the thread that is watched; and, on x86-64, the trap flag makes every instruction of a window raise SIGTRAP,
+   the program counter of each thread that is watched; and, on x86-64, the trap flag makes every instruction of a window raise SIGTRAP,
    whose handler sees all general registers before the instruction that comes next. */
 #define _GNU_SOURCE
 #include <signal.h>
@@ -15,13 +15,15 @@
 #endif
 
 enum { IDLE, SAMPLING, ARMED, STEPPING };
+enum { MAIN = 0, MOST_THREADS = 256 };
 #define WORDS 17 /* r8..r15, rdi, rsi, rbp, rbx, rdx, rax, rcx, rsp, rip: the order of gregs */
 #define TRAP_FLAG 0x100L
 
 static volatile int mode;
 static uint64_t *samples, *steps, low, high;
 static volatile long sampled, stepped, taken, sample_room, step_room, step_end, taken_end;
-static timer_t timer;
+static long period;
+static int64_t ran_ns[MOST_THREADS];
 
 static uint64_t counter(const ucontext_t *at) {
 #if defined(__x86_64__)
@@ -33,13 +35,26 @@ static uint64_t counter(const ucontext_t *at) {
 #endif
 }
 
+/* Whether a thread ran for most of the time since its last tick: one that sleeps is interrupted too, and spends nothing. */
+static int ran(int who) {
+    struct timespec now;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    int64_t ns = now.tv_sec * 1000000000LL + now.tv_nsec, since = ns - ran_ns[who];
+    ran_ns[who] = ns;
+    return since >= period / 2;
+}
+
 static void tick(int number, siginfo_t *info, void *context) {
     ucontext_t *at = context;
     uint64_t pc = counter(at);
-    (void)number, (void)info;
-    if (mode == SAMPLING && sampled < sample_room) samples[sampled++] = pc;
+    int who = info->si_value.sival_int;
+    (void)number;
+    if (mode == SAMPLING && (who == MAIN || ran(who))) {
+        long slot = __atomic_fetch_add(&sampled, 1, __ATOMIC_RELAXED);
+        if (slot < sample_room) samples[slot] = pc;
+    }
 #if defined(__x86_64__)
-    if (mode == ARMED && pc >= low && pc < high) {
+    if (mode == ARMED && who == MAIN && pc >= low && pc < high) {
         mode = STEPPING;
         at->uc_mcontext.gregs[REG_EFL] |= TRAP_FLAG;
     }
@@ -62,21 +77,28 @@ static void trap(int number, siginfo_t *info, void *context) {
 }
 #endif
 
-/* Watch the calling thread: a tick every `period_ns`. 0, or -1 where the system gives no timer. */
+/* Watch one more thread: a tick every period. 0, or -1 where the system gives no timer. `who`: its number, from 1; the caller of sampler_open is 0. */
+int sampler_watch(int who, long thread) {
+    struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGPROF, .sigev_value.sival_int = who};
+    struct itimerspec every = {{0, period}, {0, period}};
+    timer_t timer;
+    if (who >= MOST_THREADS) return -1;
+    event.sigev_notify_thread_id = (pid_t)thread;
+    return timer_create(CLOCK_MONOTONIC, &event, &timer) || timer_settime(timer, 0, &every, NULL) ? -1 : 0;
+}
+
+/* Make room, and watch the calling thread. 0, or -1 as above. */
 int sampler_open(long period_ns, long most_samples, long most_steps) {
     struct sigaction action = {.sa_flags = SA_SIGINFO | SA_RESTART, .sa_sigaction = tick};
-    struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGPROF};
-    struct itimerspec every = {{0, period_ns}, {0, period_ns}};
     samples = malloc(sizeof(uint64_t) * (size_t)most_samples);
     steps = malloc(sizeof(uint64_t) * WORDS * (size_t)most_steps);
-    sample_room = most_samples, step_room = most_steps;
-    event.sigev_notify_thread_id = (pid_t)syscall(SYS_gettid);
+    sample_room = most_samples, step_room = most_steps, period = period_ns;
     if (!samples || !steps || sigaction(SIGPROF, &action, NULL)) return -1;
 #if defined(__x86_64__)
     action.sa_sigaction = trap;
     if (sigaction(SIGTRAP, &action, NULL)) return -1;
 #endif
-    return timer_create(CLOCK_MONOTONIC, &event, &timer) || timer_settime(timer, 0, &every, NULL) ? -1 : 0;
+    return sampler_watch(MAIN, syscall(SYS_gettid));
 }
 
 void sampler_on(int on) { mode = on ? SAMPLING : IDLE; }
@@ -90,7 +112,7 @@ void sampler_step(uint64_t from, uint64_t to, long count) {
 
 int sampler_stepping(void) { return mode == ARMED || mode == STEPPING; }
 void sampler_disarm(void) { if (mode == ARMED) mode = IDLE; }
-long sampler_samples(uint64_t **at) { *at = samples; return sampled; }
+long sampler_samples(uint64_t **at) { *at = samples; return sampled < sample_room ? sampled : sample_room; }
 long sampler_steps(uint64_t **at) { *at = steps; return stepped; }
 
 /* The core's clock: additions that wait for each other take one cycle each. Best of many short runs. */

@@ -49,10 +49,16 @@ class Sampler:
         for name in ("sampler_samples", "sampler_steps"):
             getattr(self.library, name).restype = ctypes.c_long
 
-    def open(self) -> bool:
-        most = int(4 * SAMPLED_S / (PERIOD_NS * 1e-9))
+    def open(self, threads: int) -> bool:
+        most = int(4 * threads * SAMPLED_S / (PERIOD_NS * 1e-9))
         sizes = (ctypes.c_long(n) for n in (PERIOD_NS, most, WINDOWS * WINDOW_STEPS))
         return bool(self.library.sampler_open(*sizes) == 0)
+
+    def watch_all(self, tasks: int) -> None:
+        """Besides the main thread, which `open` watches, every other that there is. `tasks`: /proc/self/task, opened while that was allowed."""
+        others = sorted(int(name) for name in os.listdir(tasks) if int(name) != os.getpid())
+        for number, thread in enumerate(others, 1):
+            self.library.sampler_watch(ctypes.c_int(number), ctypes.c_long(thread))
 
     def samples(self) -> np.ndarray:
         return self._array("sampler_samples", 1).ravel()
@@ -76,7 +82,8 @@ def main(request_file: str) -> None:
     request = json.loads(Path(request_file).read_text())
     out = Path(request["out"])
     sampler = Sampler(ctypes.CDLL(request["sampler"]))
-    sampling = sampler.open()
+    sampling = sampler.open(request["threads"])
+    tasks = os.open("/proc/self/task", os.O_RDONLY | os.O_DIRECTORY)
     given = torch.load(request["given"], weights_only=False)
     result = (out / "result.json").open("w")
     _confine(request)
@@ -84,6 +91,8 @@ def main(request_file: str) -> None:
     torch.set_num_threads(request["threads"])
     call = _loaded(request, given)
     found = {"clock_hz": sampler.library.sampler_clock_hz(), **_timed(call, request["threads"])}
+    if sampling and request["threads"] > 1:  # the first calls have started them
+        sampler.watch_all(tasks)
     places = _sampled(call, sampler) if sampling else []
     windows = _stepped(call, sampler, places, Path(request["folder"]), out) if sampling else []
     json.dump(found | {"places": places, "windows": windows, "sampling": sampling}, result)
