@@ -30,6 +30,14 @@ def apart(arguments: Mapping[str, Any], folder: Path) -> Sequence[Mapping[str, A
     groups = _groups({name: text or "" for name, text in texts.items()})
     if len(groups) == 1:
         return [arguments]
+    _check(groups, texts, arguments)
+    return [{**arguments, "design": group} for group in groups]
+
+
+def _check(
+    groups: Sequence[Sequence[str]], texts: Mapping[str, str | None], arguments: Mapping[str, Any]
+) -> None:
+    """KerfError where these are not designs of their own, or where something was said that only one of them can have."""
     loose = [
         g
         for g in groups
@@ -44,7 +52,6 @@ def apart(arguments: Mapping[str, Any], folder: Path) -> Sequence[Mapping[str, A
         raise KerfError(
             f"these are {len(groups)} designs ({_listed(groups)}): say of which the {whose[0]} is, one after the other"
         )
-    return [{**arguments, "design": group} for group in groups]
 
 
 def _listed(groups: Sequence[Sequence[str]]) -> str:
