@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -260,6 +261,21 @@ def test_a_coding_agent_hands_in_proposals_as_files(home: Path, monkeypatch: pyt
     assert "passed, HPWL" in (verdicts / "seed.md").read_text()
 
 
+def test_a_stop_does_not_wait_for_a_model_that_thinks(home: Path) -> None:
+    slow = Turn("let me think " * 100, pieces=300, pause_s=0.1)
+    words = ["-m", "kerf.cli", "place", str(home / "small.aux"), "--proposer", "agent", "--threads", "1", "-o", str(home / "out.pl")]  # fmt: skip
+    with ScriptedServer([slow, proposes(way="refine")]) as server:
+        process = subprocess.Popen([sys.executable, *words, "--model", server.openai], stdout=subprocess.PIPE, text=True)  # fmt: skip
+        while len(server.requests) < 1:
+            assert process.poll() is None, "it ended before it could be stopped"
+            time.sleep(0.05)
+        began = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        said, _ = process.communicate(timeout=60)
+        assert time.monotonic() - began < 15.0 and process.returncode == 0, said
+    assert "Stopped early. Go on with: kerf resume" in said and (home / "out.pl").exists()
+
+
 def test_what_cannot_begin_says_so(home: Path) -> None:
     with pytest.raises(KerfError, match="needs a language model: add --model"):
         placed(home, "", 3)
@@ -276,7 +292,7 @@ def test_a_recorded_conversation_beats_the_start_of_the_search(
 ) -> None:
     """The shipped example, from the command line: the same proposals, measured again here."""
     monkeypatch.chdir(home)
-    words = ["place", "example", "--model", f"replay/{RECORDED}", "--proposer", "agent", "--evaluations", "4"]
+    words = ["place", "example", "--model", f"replay/{RECORDED}", "--proposer", "agent", "--evaluations", "3"]
     said = CliRunner().invoke(build(), [*words, "--threads", "1", "-o", "mesh.pl", "--json"])
     assert said.exit_code == 0, said.output
     result = json.loads(said.stdout)

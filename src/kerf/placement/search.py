@@ -182,7 +182,7 @@ class Search:
             inner = self.agency.proposer([default], search, 0 if self.request.minutes else HEAD)
         else:
             inner = First([default], search, self.request.proposer if search else "heuristic")
-        self.gate = WhileTime(inner, self.shares.fits)
+        self.gate = WhileTime(inner, self.shares)
         return self.gate
 
     def _search_by(self, name: str, run: str | None) -> Proposer:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import queue
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from statistics import median
 
@@ -21,6 +23,10 @@ ANOTHER = 1.15
 """Another recipe is begun where so many times what one took is left."""
 SLICES = 8
 """Recipes among which the time is shared where each would use all of it."""
+
+
+LOOK_S = 0.2
+"""Between two looks at whether the user has asked to stop, while a model thinks."""
 
 
 @dataclass
@@ -79,17 +85,36 @@ class Shares:
 
 class WhileTime:
     """A proposer that is asked as long as another recipe fits in the time, once at least. Recorded rounds of a run that is resumed are
-    asked again whatever the time: `live` ends that."""
+    asked again whatever the time: `live` ends that. With agents a stop does not wait for the end of a thought: KeyboardInterrupt."""
 
-    def __init__(self, inner: Proposer, fits: Callable[[], bool]) -> None:
-        self._inner, self._fits, self.name = inner, fits, inner.name
+    def __init__(self, inner: Proposer, shares: Shares) -> None:
+        self._inner, self._shares, self.name = inner, shares, inner.name
         self._begun, self.live = False, False
 
     def ask(self, n: int) -> Sequence[Candidate]:
-        if not n or (self.live and self._begun and not self._fits()):
+        if not n or (self.live and self._begun and not self._shares.fits()):
             return ()
         self._begun = True
-        return self._inner.ask(n)
+        return self._thought(n) if self._shares.agents and self.live else self._inner.ask(n)
+
+    def _thought(self, n: int) -> Sequence[Candidate]:
+        found: queue.Queue[Sequence[Candidate] | BaseException] = queue.Queue()
+
+        def think() -> None:
+            try:
+                found.put(self._inner.ask(n))
+            except BaseException as error:  # raised again by the caller's thread
+                found.put(error)
+
+        threading.Thread(target=think, daemon=True).start()
+        while True:
+            with suppress(queue.Empty):
+                answer = found.get(timeout=LOOK_S)
+                if isinstance(answer, BaseException):
+                    raise answer
+                return answer
+            if self._shares.stop.is_set():
+                raise KeyboardInterrupt
 
     def tell(self, candidate: Candidate, evaluation: Evaluation) -> None:
         self._inner.tell(candidate, evaluation)
