@@ -145,7 +145,7 @@ class _Session:
         """With a model checker, shortly; then by a longer search for a difference; then with what time is left."""
         made, result = self._checked(self.left / 10)
         if result.verdict is Verdict.UNDECIDED:
-            if trace := self._sought(self.left / 2):
+            if trace := self._sought(self.left * 2 / 3):
                 return self._different(self.plain, trace, "simulation")
             made, result = self._checked(self.left)
         if result.trace:

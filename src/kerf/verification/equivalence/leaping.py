@@ -3,12 +3,13 @@ away from states that random runs find (simulation and bounded search in turns: 
 engines", ICCAD 2000).
 
 Both designs are on two rails, so that what one does with an unknown value the other may do too. The state is concrete, which makes most of both constant.
-Registers that were proved to be alike in a cycle are one from there on, and gates of one structure are one variable: what the solver sees is one design, and the
+Registers that are not found apart in a cycle are one from there on, and gates of one structure are one variable: what the solver sees is one design, and the
 change in the last cycle alone. That is a guide: whoever uses it simulates the run.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -29,6 +30,7 @@ from kerf.verification.equivalence.product import (
 from kerf.verification.graph import Graph
 from kerf.verification.model import Model
 
+EFFORT = 2000  # conflicts of the solver, for one cycle: later cycles may be easier
 ALIKE, QUIET = (
     4,
     0.02,
@@ -59,7 +61,8 @@ class _Hashed(Frames):
         self._frames[frame][latch >> 1] = -value if latch & 1 else value
 
     def any_of(self, literals: Sequence[int], frame: int, deadline: float) -> bool | None:
-        """As `some`; where none can be true, all are false from now on."""
+        """As `some`, with EFFORT; where none can be true, all are false from now on."""
+        self.solver.conf_budget(EFFORT)
         found = self.some(literals, frame, deadline)
         if found is False:
             for x in literals:
@@ -139,7 +142,7 @@ class Leaper:
         try:
             for t in range(most):
                 found = frames.any_of([p.apart for p in pairs], t, deadline)
-                if found is False:
+                if not found:
                     for p in pairs:
                         for mine, other in zip(p.gold, p.gate):
                             frames.merge(other, mine, t)
@@ -147,8 +150,8 @@ class Leaper:
                 if found:
                     return Leap(self.drive.solved(frames, t).rows)
                 size.append(frames.variables)
-                if found is None or self._quiet(size):
-                    return Leap(None, quiet=found is not None)
+                if time.monotonic() > deadline or self._quiet(size):
+                    return Leap(None, quiet=self._quiet(size))
         finally:
             frames.close()
         return Leap()

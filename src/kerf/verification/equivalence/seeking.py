@@ -63,7 +63,7 @@ class Seeker:
     parted: list[Stimulus] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        model = self.made.model
+        model, begun = self.made.model, time.monotonic()
         whole, self.rng = drive_of(model), np.random.default_rng(self.seed)
         self.unnamed = whole.free
         self.apart, self._looking_s = _apart(self.gold, self.gate, self.made), 0.0
@@ -74,12 +74,15 @@ class Seeker:
         self.wanted[1 : len(self.apart) + 1] = KEPT
         self.lanes = simulator(model.graph, WORDS, model.initial, self.watch.tolist())
         self.single = simulator(model.graph, 1, model.initial, self.watch.tolist())
+        self._making_s = time.monotonic() - begun  # the solver's graph takes about as long
 
     def seek(self, deadline: float) -> Trace | None:
         """A run whose last cycle shows a difference; None at `deadline` (of `time.monotonic`)."""
         looked = played = 0.0
         while (now := time.monotonic()) < deadline:
-            ahead = looked < played and bool(self.shown or self.parted)
+            ahead = (
+                looked < played and bool(self.shown or self.parted) and now + 2 * self._making_s < deadline
+            )
             found = self._look_ahead(deadline) if ahead else self.episode()
             spent = time.monotonic() - now
             looked, played = (looked + spent, played) if ahead else (looked, played + spent)
