@@ -106,8 +106,8 @@ class Far:
     step: int
 
 
-def micro(s: str, rows: int, columns: int, a: int, b: int, ahead: int) -> str:
-    """`S_micro_RxC(a, b, steps, c, next)`: rows x columns registers of sums over 32 * `steps` steps of k, to c (32 floats a row). A step
+def micro(s: str, rows: int, columns: int, a: int, b: int, ahead: int, width: int = SIDE) -> str:
+    """`S_micro_RxC(a, b, steps, c, next)`: rows x columns registers of sums over 32 * `steps` steps of k, to c. A step
     of a or b holds the parts of 32 rows or columns, each a register. `ahead`: lines of the next rows' parts that are asked for in
     each step."""
     far = [
@@ -123,7 +123,7 @@ def micro(s: str, rows: int, columns: int, a: int, b: int, ahead: int) -> str:
         *(far if ahead else []),
         *_step(rows, columns, (a, b), ("b + {}", b * 512, 512, 64), 16 * columns * b),
         "    }",
-        *_sums(rows, columns),
+        *_sums(rows, columns, width),
         "}",
     ]
     return "\n".join(lines) + "\n"

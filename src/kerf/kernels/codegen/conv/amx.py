@@ -27,6 +27,7 @@ LINE, REGISTER = 64, 512
 BUDGETS = (64, 128, 256, 512, 1024, 2048)  # KB of the band; its parts take half as much again
 COLUMNS = (32, 64, 128)  # positions whose sums are finished together
 PRODUCT = 40.0  # vector operations in the time of an instruction with its loads
+START = 1  # steps in the time of a square's beginning and end
 SPLIT = 13.0  # ... of 16 values coming apart
 FINISH, WEAVE = (
     2.2,
@@ -45,8 +46,8 @@ def possible(group: Group, g: Geometry, chip: Chip) -> bool:
 def cost(g: Geometry) -> float:
     """Vector operations in the time of the products, those of padding included, of the splitting, and of the results."""
     rows = g.batch * g.quotient[0] * ceil(g.quotient[1] * (g.quotient[2] + g.reach[2]) / ROWS)
-    blocks = ceil(g.group_filters / ROWS) * ceil(g.group_channels / DEPTH) * g.groups
-    instructions = rows * blocks * sum(len(p.taps) for p in g.phases) * len(amx.products(3, 3))
+    steps = sum(len(p.taps) * ceil(g.group_channels / DEPTH) + START for p in g.phases)
+    instructions = rows * ceil(g.group_filters / ROWS) * g.groups * steps * len(amx.products(3, 3))
     values = g.batch * g.channels * prod(q + r for q, r in zip(g.quotient, g.reach, strict=True))
     split = SPLIT * values * prod(len(u) for u in g.used) / ROWS
     finish = (WEAVE if prod(g.out_stride) > 1 else FINISH) * g.batch * g.filters * g.out_plane

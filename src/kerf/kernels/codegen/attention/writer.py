@@ -8,57 +8,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from kerf.kernels.codegen.expr import CTYPE, literal, loaded
-from kerf.kernels.codegen.tail import MACROS, Tail, pointer, signature, split
+from kerf.kernels.codegen.tail import MACROS, Tail, pointer, signature
 from kerf.kernels.codegen.template import Emitted
-from kerf.kernels.codegen.vector import register_tiles, tile_function, transpose_function, vector_types
+from kerf.kernels.codegen.vector import tile_function, transpose_function, vector_types
 from kerf.kernels.ir import Attention, Buffer, DType, Group
-from kerf.kernels.schedule import Decision, Value
+from kerf.kernels.schedule import Value
 from kerf.kernels.targets.cpu import Chip
 
-FLOATS = (DType.F32, DType.F16, DType.BF16)
 
-
-class AttentionTemplate:
-    name = "attention"
-
-    def accepts(self, group: Group) -> bool:
-        tail = split(group, Attention)
-        if tail is None:
-            return False
-        op = tail.main
-        assert isinstance(op, Attention)
-        mask = group.buffer(op.mask).dtype if op.mask else DType.BOOL
-        return all(group.buffer(n).dtype in FLOATS for n in (op.q, op.k, op.v)) and mask in (
-            *FLOATS,
-            DType.BOOL,
-        )
-
-    def decisions(self, group: Group, chip: Chip, threads: int) -> tuple[Decision, ...]:
-        tiles = register_tiles(chip.registers)
-        q, k = (group.buffer(n) for n in (_attention(group).q, _attention(group).k))
-        rows = tuple(n for n in (16, 32, 64, 96, 192, 384) if n < 2 * max(q.shape[2], 16))
-        keys = tuple(n for n in (64, 128, 256, 512) if n < 2 * max(k.shape[2], 64))
-        block_q = max(
-            n for n in rows if n <= (96 if _attention(group).causal else 192)
-        )  # panels of keys are read seldom
-        fits = [n for n in keys if 4 * n * (block_q + k.shape[3]) <= chip.l2_bytes // 2]
-        shared = threads > 1 and k.shape[0] * k.shape[1] < 2 * threads
-        return (
-            Decision("tile", tiles, tiles[0]),
-            Decision("block_q", rows, block_q),
-            Decision("block_k", keys, min(max(fits or [keys[0]]), max(n for n in keys if n <= 256))),
-            Decision("pack", ("head", "all"), "all" if shared else "head"),
-        )
-
-    def emit(
-        self, group: Group, choices: Mapping[str, Value], chip: Chip, threads: int, symbol: str
-    ) -> Emitted:
-        tail = split(group, Attention)
-        assert tail is not None
-        return _Writer(tail, choices, chip, threads, symbol).emit()
-
-
-def _attention(group: Group) -> Attention:
+def attention(group: Group) -> Attention:
     op = group.ops[0]
     assert isinstance(op, Attention)
     return op
@@ -83,20 +41,20 @@ class Sizes:
     S_pad: int
 
 
-class _Writer:
+class Writer:
     def __init__(
         self, tail: Tail, choices: Mapping[str, Value], chip: Chip, threads: int, symbol: str
     ) -> None:
         self.tail, self.threads, self.symbol, self.lanes = tail, threads, symbol, chip.lanes
-        self.group, self.op = tail.group, _attention(tail.group)
+        self.group, self.op = tail.group, attention(tail.group)
         self.q, self.k, self.v = (self.group.buffer(n) for n in (self.op.q, self.op.k, self.op.v))
         rows, self.vectors = (int(n) for n in str(choices["tile"]).split("x"))
         rows = min(rows, self.q.shape[2])
         width = self.vectors * self.lanes
         (B, H, L, E), (_, Hk, S, _) = self.q.shape, self.k.shape
         Ev = self.v.shape[3]
-        self.z = Sizes(B, H, Hk, L, S, E, Ev, rows, width, _up(min(int(choices["block_q"]), L), rows),
-                       _up(min(int(choices["block_k"]), S), width), _up(Ev, self.lanes), _up(S, width))  # fmt: skip
+        self.z = Sizes(B, H, Hk, L, S, E, Ev, rows, width, up(min(int(choices["block_q"]), L), rows),
+                       up(min(int(choices["block_k"]), S), width), up(Ev, self.lanes), up(S, width))  # fmt: skip
         self.v_packed = self.v.dtype is not DType.F32 or Ev % self.lanes != 0
         self.all = choices["pack"] == "all" and threads > 1
 
@@ -136,12 +94,12 @@ class _Writer:
     def _head(self) -> int:
         """Packed keys and values of one head."""
         z = self.z
-        return 4 * _up(z.S_pad * z.E + (z.S * z.Ev_pad if self.v_packed else 0), 16)
+        return 4 * up(z.S_pad * z.E + (z.S * z.Ev_pad if self.v_packed else 0), 16)
 
     def _own(self) -> int:
         """A thread's query block, scores, outputs, maxima and sums, and a converted block of keys."""
         z = self.z
-        return 4 * sum(_up(n, 16) for n in self._parts().values()) + 4 * _up(z.block_q, 16)
+        return 4 * sum(up(n, 16) for n in self._parts().values()) + 4 * up(z.block_q, 16)
 
     def _parts(self) -> dict[str, int]:
         z = self.z
@@ -236,7 +194,7 @@ class _Writer:
         lines, at = [], 0
         for name, size in self._parts().items():
             lines.append(f"    float *const {name} = own + {at};")
-            at += _up(size, 16)
+            at += up(size, 16)
         return lines
 
     def _load_queries(self) -> list[str]:
@@ -347,7 +305,7 @@ class _Writer:
         """Few heads: threads share the packing of each."""
         z = self.z
         parts = max(1, min(z.S_pad // z.width, -(-2 * self.threads // (z.B * z.Hk))))
-        step = _up(-(-z.S_pad // parts), z.width)
+        step = up(-(-z.S_pad // parts), z.width)
         return ["    #pragma omp parallel for num_threads(threads) schedule(static)",
                 f"    for (long item = 0; item < {z.B * z.Hk * parts}; item++) {{",
                 f"        const long kv = item / {parts}, from = KF_MIN_L(item % {parts} * {step}, {z.S_pad}), to = KF_MIN_L(from + {step}, {z.S_pad});",
@@ -373,8 +331,5 @@ def _mask_row(mask: Buffer) -> str:
     return " + ".join(terms) or "0"
 
 
-def _up(value: int, multiple: int) -> int:
+def up(value: int, multiple: int) -> int:
     return -(-value // multiple) * multiple
-
-
-TEMPLATE = AttentionTemplate()
