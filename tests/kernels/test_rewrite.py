@@ -8,12 +8,13 @@ from tests.kernels.test_graph import Calls
 from tests.kernels.test_lower import kinds, randn
 from torch import nn
 
+from kerf.kernels.folding import bounds, folded
 from kerf.kernels.graph import capture
 from kerf.kernels.interpret import bind, interpret
 from kerf.kernels.ir import Const, Contract, DType, Map, Program, Reduce, apply, text
 from kerf.kernels.lower import lower
 from kerf.kernels.proof import equivalent
-from kerf.kernels.rewrite import bounds, folded, simplify
+from kerf.kernels.rewrite import simplify
 
 
 def steps(program: Program) -> list[str]:

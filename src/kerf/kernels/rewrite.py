@@ -7,18 +7,17 @@ until none finds anything; each application is proved on random instances (proof
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
-from itertools import count
 
+from kerf.kernels.early_sums import sum_before_contracting
+from kerf.kernels.folding import folded
 from kerf.kernels.ir import (
     Affine,
-    Apply,
     Axis,
     Buffer,
     Const,
     Contract,
-    DType,
     Expr,
     Index,
     Load,
@@ -86,115 +85,6 @@ def _changed(op: Op, change: Callable[[Expr], Expr]) -> Op:
     if isinstance(op, Recurrence):
         return op.mapped(change)
     return replace(op, value=change(op.value)) if isinstance(op, Map | Reduce | Scan) else op
-
-
-def folded(e: Expr) -> Expr:
-    if isinstance(e, Load):
-        return replace(e, index=tuple(folded(i) for i in e.index))
-    if not isinstance(e, Apply):
-        return e
-    args = tuple(folded(a) for a in e.args)
-    return _fold_one(apply(e.op, *args, dtype=e.dtype))
-
-
-def _fold_one(e: Expr) -> Expr:
-    if not isinstance(e, Apply) or e.dtype is DType.I64:
-        return e
-    for fold in (_fold_neutral, _fold_constants, _fold_select, _fold_clamp, _fold_cast):
-        new = fold(e)
-        if new is not None:
-            return new
-    return e
-
-
-def _is(e: Expr, value: float) -> bool:
-    return (
-        isinstance(e, Const)
-        and not isinstance(e.value, bool)
-        and e.value == value
-        and math.copysign(1, e.value) > 0
-    )
-
-
-def _fold_neutral(e: Apply) -> Expr | None:
-    """x * 1, 1 * x, x / 1, x - 0, x ** 1, -(-x). Not x + 0, which makes -0 into 0, unless 0 is -0."""
-    if e.op == "mul" and (_is(e.args[1], 1) or _is(e.args[0], 1)):
-        return e.args[0] if _is(e.args[1], 1) else e.args[1]
-    if e.op in ("div", "pow") and _is(e.args[1], 1):
-        return e.args[0]
-    if e.op in ("sub", "add") and _is(e.args[1], 0):
-        return e.args[0]
-    if e.op == "add" and _is(e.args[0], 0):
-        return e.args[1]
-    inner = e.args[0]
-    return inner.args[0] if e.op == "neg" and isinstance(inner, Apply) and inner.op == "neg" else None
-
-
-_SCALAR: Mapping[str, Callable[..., float]] = {
-    "add": lambda x, y: x + y, "sub": lambda x, y: x - y, "mul": lambda x, y: x * y, "neg": lambda x: -x,
-    "max": max, "min": min, "abs": abs,
-}  # fmt: skip
-
-
-def _fold_constants(e: Apply) -> Expr | None:
-    """Arithmetic on constants, where the result is exact in the type or the type is wide."""
-    if e.op not in _SCALAR or not e.dtype.is_float or not all(isinstance(a, Const) for a in e.args):
-        return None
-    values = [float(a.value) for a in e.args if isinstance(a, Const)]
-    result = _SCALAR[e.op](*values) if all(map(math.isfinite, values)) else math.nan
-    return Const(result, e.dtype) if math.isfinite(result) else None
-
-
-def _fold_select(e: Apply) -> Expr | None:
-    if e.op != "select":
-        return None
-    cond, a, b = e.args
-    if isinstance(cond, Const):
-        return a if cond.value else b
-    return a if a == b else None
-
-
-def _fold_cast(e: Apply) -> Expr | None:
-    if e.op != "cast" or e.dtype in (DType.F16, DType.BF16):
-        return None
-    if isinstance(e.args[0], Const) and e.dtype.is_float:
-        return Const(float(e.args[0].value), e.dtype)
-    return e.args[0] if e.args[0].dtype is e.dtype else None
-
-
-def _fold_clamp(e: Apply) -> Expr | None:
-    """max(x, c) where x >= c always, min(x, c) where x <= c: the bounds come from other clamps and from functions."""
-    if e.op not in ("max", "min") or not isinstance(e.args[1], Const) or not e.dtype.is_float:
-        return None
-    low, high = bounds(e.args[0])
-    c = float(e.args[1].value)
-    if (low >= c) if e.op == "max" else (high <= c):
-        return e.args[0]
-    return None
-
-
-def bounds(e: Expr) -> tuple[float, float]:
-    """An interval that holds every non-NaN value of e."""
-    everything = (-math.inf, math.inf)
-    if isinstance(e, Const):
-        return (float(e.value), float(e.value)) if not math.isnan(float(e.value)) else everything
-    if not isinstance(e, Apply):
-        return everything
-    known = {
-        "sigmoid": (0.0, 1.0),
-        "tanh": (-1.0, 1.0),
-        "exp": (0.0, math.inf),
-        "erf": (-1.0, 1.0),
-        "sqrt": (0.0, math.inf),
-    }
-    if e.op in known:
-        return known[e.op]
-    if e.op == "abs":
-        return 0.0, math.inf
-    if e.op in ("max", "min"):
-        (a, b), (c, d) = bounds(e.args[0]), bounds(e.args[1])
-        return (max(a, c), max(b, d)) if e.op == "max" else (min(a, c), min(b, d))
-    return everything
 
 
 # ---------------------------------------------------------------- ops
@@ -315,137 +205,6 @@ def _reshaped(op: Map | Reduce | Contract, out: Buffer) -> Op:
     old = reindex(tuple(Index(a.name) for a in axes), out.shape, op.out.shape)
     names: dict[str, Expr] = {a.name: e for a, e in zip(op.axes, old)}
     return replace(_changed(op, lambda e: rename_axes(e, names)), out=out, axes=axes)  # type: ignore[arg-type, type-var]
-
-
-# ---------------------------------------------------------------- sums of contractions
-
-
-def sum_before_contracting(program: Program) -> Program | None:
-    """sum_n (sum_k x[m,k] w[n,k] + rest[n]) = sum_k x[m,k] (sum_n w[n,k]) + sum_n rest[n]: N times less work. Only where the
-    product has no other reader."""
-    for k, op in enumerate(program.ops):
-        if isinstance(op, Reduce) and op.kind == "sum" and op.out.dtype.is_float:
-            made = _summed_early(program, op)
-            if made is not None:
-                return program.rewritten("sum_before_contracting", _without_product(program, k, made, op))
-    return None
-
-
-def _without_product(program: Program, k: int, made: tuple[Op, ...], op: Reduce) -> tuple[Op, ...]:
-    from kerf.kernels.lower import live
-
-    return live(_replaced(program.ops, k, *made), {*program.outputs, *program.updates})
-
-
-def _summed_early(program: Program, op: Reduce) -> tuple[Op, ...] | None:
-    for load in dict.fromkeys(e for e in walk(op.value) if isinstance(e, Load)):
-        product = program.producer(load.buffer)
-        if not isinstance(product, Contract) or product.out.role is not Role.TEMP:
-            continue
-        if len(program.consumers(load.buffer)) != 1:
-            continue
-        split = _split_linear(op.value, load)
-        if split is not None and _plain_index(load, op):
-            return _rewrite_sum(program, op, product, load, *split)
-    return None
-
-
-def _plain_index(load: Load, op: Reduce) -> bool:
-    names = [i.axis for i in load.index if isinstance(i, Index)]
-    reduced = {a.name for a in op.raxes}
-    return len(names) == len(load.index) == len(set(names)) and reduced <= set(names)
-
-
-def _split_linear(e: Expr, load: Load) -> tuple[float, Expr | None] | None:
-    """(a, rest) with e = a * load + rest, rest free of the load and None when zero."""
-    if e == load:
-        return 1.0, None
-    if not isinstance(e, Apply) or load not in walk(e):
-        return None
-    x = e.args[0]
-    if e.op == "neg":
-        return _scaled_split(_split_linear(x, load), -1.0)
-    y = e.args[1] if len(e.args) > 1 else x
-    if e.op in ("mul", "div") and isinstance(y, Const) and float(y.value) != 0:
-        return _scaled_split(_split_linear(x, load), float(y.value) if e.op == "mul" else 1 / float(y.value))
-    if e.op == "mul" and isinstance(x, Const):
-        return _scaled_split(_split_linear(y, load), float(x.value))
-    if e.op == "add":
-        mine, other = (x, y) if load in walk(x) else (y, x)
-        return _plus(_split_linear(mine, load), other) if load not in walk(other) else None
-    if e.op == "sub" and load not in walk(y):
-        return _plus(_split_linear(x, load), apply("neg", y))
-    return None
-
-
-def _scaled_split(split: tuple[float, Expr | None] | None, factor: float) -> tuple[float, Expr | None] | None:
-    if split is None:
-        return None
-    scale, rest = split
-    return scale * factor, None if rest is None else apply("mul", rest, Const(factor, rest.dtype))
-
-
-def _plus(split: tuple[float, Expr | None] | None, other: Expr) -> tuple[float, Expr | None] | None:
-    if split is None:
-        return None
-    return split[0], other if split[1] is None else apply("add", split[1], other)
-
-
-def _rewrite_sum(
-    program: Program, op: Reduce, product: Contract, load: Load, scale: float, rest: Expr | None
-) -> tuple[Op, ...] | None:
-    """The reduced axes of the product must all belong to one of its sides."""
-    place = {i.axis: a.name for i, a in zip(load.index, product.axes) if isinstance(i, Index)}
-    gone = {place[a.name] for a in op.raxes}
-    sides = [{x.axis for x in walk(s) if isinstance(x, Index)} for s in (product.lhs, product.rhs)]
-    side = (
-        0
-        if gone <= sides[0] and not gone & sides[1]
-        else 1
-        if gone <= sides[1] and not gone & sides[0]
-        else None
-    )
-    if side is None:
-        return None
-    fresh = (f"{op.out.name}_{n}" for n in count() if f"{op.out.name}_{n}" not in program.buffers)
-    summed, weights = _sum_side(product, side, gone, sides[side], next(fresh))
-    both = [product.lhs, product.rhs]
-    both[side] = weights
-    axes = tuple(a for a in product.axes if a.name not in gone)
-    dot = Buffer(next(fresh), tuple(a.extent for a in axes), op.out.dtype.compute)
-    small = Contract(dot, axes, product.raxes, both[0], both[1])
-    back = {b: a for a, b in place.items()}
-    value: Expr = Load(dot.name, tuple(Index(back[a.name]) for a in axes), dot.dtype)
-    value = value if scale == 1 else apply("mul", value, Const(scale, value.dtype))
-    if rest is None:
-        return summed, small, Map(op.out, op.axes, value)
-    others = Buffer(next(fresh), op.out.shape, op.out.dtype.compute)
-    tail = Load(others.name, tuple(Index(a.name) for a in op.axes), others.dtype)
-    return (
-        summed,
-        small,
-        Reduce(others, op.axes, op.raxes, "sum", rest),
-        Map(op.out, op.axes, apply("add", value, tail)),
-    )
-
-
-def _sum_side(product: Contract, side: int, gone: set[str], used: set[str], name: str) -> tuple[Reduce, Load]:
-    """The side summed over `gone`, as a buffer over its other axes."""
-    names: dict[str, Expr] = {}
-    axes: list[Axis] = []
-    raxes: list[Axis] = []
-    index: list[Expr] = []
-    for a in (*product.axes, *product.raxes):
-        if a.name not in used:
-            continue
-        into, letter = (raxes, "r") if a.name in gone else (axes, "i")
-        into.append(Axis(f"{letter}{len(into)}", a.extent))
-        names[a.name] = Index(into[-1].name)
-        if a.name not in gone:
-            index.append(Index(a.name))
-    value = rename_axes((product.lhs, product.rhs)[side], names)
-    out = Buffer(name, tuple(a.extent for a in axes), value.dtype)
-    return Reduce(out, tuple(axes), tuple(raxes), "sum", value), Load(name, tuple(index), value.dtype)
 
 
 def inline_cheap_maps(program: Program) -> Program | None:

@@ -20,6 +20,7 @@ from kerf.kernels.lower import (  # noqa: F401  (importing them registers their 
     activations,
     attention,
     creation,
+    joins,
     losses,
     matmul,
     norms,

@@ -32,7 +32,7 @@ def replaced(index: Indices, d: int, new: Expr) -> Indices:
     return (*index[:d], new, *index[d + 1 :])
 
 
-def _dim(d: int, rank: int) -> int:
+def dim_of(d: int, rank: int) -> int:
     return d % rank if rank else 0
 
 
@@ -64,7 +64,7 @@ def _reshape(c: Context, x: Value, *_: Any, **__: Any) -> Value:
 
 @lowers("permute", "permute_copy")
 def permute(c: Context, x: Value, dims: Sequence[int]) -> Value:
-    order = [_dim(d, x.rank) for d in dims]
+    order = [dim_of(d, x.rank) for d in dims]
     if all(n == 1 for d, n in enumerate(x.shape) if order[d] != d):
         return c.reshape(x, c.shape)
     back = [order.index(d) for d in range(x.rank)]
@@ -88,7 +88,7 @@ def _t(c: Context, x: Value) -> Value:
 def _movedim(c: Context, x: Value, source: Any, destination: Any) -> Value:
     sources = [source] if isinstance(source, int) else list(source)
     targets = [destination] if isinstance(destination, int) else list(destination)
-    placed = {_dim(t, x.rank): _dim(s, x.rank) for s, t in zip(sources, targets)}
+    placed = {dim_of(t, x.rank): dim_of(s, x.rank) for s, t in zip(sources, targets)}
     rest = iter(d for d in range(x.rank) if d not in placed.values())
     return permute(c, x, [placed[d] if d in placed else next(rest) for d in range(x.rank)])
 
@@ -126,7 +126,7 @@ def _meshgrid(c: Context, tensors: Sequence[Value], indexing: str = "ij") -> lis
 def slice_of(
     c: Context, x: Value, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1
 ) -> Value:
-    d = _dim(dim, x.rank)
+    d = dim_of(dim, x.rank)
     first, stop, _ = slice(start, end, step).indices(x.shape[d])
     return narrowed(x, d, first, max(0, -(-(stop - first) // step)), step)
 
@@ -145,13 +145,13 @@ def replaced_size(shape: Shape, d: int, n: int) -> Shape:
 
 @lowers("narrow", "narrow_copy")
 def _narrow(c: Context, x: Value, dim: int, start: int, length: int) -> Value:
-    d = _dim(dim, x.rank)
+    d = dim_of(dim, x.rank)
     return narrowed(x, d, start % x.shape[d] if start < 0 else start, length)
 
 
 @lowers("select.int", "select_copy.int")
 def _select(c: Context, x: Value, dim: int, index: int) -> Value:
-    d = _dim(dim, x.rank)
+    d = dim_of(dim, x.rank)
     return c.reshape(narrowed(x, d, index % x.shape[d], 1), c.shape)
 
 
@@ -164,20 +164,20 @@ def _select(c: Context, x: Value, dim: int, index: int) -> Value:
     "split_with_sizes_copy",
 )
 def _split(c: Context, x: Value, _how: Any, dim: int = 0) -> list[Value]:
-    d = _dim(dim, x.rank)
+    d = dim_of(dim, x.rank)
     sizes = [shape[d] for shape, _ in c.outs]
     return [narrowed(x, d, start, n) for start, n in zip(accumulate([0, *sizes]), sizes)]
 
 
 @lowers("unbind.int", "unbind_copy.int")
 def _unbind(c: Context, x: Value, dim: int = 0) -> list[Value]:
-    d = _dim(dim, x.rank)
+    d = dim_of(dim, x.rank)
     return [c.reshape(narrowed(x, d, k, 1), c.outs[k][0]) for k in range(x.shape[d])]
 
 
 @lowers("flip")
 def flip(c: Context, x: Value, dims: Sequence[int]) -> Value:
-    turned = [_dim(d, x.rank) for d in dims]
+    turned = [dim_of(d, x.rank) for d in dims]
     if x.flipped is not None and turned == [x.flipped[1]]:
         return x.flipped[0]
 
@@ -194,138 +194,6 @@ def flip(c: Context, x: Value, dims: Sequence[int]) -> Value:
 @lowers("fliplr", "flipud")
 def _flip_named(c: Context, x: Value) -> Value:
     return flip(c, x, [1 if "fliplr" in str(c.node.target) else 0])
-
-
-@lowers("roll")
-def _roll(c: Context, x: Value, shifts: Any, dims: Any = ()) -> Value:
-    amounts = [shifts] if isinstance(shifts, int) else list(shifts)
-    over = [dims] if isinstance(dims, int) else list(dims)
-    if not over:
-        return c.reshape(_roll(c, c.reshape(x, (x.size,)), amounts, [0]), x.shape)
-    for amount, dim in zip(amounts, over):
-        d = _dim(dim, x.rank)
-        k = amount % x.shape[d]
-        x = (
-            cat_values(c, [narrowed(x, d, x.shape[d] - k, k), narrowed(x, d, 0, x.shape[d] - k)], d)
-            if k
-            else x
-        )
-    return x
-
-
-@lowers("cat", "concat", "concatenate")
-def _cat(c: Context, tensors: Sequence[Value], dim: int = 0) -> Value:
-    kept = [t for t in tensors if t.shape != (0,)]
-    return cat_values(c, [c.converted(t, c.dtype) for t in kept], _dim(dim, len(c.shape)))
-
-
-def cat_values(c: Context, parts: Sequence[Value], d: int) -> Value:
-    """Along dimension d, as a binary search of the index: selects as deep as the logarithm of the number of parts."""
-    parts = [p for p in parts if p.shape[d]]
-    starts = [0, *accumulate(p.shape[d] for p in parts)]
-
-    def among(index: Indices, first: int, stop: int) -> Expr:
-        if stop - first == 1:
-            return parts[first].at(replaced(index, d, shift(index[d], -starts[first])))
-        middle = first + 1 if stop - first <= _CHAIN else (first + stop) // 2
-        left, right = among(index, first, middle), among(index, middle, stop)
-        return apply(
-            "select", apply("lt", index[d], const_index(starts[middle])), left, right, dtype=left.dtype
-        )
-
-    if len(parts) == 1:
-        return parts[0]
-    shape = replaced_size(parts[0].shape, d, starts[-1])
-    return Value(shape, parts[0].dtype, lambda index: among(index, 0, len(parts)), hint=c.builder.hint)
-
-
-_CHAIN = 8  # parts tried one after the other
-
-
-@lowers("stack")
-def _stack(c: Context, tensors: Sequence[Value], dim: int = 0) -> Value:
-    d = _dim(dim, len(c.shape))
-    parts = [c.converted(t, c.dtype) for t in tensors]
-    return cat_values(c, [c.reshape(t, (*t.shape[:d], 1, *t.shape[d:])) for t in parts], d)
-
-
-@lowers("hstack", "vstack")
-def _hvstack(c: Context, tensors: Sequence[Value]) -> Value:
-    if "vstack" in str(c.node.target):
-        return _cat(c, [c.reshape(t, (1, *t.shape)) if t.rank == 1 else t for t in tensors], 0)
-    return _cat(c, tensors, 0 if tensors[0].rank == 1 else 1)
-
-
-@lowers("constant_pad_nd")
-def _constant_pad(c: Context, x: Value, pad: Sequence[int], value: float = 0) -> Value:
-    return padded(c, x, pad, value)
-
-
-@lowers("pad")
-def _pad(
-    c: Context, x: Value, pad: Sequence[int], mode: str = "constant", value: float | None = None
-) -> Value:
-    if mode == "constant":
-        return padded(c, x, pad, value or 0)
-    for k in range(len(pad) // 2):
-        x = _wrapped_pad(x, x.rank - 1 - k, pad[2 * k], pad[2 * k + 1], mode)
-    return x
-
-
-@lowers("reflection_pad1d", "reflection_pad2d", "reflection_pad3d")
-def _reflection_pad(c: Context, x: Value, pad: Sequence[int]) -> Value:
-    return _pad(c, x, pad, "reflect")
-
-
-@lowers("replication_pad1d", "replication_pad2d", "replication_pad3d")
-def _replication_pad(c: Context, x: Value, pad: Sequence[int]) -> Value:
-    return _pad(c, x, pad, "replicate")
-
-
-def _wrapped_pad(x: Value, d: int, before: int, after: int, mode: str) -> Value:
-    n = x.shape[d]
-
-    def source(i: Expr) -> Expr:
-        j = shift(i, -before)
-        if mode == "circular":
-            return apply("mod", apply("add", j, const_index(n)), const_index(n))
-        if mode == "reflect":  # distance from 0, then from the far end
-            j = apply("max", j, apply("neg", j))
-            return apply("min", j, apply("sub", const_index(2 * (n - 1)), j))
-        return apply("min", apply("max", j, const_index(0)), const_index(n - 1))
-
-    return view(
-        x, replaced_size(x.shape, d, before + n + after), lambda index: replaced(index, d, source(index[d]))
-    )
-
-
-def padded(c: Context, x: Value, pad: Sequence[int], value: float) -> Value:
-    """Constant padding; negative amounts crop."""
-    out = x
-    for k in range(len(pad) // 2):
-        d = x.rank - 1 - k
-        out = _padded_dim(out, d, pad[2 * k], pad[2 * k + 1], value)
-    return out
-
-
-def _padded_dim(x: Value, d: int, before: int, after: int, value: float) -> Value:
-    n = x.shape[d]
-    if before < 0 or after < 0:
-        x = narrowed(x, d, max(0, -before), n + min(0, before) + min(0, after))
-        before, after, n = max(0, before), max(0, after), x.shape[d]
-    if not before and not after:
-        return x
-    fill = Const(value, x.dtype.compute)
-
-    def at(index: Indices) -> Expr:
-        tests = [apply("ge", index[d], const_index(before))] if before else []
-        tests += [apply("lt", index[d], const_index(before + n))] if after else []
-        cond = apply("and", *tests) if len(tests) == 2 else tests[0]
-        return apply(
-            "select", cond, x.at(replaced(index, d, shift(index[d], -before))), fill, dtype=fill.dtype
-        )
-
-    return Value(replaced_size(x.shape, d, before + n + after), x.dtype, at, hint=x.hint)
 
 
 @lowers("repeat", "tile")
@@ -348,7 +216,7 @@ def _repeat_interleave(
     c: Context, x: Value, repeats: int, dim: int | None = None, output_size: int | None = None
 ) -> Value:
     source = c.reshape(x, (x.size,)) if dim is None else x
-    d = _dim(dim or 0, source.rank)
+    d = dim_of(dim or 0, source.rank)
     return view(
         source, c.shape, lambda index: replaced(index, d, apply("floordiv", index[d], const_index(repeats)))
     )
@@ -356,7 +224,7 @@ def _repeat_interleave(
 
 @lowers("unfold")
 def _unfold(c: Context, x: Value, dim: int, size: int, step: int) -> Value:
-    d = _dim(dim, x.rank)
+    d = dim_of(dim, x.rank)
 
     def where(index: Indices) -> Indices:
         return replaced(index[:-1], d, apply("add", shift(index[d], 0, step), index[-1]))
@@ -381,7 +249,7 @@ def _as_strided(
 
 @lowers("diagonal", "diagonal_copy")
 def _diagonal(c: Context, x: Value, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Value:
-    a, b = _dim(dim1, x.rank), _dim(dim2, x.rank)
+    a, b = dim_of(dim1, x.rank), dim_of(dim2, x.rank)
     rest = [d for d in range(x.rank) if d not in (a, b)]
 
     def where(index: Indices) -> Indices:
@@ -421,28 +289,6 @@ def _triangle(c: Context, x: Value, diagonal: int = 0) -> Value:
         return apply("select", cond, x.at(index), zero, dtype=zero.dtype)
 
     return Value(x.shape, x.dtype, at, hint=c.builder.hint)
-
-
-@lowers("slice_scatter", "select_scatter")
-def _scatter_range(
-    c: Context,
-    x: Value,
-    source: Value,
-    dim: int = 0,
-    start: int | None = None,
-    end: int | None = None,
-    step: int = 1,
-) -> Value:
-    d = _dim(dim, x.rank)
-    if "select_scatter" in str(c.node.target):
-        start = (start or 0) % x.shape[d]
-        end = start + 1
-        source = c.reshape(source, (*source.shape[:d], 1, *source.shape[d:]))
-    first, stop, step = slice(start, end, step).indices(x.shape[d])
-    if step != 1:
-        raise LookupError("slice_scatter with a step")
-    parts = [narrowed(x, d, 0, first), c.converted(source, x.dtype), narrowed(x, d, stop, x.shape[d] - stop)]
-    return cat_values(c, parts, d)
 
 
 @lowers("pixel_shuffle", "pixel_unshuffle")

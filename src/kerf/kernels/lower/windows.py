@@ -7,10 +7,11 @@ from math import prod
 from typing import Any
 
 from kerf.kernels.ir import Const, Conv, DType, Expr, Pool, apply, const_index
+from kerf.kernels.lower.joins import padded
 from kerf.kernels.lower.reductions import mean_of
 from kerf.kernels.lower.registry import Context, cast, lowers
 from kerf.kernels.lower.values import Indices, Value, stored
-from kerf.kernels.lower.views import padded, view
+from kerf.kernels.lower.views import view
 
 
 def spread(value: Any, n: int, default: int = 0) -> tuple[int, ...]:
