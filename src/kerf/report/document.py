@@ -28,3 +28,9 @@ def heading(title: Sequence[str | Markup], lines: Sequence[str | Markup | None],
     said = [tag("p", line) if type(line) is str else line for line in lines]
     shown = [tag("div", tag("span", name), value) for name, value in tiles.items()]
     return tag("header", tag("h1", *title), *said, tag("div", *shown, class_="tiles"))
+
+
+def section(title: str, *content: Markup | None, small: str = "", wide: bool = False) -> Markup:
+    """One part of a page under a heading of its own; `small` is said beside it, `wide` takes the whole line."""
+    heading = tag("h2", title, " ", tag("small", small) if small else None)
+    return tag("section", heading, *content, class_="wide" if wide else None)

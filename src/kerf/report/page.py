@@ -2,52 +2,29 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
-from kerf.core.records import RunRecord, Trial
+from kerf.core.records import Trial
 from kerf.core.types import Candidate, Evaluation, Metric, Status
 from kerf.report import charts
-from kerf.report.document import document, heading
+from kerf.report.document import document, heading, section
 from kerf.report.facts import brief, facts, grid
 from kerf.report.markup import Markup, tag
-from kerf.report.tree import lineage, parents_of, tree
-from kerf.report.turns import Turn, conversation, summary
+from kerf.report.tree import tree
+from kerf.report.turns import conversation, summary
+from kerf.report.view import Records, View, parent_of, view_of
+from kerf.report.winner import source
 
-MOST_LINES, MOST_ROWS = 2000, 500
-
-
-class Records(Protocol):
-    """What the page needs of an archive."""
-
-    def run(self, run: str) -> RunRecord: ...
-    def trials(self, run: str) -> Sequence[Trial]: ...
-    def confirmations(self, run: str) -> Mapping[str, Evaluation]: ...
-    def notes(self, subject: str) -> Sequence[str]: ...
-    def turns(self, run: str) -> Sequence[Turn]: ...
-
-
-@dataclass(frozen=True)
-class View:
-    """A run with its winner picked out. `verdict` is the confirmation where there is one."""
-
-    run: RunRecord
-    trials: Sequence[Trial]
-    notes: Sequence[str]
-    best: Trial | None
-    verdict: Evaluation | None
-    confirmed: bool
-    turns: Sequence[Turn] = ()
+MOST_ROWS = 500
 
 
 def html(run_id: str, archive: Records) -> str:
     """The page of a run (its id, or an unambiguous beginning). Everything that a candidate wrote is escaped, and the page allows no
     script and no network in any case."""
-    view = _view(archive, run_id)
+    view = view_of(archive, run_id)
     sections = [
         _speedups(view),
         _roofline(view),
@@ -55,26 +32,13 @@ def html(run_id: str, archive: Records) -> str:
         _verdict(view),
         _actions(view),
         _tree(view),
-        _source(view),
+        source(view),
         _candidates(view),
         _conversation(view),
         _environment(view),
         _provenance(view),
     ]
     return document(f"{view.run.problem_name}: kerf run {view.run.id}", _header(view), sections)
-
-
-def _view(archive: Records, run_id: str) -> View:
-    run = archive.run(run_id)
-    trials, confirmations = archive.trials(run.id), archive.confirmations(run.id)
-    passed = [t for t in trials if t.evaluation.score is not None]
-    chosen = [t for t in passed if t.candidate.id == run.best]
-    best = chosen[0] if chosen else max(passed, key=lambda t: t.evaluation.score or 0.0, default=None)
-    confirmed = confirmations.get(best.candidate.id) if best else None
-    verdict = confirmed or (best.evaluation if best else None)
-    return View(
-        run, trials, archive.notes(run.id), best, verdict, confirmed is not None, archive.turns(run.id)
-    )
 
 
 # Header
@@ -147,12 +111,12 @@ def _named(name: str) -> str:
 
 def _charts(view: View) -> list[Markup]:
     if not view.trials:
-        return [_section("Search", tag("p", "No candidate was evaluated.", class_="soft"), wide=True)]
+        return [section("Search", tag("p", "No candidate was evaluated.", class_="soft"), wide=True)]
     what = "Speed-up" if _ratios(view.verdict) else "Score"
     over_evaluations = charts.progress(view.trials, over_time=False, what=what.lower())
     return [
-        _section(f"{what} over evaluations", over_evaluations, _legend(view)),
-        _section(f"{what} over search time", charts.progress(view.trials, over_time=True, what=what.lower())),
+        section(f"{what} over evaluations", over_evaluations, _legend(view)),
+        section(f"{what} over search time", charts.progress(view.trials, over_time=True, what=what.lower())),
     ]
 
 
@@ -173,7 +137,7 @@ def _legend(view: View) -> Markup:
 def _speedups(view: View) -> Markup | None:
     ratios = _ratios(view.verdict)
     return (
-        _section("Against each baseline", charts.speedups(ratios), small="median and 95 % interval")
+        section("Against each baseline", charts.speedups(ratios), small="median and 95 % interval")
         if ratios
         else None
     )
@@ -184,16 +148,14 @@ def _roofline(view: View) -> Markup | None:
     if point is None:
         return None
     others = [p for t in view.trials if (p := charts.usable_roofline(t.evaluation.detail))]
-    return _section(
-        "Roofline", charts.roofline(point, others), small="dots: the other candidates that passed"
-    )
+    return section("Roofline", charts.roofline(point, others), small="dots: the other candidates that passed")
 
 
 def _tree(view: View) -> Markup | None:
     if not view.trials:
         return None
     drawn = tag("div", tree(view.trials, view.best.candidate.id if view.best else None), class_="scroll")
-    return _section(
+    return section(
         "Candidates",
         drawn,
         _legend(view),
@@ -211,7 +173,7 @@ def _verdict(view: View) -> Markup:
             (t.candidate.id[:8], str(t.evaluation.status), t.evaluation.reason[:300])
             for t in view.trials[:20]
         ]
-        return _section("Verdict", grid(("candidate", "status", "why"), reasons))
+        return section("Verdict", grid(("candidate", "status", "why"), reasons))
     told: dict[str, Any] = {
         "status": str(view.verdict.status),
         "reason": view.verdict.reason or "-",
@@ -224,7 +186,7 @@ def _verdict(view: View) -> Markup:
         if k not in ("roofline", "provenance", "tolerance", "error", "headline", "placement")
     }
     errors = {k: view.verdict.detail[k] for k in ("error", "tolerance") if k in view.verdict.detail}
-    return _section(
+    return section(
         "Verdict",
         facts(told),
         tag("h2", "Error and tolerance") if errors else None,
@@ -253,7 +215,7 @@ def _actions(view: View) -> Markup | None:
     if view.best is None or not (chosen := actions_of(view.best.candidate)):
         return None
     first = next((a for t in view.trials if (a := actions_of(t.candidate))), {})
-    parent = _parent(view)
+    parent = parent_of(view)
     before = actions_of(parent.candidate) if parent else {}
     columns = ["decision", "winner", "first tried", *(["parent"] if before else [])]
     rows = [
@@ -265,7 +227,7 @@ def _actions(view: View) -> Markup | None:
         ]
         for name, value in chosen.items()
     ]
-    return _section(
+    return section(
         "Schedule",
         tag("div", grid(columns, rows), class_="scroll"),
         small="coloured: differs from the first one tried",
@@ -287,70 +249,6 @@ def _changed(value: Any, before: Any) -> Markup:
     return tag("b", brief(value), class_="changed") if value != before else tag("span", brief(value))
 
 
-def _parent(view: View) -> Trial | None:
-    line = lineage(view.best.candidate.id, parents_of(view.trials)) if view.best else []
-    return next((t for t in view.trials if len(line) > 1 and t.candidate.id == line[1]), None)
-
-
-# Source
-
-
-def _source(view: View) -> Markup | None:
-    if view.best is None:
-        return None
-    parent = _parent(view)
-    before = parent or next(
-        (
-            t
-            for t in view.trials
-            if t.candidate.id != view.best.candidate.id and t.evaluation.score is not None
-        ),
-        None,
-    )
-    shown: list[Markup] = []
-    if before:
-        name = "its parent" if parent else "the first that passed"
-        said = (
-            f"{before.candidate.id[:8]}, {name}, score {before.evaluation.score or 0:.3g}"
-            if before.evaluation.score
-            else f"{before.candidate.id[:8]}, {name}, {before.evaluation.status}"
-        )
-        shown.append(
-            tag(
-                "details",
-                tag("summary", f"Difference from {said}"),
-                _diff(before.candidate, view.best.candidate),
-                open="open",
-            )
-        )
-    for name, text in sorted(view.best.candidate.files.items()):
-        lines = text.splitlines()
-        more = f"\n... {len(lines) - MOST_LINES} more lines" if len(lines) > MOST_LINES else ""
-        shown.append(
-            tag(
-                "details",
-                tag("summary", f"{name}, lines: {len(lines)}"),
-                tag("pre", "\n".join(lines[:MOST_LINES]) + more),
-            )
-        )
-    return _section("Source of the winner", *shown, small=view.best.candidate.id, wide=True)
-
-
-def _diff(before: Candidate, after: Candidate) -> Markup:
-    lines: list[str] = []
-    for name in sorted({*before.files, *after.files}):
-        old, new = before.files.get(name, "").splitlines(), after.files.get(name, "").splitlines()
-        lines += difflib.unified_diff(old, new, f"before/{name}", f"after/{name}", lineterm="", n=2)
-    shown = [tag("span", text, class_=_kind_of_line(text)) for text in lines[:MOST_LINES]]
-    return tag("pre", *shown) if shown else tag("p", "The files are the same.", class_="soft")
-
-
-def _kind_of_line(text: str) -> str | None:
-    if text.startswith(("--- before/", "+++ after/")):
-        return "at"
-    return {"+": "add", "-": "del", "@": "at"}.get(text[:1])
-
-
 def _candidates(view: View) -> Markup | None:
     if not view.trials:
         return None
@@ -360,7 +258,7 @@ def _candidates(view: View) -> Markup | None:
     chosen = next((i for i, t in enumerate(view.trials) if t.candidate.id == best), None)
     table = tag("div", grid(columns, rows, ("#", "score", "s"), chosen), class_="scroll")
     more = f" (the first {MOST_ROWS})" if len(view.trials) > MOST_ROWS else ""
-    return _section(
+    return section(
         "Every candidate",
         tag("details", tag("summary", f"{len(view.trials)} in order{more}"), table),
         wide=True,
@@ -371,7 +269,7 @@ def _conversation(view: View) -> Markup | None:
     """Of a run in which a language model took part."""
     if not view.turns:
         return None
-    return _section(
+    return section(
         "What the model said",
         tag("details", tag("summary", summary(view.turns)), conversation(view.turns)),
         wide=True,
@@ -404,7 +302,7 @@ def _environment(view: View) -> Markup:
         if view.verdict
         else (view.trials[-1].evaluation.environment if view.trials else {})
     )
-    return _section("Environment", facts(environment))
+    return section("Environment", facts(environment))
 
 
 def _provenance(view: View) -> Markup:
@@ -422,7 +320,7 @@ def _provenance(view: View) -> Markup:
     if view.notes:
         told["notes"] = view.notes
     description = tag("details", tag("summary", "The problem"), tag("pre", run.description))
-    return _section("Provenance", facts(told), description if run.description else None)
+    return section("Provenance", facts(told), description if run.description else None)
 
 
 def provenance_of(view: View) -> Any:
@@ -440,11 +338,6 @@ def _manifest(candidate: Candidate) -> Mapping[str, Any]:
     except ValueError:
         return {}
     return found if isinstance(found, Mapping) else {}
-
-
-def _section(title: str, *content: Markup | None, small: str = "", wide: bool = False) -> Markup:
-    heading = tag("h2", title, " ", tag("small", small) if small else None)
-    return tag("section", heading, *content, class_="wide" if wide else None)
 
 
 def _duration(seconds: float) -> str:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from kerf.core.records import Trial
-from kerf.report.document import document, heading
+from kerf.report.document import document, heading, section
 from kerf.report.facts import facts, grid
 from kerf.report.markup import Markup, join, tag
 from kerf.verification.evaluator import VerificationEvaluator
@@ -22,6 +23,7 @@ COLOURS = {
 }
 MOST_SIGNALS = 24
 MOST_ROWS = 400
+_section = partial(section, wide=True)
 
 
 def page(report: Mapping[str, Any], evaluator: VerificationEvaluator, trials: Sequence[Trial]) -> str:
@@ -50,12 +52,6 @@ def _header(report: Mapping[str, Any]) -> Markup:
     tiles |= {"mined": str(len(report["mined"])), "time": f"{report['seconds']:.1f} s", "run": report["run"]}
     clocked = f"clock {report['clock'] or 'none'}, reset {report['reset'] or 'none'}"
     return heading([report["design"]], [clocked], tiles)
-
-
-def _section(title: str, *content: Markup | None, small: str = "") -> Markup:
-    return tag(
-        "section", tag("h2", title, " ", tag("small", small) if small else None), *content, class_="wide"
-    )
 
 
 def _pill(word: str) -> Markup:
