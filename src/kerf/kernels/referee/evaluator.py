@@ -18,8 +18,9 @@ from kerf.kernels.referee.candidate import Malformed, package
 from kerf.kernels.referee.case import Case, written_bytes
 from kerf.kernels.referee.floor import Floor, floor_of
 from kerf.kernels.referee.rounds import Bench
+from kerf.kernels.referee.stop import Stop
 from kerf.kernels.referee.tolerance import SOURCE
-from kerf.kernels.referee.trial import Stop, Trial
+from kerf.kernels.referee.trial import Trial
 from kerf.kernels.targets.cpu import native
 from kerf.sandbox import isolation
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import random
 import shutil
 import signal
@@ -27,27 +26,17 @@ from kerf.kernels.referee.process import Ended, Timing, Worker, candidate_policy
 from kerf.kernels.referee.rounds import Bench, Failed, Overrun
 from kerf.kernels.referee.samples import CONTENDED, Samples
 from kerf.kernels.referee.stats import Interval
+from kerf.kernels.referee.stop import Stop, died, failed
 from kerf.kernels.referee.tolerance import Expected, reference_outputs
 
 RAGGED_CLASSES = ("given", "mixed")
-EARLY_PAIRS, HOPELESS = (
-    5,
-    0.7,
-)  # after so many pairs, a candidate surely slower than this is measured no further
+EARLY_PAIRS, HOPELESS = 5, 0.7  # after so many pairs, a candidate surely slower is measured no further
 TIMED_SLACK = 1.0 + 2.0 / 16.0  # against a float32 baseline, which is itself a variant's error away
 PROCESSES = 5  # in which a precise trial measures, one after the other
 FEWEST_PAIRS, MOST_PAIRS, GROUP_S = 3, 12, 0.4  # pairs in each, so that slow kernels do not take minutes
 REPEAT_S = 1.0  # that contended pairs of one set of processes may take again
 SURELY_AGAIN = 3  # classes of values whose check surely finds other values at the address of the call before
 SAMPLE_ELEMENTS, SAMPLE_BLOCKS = 1 << 22, 8
-
-
-class Stop(Exception):
-    """The verdict is reached."""
-
-    def __init__(self, status: Status, reason: str) -> None:
-        super().__init__(reason)
-        self.status, self.reason = status, reason
 
 
 @dataclass
@@ -123,34 +112,14 @@ class Trial:
         except Ended as ended:
             raise self._died(ended, message, limit_s, doing) from None
         if not reply.get("ok"):
-            raise _failed(reply, doing)
+            raise failed(reply, doing)
         return timing
 
     def _died(self, ended: Ended, message: dict[str, Any], limit_s: float, doing: str) -> Stop:
-        status = ended.status
-        if status is None:
-            return Stop(Status.TIMED_OUT, f"{doing} took longer than {limit_s:.0f} s")
-        if status == -signal.SIGSYS:
-            return Stop(
-                Status.REJECTED,
-                f"{doing}, it made a system call that the sandbox forbids (a process, a thread beyond the allowed ones, the network, another process's memory)",
-            )
-        if status >= 0:
-            return Stop(
-                Status.REJECTED,
-                f"{doing}, it ended its own process (exit status {status}) instead of returning",
-            )
-        if (
-            status in (-signal.SIGSEGV, -signal.SIGBUS)
-            and message["op"] == "call"
-            and self._wrote_inputs(message, limit_s)
-        ):
+        faulted = ended.status in (-signal.SIGSEGV, -signal.SIGBUS) and message["op"] == "call"
+        if faulted and self._wrote_inputs(message, limit_s):
             return Stop(Status.REJECTED, f"{doing}, it wrote to its inputs, which are read-only")
-        name = signal.Signals(-status).name
-        return Stop(
-            Status.CRASHED,
-            f"{doing}, it was ended by {name}" + (" (out of memory?)" if name == "SIGKILL" else ""),
-        )
+        return died(ended.status, limit_s, doing)
 
     def _wrote_inputs(self, message: dict[str, Any], limit_s: float) -> bool:
         """Repeat the call that crashed with inputs in a private copy: if it survives, writing to them was the cause."""
@@ -368,10 +337,10 @@ class Trial:
             raise Stop(
                 Status.REJECTED, "it wrote outside its outputs (the guard bytes around them have changed)"
             ) from None
-        except Failed as failed:
-            if failed.name != "candidate":
-                raise RuntimeError(f"the {failed.name} baseline failed: {failed.reply}") from failed
-            raise _failed(failed.reply, "called on fresh values") from None
+        except Failed as error:
+            if error.name != "candidate":
+                raise RuntimeError(f"the {error.name} baseline failed: {error.reply}") from error
+            raise failed(error.reply, "called on fresh values") from None
         self._verify_timed(answers["candidate"].outputs, answers[self.bench.best].outputs)
         if process is not None:
             delay = max(a.timing.waited / max(a.timing.wall, 1e-9) for a in answers.values())
@@ -420,20 +389,6 @@ class Trial:
 def _pairs_each(round_s: float) -> int:
     """How many pairs in each set of processes, where a round takes so long."""
     return max(FEWEST_PAIRS, min(MOST_PAIRS, round(GROUP_S / round_s)))
-
-
-def _failed(reply: dict[str, Any], doing: str) -> Stop:
-    """What an exception inside the worker means. Its words are the candidate's own: they can only harm itself."""
-    kind, text = str(reply.get("kind"))[:100], str(reply.get("text"))[:1000]
-    if reply.get("errno") in (errno.EPERM, errno.EACCES, errno.EROFS):
-        return Stop(Status.REJECTED, f"{doing}, it tried what the sandbox forbids: {kind}: {text}")
-    if kind == "Refused":
-        return Stop(Status.WRONG, f"{doing}: {text}")
-    if kind == "RuntimeError" and "state_dict" in text:
-        return Stop(Status.WRONG, f"its state dict differs from the reference's: {text}")
-    if kind in ("SystemExit", "KeyboardInterrupt"):
-        return Stop(Status.REJECTED, f"{doing}, it raised {kind} instead of returning")
-    return Stop(Status.CRASHED, f"{doing}, it raised {kind}: {text}")
 
 
 def _described(check: Check) -> str:
