@@ -13,6 +13,7 @@ from kerf.kernels.ir import Attention, DType, Group
 from kerf.kernels.schedule import Decision, Value
 from kerf.kernels.targets.cpu import Chip
 
+MANY = 256  # keys for which taking the weights apart pays: the products then outweigh it and the softmax
 FLOATS = (DType.F32, DType.F16, DType.BF16)
 
 
@@ -43,10 +44,18 @@ class AttentionTemplate:
         shared = threads > 1 and k.shape[0] * k.shape[1] < 2 * threads
         able = registers.possible(group, chip)
         return (
-            *((Decision("algorithm", ("amx", "vector"), "amx"),) if able else ()),
+            *(
+                (Decision("algorithm", ("amx", "vector"), "amx" if k.shape[2] >= MANY else "vector"),)
+                if able
+                else ()
+            ),
             Decision("tile", tiles, tiles[0]),
             Decision("block_q", rows, block_q),
-            Decision("block_k", keys, min(max(fits or [keys[0]]), max(n for n in keys if n <= 256))),
+            Decision(
+                "block_k",
+                keys,
+                min(max(fits or [keys[0]]), max(n for n in keys if n <= (512 if able else 256))),
+            ),
             Decision("pack", ("head", "all"), "all" if shared else "head"),
         )
 

@@ -50,6 +50,11 @@ class _Registers(Writer):
         self.deep = up(z.E, DEPTH) // DEPTH  # steps of a score
         self.k_parts, self.v_parts = (amx.parts_of(b.dtype) for b in (self.k, self.v))
 
+    @property
+    def pitch(self) -> int:
+        """A line more than the block is wide, so that rows lie in different sets of the cache."""
+        return self.z.block_k + ROWS
+
     def joined(self, other: Emitted) -> Emitted:
         s = self.symbol
         z = self.z
@@ -61,7 +66,7 @@ class _Registers(Writer):
             transpose_function(s, ROWS),
             amx.registers(s),
             amx.split(s),
-            amx.micro(f"{s}_score", 2, 2, PARTS, self.k_parts, 0, z.block_k),
+            amx.micro(f"{s}_score", 2, 2, PARTS, self.k_parts, 0, self.pitch),
             amx.micro(f"{s}_sum", 2, 2, PARTS, self.v_parts, 0),
             self._load(f"{s}_key", self.k),
             self._load(f"{s}_value", self.v),
@@ -109,7 +114,7 @@ class _Registers(Writer):
         return {
             "queries": strips * self.deep,
             "weights": strips * (z.block_k // DEPTH),
-            "scores": z.block_q * z.block_k,
+            "scores": z.block_q * self.pitch,
             "out": z.block_q * z.Ev_pad,
             "tops": z.block_q,
             "sums": z.block_q,
@@ -223,14 +228,14 @@ static int {s}_values(const {CTYPE[self.v.dtype]} *restrict v, uint16_t *restric
             f"        const long n = KF_MIN_L(limit - j0, {z.block_k}), wide = (n + 31) / 32 * 32;",
             "        for (long c = 0; c < n; c += 32)",
             f"            for (long r = {self._first_row('c')}; r < mq; r += 32)",
-            f"                {s}_score_micro_2x2(q_parts + r / 32 * {self.deep * query}L, keys + (j0 + c) / 32 * {self.deep * self.key_step}L, {self.deep}, scores + r * {z.block_k} + c, 0);",
+            f"                {s}_score_micro_2x2(q_parts + r / 32 * {self.deep * query}L, keys + (j0 + c) / 32 * {self.deep * self.key_step}L, {self.deep}, scores + r * {self.pitch} + c, 0);",
             *self._rows(),
             f"        for (long r = {self._first_row('0')}; r < mq; r += 32) {{",
             "            for (long i = r; i < r + 32; i++) {",
             f"                const long from = i < nq ? {'KF_MIN_L(n, KF_MAX_L(q0 + i - j0 + 1, 0))' if self.op.causal else 'n'} : 0;",
-            f"                for (long j = from; j < wide; j++) scores[i * {z.block_k} + j] = 0;",
+            f"                for (long j = from; j < wide; j++) scores[i * {self.pitch} + j] = 0;",
             "            }",
-            f"            {checked}{s}_rows(scores + r * {z.block_k}, {z.block_k}, wide, w_parts);",
+            f"            {checked}{s}_rows(scores + r * {self.pitch}, {self.pitch}, wide, w_parts);",
             f"            for (long e = 0; e < {z.Ev_pad}; e += 32) {{",
             f"                {s}_sum_micro_2x2(w_parts, values + e / 32 * {strip}L + j0 / 32 * {self.value_step}, wide / 32, tile, 0);",
             f"                for (long i = 0; i < 32; i++) for (long j = 0; j < 32; j++) out[(r + i) * {z.Ev_pad} + e + j] += tile[i * 32 + j];",

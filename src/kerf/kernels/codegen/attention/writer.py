@@ -58,6 +58,11 @@ class Writer:
         self.v_packed = self.v.dtype is not DType.F32 or Ev % self.lanes != 0
         self.all = choices["pack"] == "all" and threads > 1
 
+    @property
+    def pitch(self) -> int:
+        """float32 values from one query's scores to the next's."""
+        return self.z.block_k
+
     def emit(self) -> Emitted:
         z = self.z
         extra = (z.Ev_pad // self.lanes) % self.vectors
@@ -103,7 +108,7 @@ class Writer:
 
     def _parts(self) -> dict[str, int]:
         z = self.z
-        return {"queries": z.block_q * z.E, "scores": z.block_q * z.block_k, "out": z.block_q * z.Ev_pad, "tops": z.block_q,
+        return {"queries": z.block_q * z.E, "scores": z.block_q * self.pitch, "out": z.block_q * z.Ev_pad, "tops": z.block_q,
                 "sums": z.block_q}  # fmt: skip
 
     # ------------------------------------------------------------ packing
@@ -180,7 +185,7 @@ class Writer:
                  f"    for (long j0 = 0; j0 < limit; j0 += {z.block_k}) {{",
                  f"        const long n = KF_MIN_L(limit - j0, {z.block_k});",
                  f"        for (long c = 0; c < n; c += {z.width})", f"            for (long r = {self._first_row('c')}; r < mq; r += {z.rows})",
-                 f"                {s}_tile{z.rows}x{self.vectors}({z.E}, queries + r * {z.E}, {z.E}, keys + (j0 + c) * {z.E}, {z.width}, scores + r * {z.block_k} + c, {z.block_k}, 0);",
+                 f"                {s}_tile{z.rows}x{self.vectors}({z.E}, queries + r * {z.E}, {z.E}, keys + (j0 + c) * {z.E}, {z.width}, scores + r * {self.pitch} + c, {self.pitch}, 0);",
                  *self._rows(), *self._product(), "    }", *self._store(), "}", ""]  # fmt: skip
         return "\n".join(lines)
 
@@ -210,7 +215,7 @@ class Writer:
         z = self.z
         lines = [
             "        for (long i = 0; i < nq; i++) {",
-            f"            float *const s = scores + i * {z.block_k};",
+            f"            float *const s = scores + i * {self.pitch};",
         ]
         keys = "n"
         if self.op.causal:
@@ -239,7 +244,7 @@ class Writer:
         call = "{s}_tile{r}x{n}({k}, scores + r * {bk}, {bk}, v + j0 * {ld} + {e}, {ld}, out + r * {ld} + {e}, {ld}, 1);"
         rows = f"for (long r = {self._first_row('0')}; r < mq; r += {z.rows})"
         count = f"KF_MIN_L(n, q0 + r + {z.rows} - j0)" if self.op.causal else "n"
-        common = {"k": count, "s": self.symbol, "r": z.rows, "bk": z.block_k, "ld": stride}
+        common = {"k": count, "s": self.symbol, "r": z.rows, "bk": self.pitch, "ld": stride}
         if whole:
             lines += [f"        for (long e = 0; e < {whole * z.width}; e += {z.width})", f"            {rows}",
                       "                " + call.format(n=self.vectors, e="e", **common)]  # fmt: skip
