@@ -233,6 +233,8 @@ def _file_options(f: Filling) -> list[tuple[Parameter, Said]]:
 def _files(f: Filling, workspace: Workspace) -> None:
     """Names of files that are there. Each goes to the option that is named before it ("the design is b.def"), one that belongs to another
     ("a.def of b.def") lets that have the first option; then each to the first that takes it and has none yet, the most exact pattern first."""
+    if not _file_options(f):
+        return
     named = [(i, n) for i in range(len(f.tokens)) if (n := _file(f, i, workspace))]
     for pick in (_announced, _owner, _next):
         for i, name in named[::-1] if pick is _owner else named:  # "the wires of a.def for b.def"
@@ -279,7 +281,12 @@ def _owner(f: Filling, i: int, name: str, takers: Sequence[Parameter]) -> Parame
 
 
 def _next(f: Filling, i: int, name: str, takers: Sequence[Parameter]) -> Parameter | None:
+    """Two files joined by "and" are two of a kind: the second is no optional companion of the first."""
     free = [p for p in takers if p.name not in f.arguments] or list(takers)
+    first, said = _file_options(f)[0]
+    alike = i > 1 and f.tokens[i - 1].norm in ("and", ",") and i - 2 in f.used
+    if alike and any(fnmatch(name.lower(), g) for g in said.files):
+        free = [p for p in free if p.required or p is first]
     exact = {p.name: max(len(g) for g in f.verb.says.options[p.name].files if fnmatch(name.lower(), g)) for p in free}  # fmt: skip
     return max(free, key=lambda p: exact[p.name], default=None)
 

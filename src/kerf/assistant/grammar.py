@@ -147,6 +147,8 @@ def _read(clause: list[Token], context: Context, earlier: list[Filling]) -> list
     whole = _best(clause, context, earlier)
     if isinstance(whole, Filling) and whole.clean:
         return _apart(whole, context)
+    if each := _each(clause, context, earlier):
+        return each
     for i, t in enumerate(clause):
         if t.norm not in ("and", ",") or not (0 < i < len(clause) - 1):
             continue
@@ -157,6 +159,28 @@ def _read(clause: list[Token], context: Context, earlier: list[Filling]) -> list
             if isinstance(right, list):
                 return [*parts, *right]
     return whole if isinstance(whole, Ask) else _ask(whole, context)
+
+
+def _each(clause: list[Token], context: Context, earlier: list[Filling]) -> list[Filling]:
+    """Files that are listed where a verb takes one: the same with each of them, or []."""
+    files = [i for i, t in enumerate(clause) if context.workspace.exists(t.text)]
+    for first, last in ((i, j) for i in files for j in reversed(files) if i < j):
+        among = clause[first : last + 1]
+        if all(t.norm in ("and", ",") or context.workspace.exists(t.text) for t in among):
+            one = [[*clause[:first], t, *clause[last + 1 :]] for t in among if t.norm not in ("and", ",")]
+            return _all_clean(one, context, earlier)
+    return []
+
+
+def _all_clean(clauses: list[list[Token]], context: Context, earlier: list[Filling]) -> list[Filling]:
+    """Each clause as the same verb, or []."""
+    found: list[Filling] = []
+    for clause in clauses:
+        f = _best(clause, context, earlier)
+        if isinstance(f, Ask) or not f.clean or (found and f.verb is not found[0].verb):
+            return []
+        found.append(f)
+    return found
 
 
 def _fillings(clause: Sequence[Token], context: Context, earlier: Sequence[Filling]) -> list[Filling]:
