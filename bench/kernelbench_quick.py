@@ -15,8 +15,8 @@ from typing import Any
 import torch
 
 from kerf.kernels.build import builder
-from kerf.kernels.cost import flat_tensors
 from kerf.kernels.problem import KernelProblem, load_problem
+from kerf.kernels.tensors import flat_tensors
 
 PAIRS = 5
 FACTOR, FLOOR = 8.0, 2e-5  # times eager's own error, and relative to the largest value

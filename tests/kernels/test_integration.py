@@ -12,8 +12,8 @@ from torch import nn
 
 from kerf.kernels.build import Builder, builder
 from kerf.kernels.codegen.share import Code, share
-from kerf.kernels.cost import flat_tensors
 from kerf.kernels.problem import from_module
+from kerf.kernels.tensors import flat_tensors
 
 
 def built(module: nn.Module, *inputs: Any) -> Builder:

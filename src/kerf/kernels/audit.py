@@ -18,9 +18,9 @@ import torch
 
 from kerf.core.types import KerfError
 from kerf.kernels import harden as hardening
-from kerf.kernels.cost import flat_tensors
 from kerf.kernels.problem import KernelProblem, Override, load_problem, load_text, seeded
 from kerf.kernels.sizing import shrink
+from kerf.kernels.tensors import flat_tensors
 
 SEEDS = 3
 FLOAT32_EPS = 2.0**-23

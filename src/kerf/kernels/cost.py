@@ -21,6 +21,7 @@ from torch._subclasses.fake_tensor import (
 from torch.utils.flop_counter import flop_registry, sdpa_flop_count
 
 from kerf.kernels.dispatch import OperatorMode
+from kerf.kernels.tensors import flat_tensors, nbytes
 
 
 def _attention_flops(q: Any, k: Any, v: Any, *args: Any, **kwargs: Any) -> int:
@@ -66,22 +67,6 @@ class Cost:
     def resident(self) -> int:
         """An estimate of the peak memory of one eager call: everything that must move and two of the largest temporaries."""
         return self.bytes + 2 * self.largest
-
-
-def flat_tensors(value: Any) -> Iterator[torch.Tensor]:
-    """The tensors in a nest of tuples, lists and dicts, in order."""
-    if isinstance(value, torch.Tensor):
-        yield value
-    elif isinstance(value, tuple | list):
-        for item in value:
-            yield from flat_tensors(item)
-    elif isinstance(value, dict):
-        for item in value.values():
-            yield from flat_tensors(item)
-
-
-def nbytes(tensors: Sequence[torch.Tensor] | Iterator[torch.Tensor]) -> int:
-    return sum(t.numel() * t.element_size() for t in tensors)
 
 
 class _Large(Exception):

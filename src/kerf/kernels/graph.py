@@ -15,6 +15,7 @@ from torch.export.graph_signature import ConstantArgument, InputKind, OutputKind
 
 from kerf.core.types import KerfError
 from kerf.kernels.cost import attributes_kept
+from kerf.kernels.tensors import flat_tensors
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ def _forgotten(module: torch.nn.Module, inputs: Sequence[Any]) -> bool:
         with torch.random.fork_rng(devices=[]), torch.no_grad():
             torch.manual_seed(seed)
             copies = [a.clone() if isinstance(a, torch.Tensor) else a for a in inputs]
-            results.append(list(tensors_of(copy.deepcopy(module)(*copies))))
+            results.append(list(flat_tensors(copy.deepcopy(module)(*copies))))
     return bool(results[0]) and all(
         a.shape == b.shape
         and torch.allclose(a.double(), b.double(), rtol=0, atol=_NOISE * float(a.double().abs().max()))
@@ -132,20 +133,12 @@ def _place(node: torch.fx.Node) -> str:
 
 def _refuse_dynamic(name: str, graph: torch.fx.Graph) -> None:
     for node in graph.nodes:
-        for tensor in tensors_of(node.meta.get("val")):
+        for tensor in flat_tensors(node.meta.get("val")):
             if not all(isinstance(n, int) for n in tensor.shape):
                 raise KerfError(
                     f"{name}: the shape of {node.target}'s result depends on the values of tensors{_place(node)}; "
                     "kernels are built for fixed shapes. Use a mask of fixed size instead."
                 )
-
-
-def tensors_of(value: Any) -> Iterator[torch.Tensor]:
-    if isinstance(value, torch.Tensor):
-        yield value
-    elif isinstance(value, tuple | list):
-        for item in value:
-            yield from tensors_of(item)
 
 
 def _signed(name: str, module: torch.nn.Module, exported: torch.export.ExportedProgram) -> Graph:

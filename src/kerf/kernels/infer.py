@@ -11,8 +11,8 @@ import numpy as np
 import torch
 
 from kerf.kernels.contract import Contract, Rule
-from kerf.kernels.cost import flat_tensors
 from kerf.kernels.distributions import draw_rule
+from kerf.kernels.tensors import flat_tensors
 
 if TYPE_CHECKING:
     from kerf.kernels.problem import KernelProblem

@@ -20,8 +20,9 @@ from torch import nn
 
 from kerf.core.types import KerfError, content_hash
 from kerf.kernels import cost, problem_file
-from kerf.kernels.cost import Cost, flat_tensors
+from kerf.kernels.cost import Cost
 from kerf.kernels.problem_file import ProblemFile
+from kerf.kernels.tensors import flat_tensors
 
 if TYPE_CHECKING:
     from kerf.kernels.contract import Contract

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from kerf.core.types import KerfError
 from kerf.kernels import problem_file
-from kerf.kernels.cost import Cost, flat_tensors
+from kerf.kernels.cost import Cost
 from kerf.kernels.problem import cost_at, fake_cost, static_bytes
+from kerf.kernels.tensors import flat_tensors
 
 if TYPE_CHECKING:
     from kerf.kernels.problem import KernelProblem

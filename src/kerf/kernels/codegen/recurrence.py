@@ -64,8 +64,7 @@ class RecurrenceTemplate:
         assert isinstance(op, Recurrence)
         points = prod(a.extent for a in op.loops)
         work = sum(isinstance(e, Apply) for x in exprs_of(op) for e in walk(x))
-        moved = sum(b.bytes for b in (*group.inputs, *group.outputs))
-        return Emitted(code, symbol, flops=float(points * work), bytes=float(moved))
+        return Emitted(code, symbol, flops=float(points * work), bytes=float(group.bytes))
 
 
 @dataclass

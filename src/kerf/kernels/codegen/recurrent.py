@@ -115,7 +115,7 @@ class _Writer:
                 self._product(), self._pack_functions(), wrappers, self._gates(), *self._parts(), self._kernel(packs)]  # fmt: skip
         ins = [self.I] + [self.D * self.H] * (self.op.layers - 1)
         flops = sum(2.0 * self.T * self.B * self.cell.gates * self.H * (k + self.H) * self.D for k in ins)
-        moved = float(sum(b.bytes for b in (*self.group.inputs, *self.group.outputs)))
+        moved = float(self.group.bytes)
         scratch = 4 * (sum(_up(n, 16) for n in self._arrays().values())) + (
             0 if self.packed else sum(p.bytes for p in packs)
         )

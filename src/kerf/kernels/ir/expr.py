@@ -229,21 +229,24 @@ def affine(expr: Expr) -> Affine | None:
     first = parts[0]
     assert first is not None
     if expr.op == "neg":
-        return _scaled(first, -1)
+        return scaled(first, -1)
     second = parts[1]
     assert second is not None
     if expr.op == "mul":
         if not first.coefficients:
-            return _scaled(second, first.offset)
-        return _scaled(first, second.offset) if not second.coefficients else None
-    sign = 1 if expr.op == "add" else -1
-    merged = dict(first.coefficients)
-    for axis, c in second.coefficients.items():
-        merged[axis] = merged.get(axis, 0) + sign * c
-    return Affine(first.offset + sign * second.offset, {a: c for a, c in merged.items() if c})
+            return scaled(second, first.offset)
+        return scaled(first, second.offset) if not second.coefficients else None
+    return added(first, second if expr.op == "add" else scaled(second, -1))
 
 
-def _scaled(form: Affine, factor: int) -> Affine:
+def added(a: Affine, b: Affine) -> Affine:
+    merged = dict(a.coefficients)
+    for axis, c in b.coefficients.items():
+        merged[axis] = merged.get(axis, 0) + c
+    return Affine(a.offset + b.offset, {x: c for x, c in merged.items() if c})
+
+
+def scaled(form: Affine, factor: int) -> Affine:
     return Affine(form.offset * factor, {a: c * factor for a, c in form.coefficients.items() if c * factor})
 
 

@@ -315,6 +315,11 @@ class Group:
         kept = {b.name for b in self.outputs}
         return tuple(b for op in self.ops for b in outputs_of(op) if b.name not in kept)
 
+    @property
+    def bytes(self) -> int:
+        """What one call reads and writes at least: its inputs and outputs, once each."""
+        return sum(b.bytes for b in (*self.inputs, *self.outputs))
+
     def buffer(self, name: str) -> Buffer:
         for b in (*self.inputs, *self.outputs, *self.internal):
             if b.name == name:

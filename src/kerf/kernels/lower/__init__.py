@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from kerf.core.types import KerfError
-from kerf.kernels.graph import Graph, capture, tensors_of
+from kerf.kernels.graph import Graph, capture
 from kerf.kernels.ir import Buffer, Library, Map, Op, Program, Role, outputs_of, reads_of
 from kerf.kernels.lower import (  # noqa: F401  (importing them registers their lowerings)
     activations,
@@ -36,6 +36,7 @@ from kerf.kernels.lower.library import keep
 from kerf.kernels.lower.matrix_unit import left_to_library
 from kerf.kernels.lower.registry import LOWERINGS, Context, dtype_of
 from kerf.kernels.lower.values import Builder, Value, axes_of, probe, stored
+from kerf.kernels.tensors import flat_tensors
 
 
 def lower(graph: Graph) -> Program:
@@ -76,9 +77,9 @@ def _placeholder(builder: Builder, graph: Graph, node: torch.fx.Node) -> Any:
 def _lowered(builder: Builder, node: torch.fx.Node, values: dict[torch.fx.Node, Any]) -> Any:
     if node.target is operator.getitem:
         return values[node.args[0]][node.args[1]]  # type: ignore[index]
-    if not list(tensors_of(node.meta.get("val"))):
+    if not list(flat_tensors(node.meta.get("val"))):
         return None
-    outs = tuple((tuple(t.shape), dtype_of(t.dtype)) for t in tensors_of(node.meta["val"]))
+    outs = tuple((tuple(t.shape), dtype_of(t.dtype)) for t in flat_tensors(node.meta["val"]))
     builder.hint = _readable(node.name)
     context = Context(builder, node, outs, values)
     args = torch.fx.map_arg(node.args, lambda n: values[n])

@@ -120,7 +120,7 @@ def _ask(problem: KernelProblem, found: Package, home: Path, out: Path, threads:
     inputs = problem.inputs()
     with torch.no_grad():
         result = problem.fresh_module()(*inputs)
-    from kerf.kernels.cost import flat_tensors
+    from kerf.kernels.tensors import flat_tensors
 
     given = {"init": problem.init_inputs, "training": problem.module.training, "state": problem.module.state_dict(),
              "inputs": inputs, "outputs": [torch.empty_like(t) for t in flat_tensors(result)]}  # fmt: skip

@@ -174,7 +174,3 @@ def _part(pool: Pool, i: int, n: int) -> tuple[int, int]:
     """The i-th of n equal parts of a pool, on 64-byte boundaries."""
     part = pool.size // n // 64 * 64
     return i * part, (i + 1) * part
-
-
-def written_bytes(outputs: Sequence[torch.Tensor]) -> int:
-    return sum(t.numel() * t.element_size() for t in outputs)

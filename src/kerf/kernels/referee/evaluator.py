@@ -15,13 +15,14 @@ import torch
 from kerf.core.types import Candidate, Evaluation, Metric, Status, content_hash
 from kerf.kernels.problem import KernelProblem
 from kerf.kernels.referee.candidate import Malformed, package
-from kerf.kernels.referee.case import Case, written_bytes
+from kerf.kernels.referee.case import Case
 from kerf.kernels.referee.floor import Floor, floor_of
 from kerf.kernels.referee.rounds import Bench
 from kerf.kernels.referee.stop import Stop
 from kerf.kernels.referee.tolerance import SOURCE
 from kerf.kernels.referee.trial import Trial
 from kerf.kernels.targets.cpu import native
+from kerf.kernels.tensors import nbytes
 from kerf.sandbox import isolation
 
 VERSION = 1
@@ -98,7 +99,7 @@ class KernelEvaluator:
         )
         bench.open()
         if self._floor is None:
-            self._floor = floor_of(self.problem, written_bytes(case.like), self.threads)
+            self._floor = floor_of(self.problem, nbytes(case.like), self.threads)
         return bench
 
     def _judge(self, candidate: Candidate, bench: Bench, precise: bool) -> Evaluation:

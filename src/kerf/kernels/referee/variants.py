@@ -13,14 +13,14 @@ from typing import Any
 import torch
 
 from kerf.kernels.dispatch import OperatorMode
-from kerf.kernels.referee.worker import tensors_of
+from kerf.kernels.tensors import flat_tensors
 
 
 def run(module: Any, args: Sequence[Any]) -> list[torch.Tensor]:
     """The reference as it is, on copies."""
     own = copy.deepcopy(module)
     with torch.no_grad():
-        return [t.detach().clone() for t in tensors_of(own(*(_copied(a) for a in args)))]
+        return [t.detach().clone() for t in flat_tensors(own(*(_copied(a) for a in args)))]
 
 
 def _copied(value: Any) -> Any:
@@ -36,7 +36,7 @@ def run_in_double(module: Any, args: Sequence[Any], picks: Picks) -> list[torch.
         own = copy.deepcopy(module).double()
         torch.set_default_dtype(torch.float64)
         with torch.no_grad(), picks:
-            return [t.detach() for t in tensors_of(own(*wide))]
+            return [t.detach() for t in flat_tensors(own(*wide))]
     except (RuntimeError, TypeError, ValueError, NotImplementedError):
         return None
     finally:

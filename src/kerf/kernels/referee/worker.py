@@ -12,13 +12,14 @@ import socket
 import sys
 import traceback
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import torch
 
 from kerf.kernels.referee.claims import Trace
 from kerf.kernels.referee.protocol import Fds, Spec, answer, receive, tensor_at
+from kerf.kernels.tensors import flat_tensors
 
 Call = Callable[[list[Any], list[torch.Tensor]], Any]
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4
@@ -136,7 +137,7 @@ class _State:
         self.model.run(*inputs, tuple(outputs))
 
     def _module(self, inputs: list[Any], outputs: list[torch.Tensor]) -> list[torch.Tensor]:
-        results = list(tensors_of(self.model(*inputs)))
+        results = list(flat_tensors(self.model(*inputs)))
         if len(results) != len(outputs):
             raise Refused(f"it returns {len(results)} tensors, the reference {len(outputs)}")
         for result, out in zip(results, outputs):
@@ -149,18 +150,6 @@ class _State:
 
     def _unloaded(self, inputs: list[Any], outputs: list[torch.Tensor]) -> None:
         raise Refused("nothing is loaded")
-
-
-def tensors_of(value: Any) -> Iterator[torch.Tensor]:
-    """The tensors of a nest of tuples, lists and dicts, in order."""
-    if isinstance(value, torch.Tensor):
-        yield value
-    elif isinstance(value, tuple | list):
-        for item in value:
-            yield from tensors_of(item)
-    elif isinstance(value, dict):
-        for item in value.values():
-            yield from tensors_of(item)
 
 
 def _import(entry: str) -> Any:

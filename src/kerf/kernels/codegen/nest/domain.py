@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from math import prod
 
-from kerf.kernels.codegen.nest.index import Extents, added, expression, flat, form, scaled
+from kerf.kernels.codegen.nest.index import Extents, expression, flat, form
 from kerf.kernels.ir import (
     Affine,
     Axis,
@@ -21,11 +21,13 @@ from kerf.kernels.ir import (
     Load,
     Map,
     Reduce,
+    added,
     apply,
     const_index,
     linear,
     loads,
     rename_axes,
+    scaled,
     walk,
 )
 

@@ -13,8 +13,10 @@ from kerf.kernels.ir import (
     Expr,
     Index,
     Load,
+    added,
     apply,
     const_index,
+    scaled,
     transform,
 )
 
@@ -67,17 +69,6 @@ def span(value: Affine, extents: Extents) -> tuple[int, int]:
     """Least and greatest value over the loops."""
     ends = [c * (extents[a] - 1) for a, c in value.coefficients.items()]
     return value.offset + sum(e for e in ends if e < 0), value.offset + sum(e for e in ends if e > 0)
-
-
-def added(a: Affine, b: Affine) -> Affine:
-    merged = dict(a.coefficients)
-    for axis, c in b.coefficients.items():
-        merged[axis] = merged.get(axis, 0) + c
-    return Affine(a.offset + b.offset, {x: c for x, c in merged.items() if c})
-
-
-def scaled(value: Affine, factor: int) -> Affine:
-    return Affine(value.offset * factor, {a: c * factor for a, c in value.coefficients.items() if c * factor})
 
 
 def expression(value: Affine) -> Expr:

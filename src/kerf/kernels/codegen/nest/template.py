@@ -58,7 +58,7 @@ class NestTemplate:
             out.append(Decision("keep", (True, False), _row_bytes(group, found, chip) <= chip.l2_bytes // 2))
         if any(p.reduced for p in found) or len(found) > 1:
             out.append(Decision("reciprocal", (True, False), True))
-        if _moved(group) > chip.l2_bytes and not all(_blocked(p) and p.reduced for p in found):
+        if group.bytes > chip.l2_bytes and not all(_blocked(p) and p.reduced for p in found):
             out.append(Decision("ahead", AHEAD, chip.ahead_bytes))
         if _streamable(group):
             out.append(Decision("stream", (False, True), _streams(group, found, chip)))
@@ -108,7 +108,7 @@ class NestTemplate:
             need,
             (),
             _flops(group),
-            float(sum(b.bytes for b in (*group.inputs, *group.outputs))),
+            float(group.bytes),
         )
 
 
@@ -238,16 +238,11 @@ def _streams(group: Group, found: Sequence[Phase], chip: Chip) -> bool:
     """Past the caches by default? Only what exceeds them; and of maps only those that wait for memory, where loads are not asked for
     ahead: streamed stores leave less time to compute beside them than plain ones, which take half as long again where nothing is
     computed."""
-    moved = _moved(group)
+    moved = group.bytes
     maps = [op for op in group.ops if isinstance(op, Map)]
     work = sum(cost(cheaper(op.value)) * prod(a.extent for a in op.axes) for op in maps)
     fetched = chip.ahead_bytes > 0 and all(_lined(p, group) for p in found)
     return moved > chip.l3_bytes and (len(maps) < len(group.ops) or work < CHEAP * moved or fetched)
-
-
-def _moved(group: Group) -> int:
-    """Bytes read and written."""
-    return sum(b.bytes for b in (*group.inputs, *group.outputs))
 
 
 def _first_block(group: Group, found: Sequence[Phase], chip: Chip, threads: int) -> int:
@@ -255,7 +250,7 @@ def _first_block(group: Group, found: Sequence[Phase], chip: Chip, threads: int)
     asked for ahead should not come in a burst either, but loops that are cut, or added up at their ends, need some length."""
     maps = all(isinstance(op, Map) for op in group.ops)
     lined = all(_lined(p, group) for p in found)
-    fetched = chip.ahead_bytes > 0 and _moved(group) > chip.l2_bytes
+    fetched = chip.ahead_bytes > 0 and group.bytes > chip.l2_bytes
     if any(transposed(p) for p in found) or any(p.reduced for p in found if _blocked(p)):
         return _default_block(group, found, chip, threads)
     if maps and lined and _streamable(group) and _streams(group, found, chip):

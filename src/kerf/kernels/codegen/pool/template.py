@@ -40,8 +40,7 @@ class PoolTemplate:
             Decision("row_unroll", (2, 4, 8), 4),
             Decision("band", BANDS, max(b for b in BANDS if b == 1 or 64 * b * w.size[2] <= chip.l1_bytes)),
         ]
-        moved = sum(b.bytes for b in (*group.inputs, *group.outputs))
-        streams = moved > chip.l3_bytes
+        streams = group.bytes > chip.l3_bytes
         made.append(Decision("stream", (False, True), streams))
         made.append(Decision("ahead", AHEAD, chip.ahead_bytes if streams else 0))
         if op.kind == "max" and w.kernel[2] > 2:

@@ -49,9 +49,7 @@ class Writer:
 
     def work(self) -> tuple[float, float]:
         """Flops (one a tap and output) and bytes of one call."""
-        outs = sum(b.bytes for b in self.tail.group.outputs)
-        ins = sum(b.bytes for b in self.tail.group.inputs)
-        return float(prod(self.w.kernel) * self.op.out.size), float(ins + outs)
+        return float(prod(self.w.kernel) * self.op.out.size), float(self.tail.group.bytes)
 
 
 def _lowest(kind: DType) -> str:

@@ -59,17 +59,13 @@ def _row_streams(group: Group, chip: Chip) -> bool:
     op = scan_of(group)
     size = op.out.dtype.bytes
     lines = extent(op).length * size % LINE == 0 and chip.vector_bits == 8 * LINE and op.kind != "prod"
-    return lines and _moved(group) > chip.l3_bytes and chip.ahead_bytes > 0
-
-
-def _moved(group: Group) -> int:
-    return sum(b.bytes for b in (*group.inputs, *group.outputs))
+    return lines and group.bytes > chip.l3_bytes and chip.ahead_bytes > 0
 
 
 def _column_decisions(group: Group, e: Extent, chip: Chip) -> tuple[Decision, ...]:
     """Whole rows, in the order of memory; several at once where the running row alone would fill half of the first-level cache."""
     widths = tuple(w for w in (64, 256, 1024, 4096, 16384) if w < 4 * e.inner) or (64,)
-    streams = _moved(group) > chip.l3_bytes
+    streams = group.bytes > chip.l3_bytes
     return (
         Decision("block_inner", widths, widths[-1]),
         Decision("rows", (1, 4, 8), 1 if 16 * min(e.inner, widths[-1]) <= chip.l1_bytes else 8),

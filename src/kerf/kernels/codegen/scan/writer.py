@@ -96,8 +96,9 @@ class Writer:
         return out
 
     def emitted(self, code: str, scratch: int) -> Emitted:
-        moved = sum(b.bytes for b in (*self.tail.group.inputs, *self.tail.group.outputs))
-        return Emitted(MACROS + code, self.symbol, scratch, (), float(self.op.out.size), float(moved))
+        return Emitted(
+            MACROS + code, self.symbol, scratch, (), float(self.op.out.size), float(self.tail.group.bytes)
+        )
 
     def pragma(self, wanted: bool = True) -> str:
         return (
