@@ -94,9 +94,9 @@ def renamed(text: str) -> str:
 
 
 def resynthesized(path: Path, folder: Path) -> str:
-    """By Yosys's own frontend and `synth`, written as Verilog."""
+    """By `synth`, written as Verilog. Read by slang, as the original is: Yosys's own frontend extends an unsized 'bx, as the standard wants, slang's does not."""
     made = folder / "made.v"
-    passes = [f"read_verilog {path}", f"synth -flatten -top {TOP}", "delete */t:$scopeinfo", f"write_verilog -noattr {made}"]  # fmt: skip
+    passes = [f"read_slang --ignore-timing --top {TOP} {path}", f"synth -flatten -top {TOP}", "delete */t:$scopeinfo", f"write_verilog -noattr {made}"]  # fmt: skip
     subprocess.run([sys.executable, "-c", YOSYS, *passes], capture_output=True, timeout=600, check=True)
     return made.read_text()
 

@@ -84,6 +84,9 @@ def cpu_s() -> float:
     """CPU seconds of this process, of children that have ended, and of the warm synthesis workers."""
     spent = sum(os.times()[:4])
     for worker in yosys._WARM.values():
-        fields = Path(f"/proc/{worker._process.pid}/stat").read_text().rpartition(")")[2].split()
+        file = Path(f"/proc/{worker._process.pid}/stat")
+        if not file.exists():  # ended for its time, and among the children
+            continue
+        fields = file.read_text().rpartition(")")[2].split()
         spent += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
     return spent

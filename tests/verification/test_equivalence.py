@@ -326,3 +326,17 @@ def _step(graph: Graph, literal: int) -> set[int]:
         if graph.kind[node] == Node.AND:
             todo += [graph.left[node] >> 1, graph.right[node] >> 1]
     return seen
+
+
+def test_registers_of_other_names_are_found_by_what_they_do() -> None:
+    """Many that no reset reaches, declared in another order: paired in their order they would start apart."""
+    names = [f"r{i}" for i in range(6)]
+    body = "".join(f"if (at == {i}) {n} <= {n} ^ (d << {i}) + {i}; " for i, n in enumerate(names))
+    read = "".join(f"at == {i} ? {n} : " for i, n in enumerate(names)) + "8'd0"
+    head = "module m(input clk, input [2:0] at, input [7:0] d, output [7:0] q);"
+    gold = f"{head} reg [7:0] {', '.join(names)}; always @(posedge clk) begin {body} end assign q = {read}; endmodule"
+    gate = gold.replace(f"reg [7:0] {', '.join(names)};", f"reg [7:0] {', '.join(reversed(names))};")
+    for i, n in enumerate(names):
+        gate = gate.replace(n, f"word_{'fbdaec'[i]}")
+    told = equivalent(design(gold), design(gate), timeout_s=20)
+    assert told.verdict is Same.EQUAL and told.engine == "register correspondence"

@@ -195,7 +195,7 @@ def _ands(graph: Graph) -> Iterator[int]:
 
 
 def same_registers(gold: Model, gate: Model) -> dict[int, int]:
-    """Latch of gold -> the literal of gate's register bit of the same name; those without a name in their order, where they are as many."""
+    """Latch of gold -> the literal of gate's register bit of the same name; of those that have none of their name, of the one that is used alike."""
     found: dict[int, int] = {}
     theirs = _words(gate.graph)
     for name, bits in _words(gold.graph).items():
@@ -206,7 +206,8 @@ def same_registers(gold: Model, gate: Model) -> dict[int, int]:
                 found.setdefault(mine >> 1, yours ^ (mine & 1))
     taken = {m >> 1 for m in found.values()}
     ours, others = ([n for n in m.graph.latches if n not in t] for m, t in ((gold, found), (gate, taken)))
-    return found | ({a: 2 * b for a, b in zip(ours, others)} if len(ours) == len(others) else {})
+    alike = used_alike(gold.graph, gate.graph, ours, others) if ours and others else {}
+    return found | {a: 2 * b for a, b in alike.items()}
 
 
 def _words(graph: Graph) -> dict[str, list[int]]:

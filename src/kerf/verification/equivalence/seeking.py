@@ -8,7 +8,7 @@ one are gone on from most often. In turns with luck, a solver looks a few cycles
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -46,6 +46,7 @@ RELEASED = 0.9  # share of lanes in which the reset does not come again
 LOOKING, LONGER = 8, 1.2
 """How many times as long as the solver's graph took to make the first look ahead may take; and the next, where one shows nothing, than that."""
 AHEAD = 40  # cycles, at most
+LOOKED_AT = 4  # runs, of which the one with most registers known is gone on from
 
 
 @dataclass
@@ -108,8 +109,9 @@ class Seeker:
 
     def _look_ahead(self, deadline: float) -> Stimulus | None:
         """A run gone on from by a solver: registers apart, or a difference; kept, or found."""
-        leaper, base = self._leaper, self._known()
-        values, apart = self._after(base)
+        leaper = self._leaper
+        tried = [(run, *self._after(run)) for run in (self._known() for _ in range(LOOKED_AT))]
+        base, values, apart = max(tried, key=lambda row: self._determined(row[1]))
         asked = [i for i, a in enumerate(apart) if not a and self.wanted[1 + i] > 0]
         end = min(deadline, time.monotonic() + self._looking_s)
         found = leaper.leap(leaper.state(values), asked, AHEAD, end)
@@ -122,6 +124,10 @@ class Seeker:
             rows[:, column] = 1 - self.reset.active
         run = Stimulus(np.concatenate([base.rows, rows])[:LONGEST], base.start)
         return self._judged(run, len(base))
+
+    def _determined(self, values: Mapping[int, int]) -> int:
+        """How many of gold's registers that may be unknown have a value: a difference that rests on the others is none."""
+        return sum(values[d.one >> 1] | values[d.zero >> 1] for d in self.made.doubled)
 
     def _after(self, base: Stimulus) -> tuple[dict[int, int], list[int]]:
         """The latches after a run, and which of `apart` are then true."""

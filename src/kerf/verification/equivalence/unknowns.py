@@ -1,4 +1,4 @@
-"""Which unknown value of one design is which of another: those that are used alike, whatever order synthesis left them in.
+"""Which unknown value, or register of another name, of one design is which of another: those that are used alike, whatever order synthesis left them in.
 
 Nodes are coloured by their names and, round by round, by the colours of what they read and of what reads them (Weisfeiler and Leman, 1968). A change of
 the source changes the colours of a neighbourhood that grows with each round, so the finest colours pair first and coarser ones what is left.
@@ -18,7 +18,7 @@ ODD = np.array([0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9, 0xD6
 
 
 def used_alike(gold: Graph, gate: Graph, mine: Sequence[int], theirs: Sequence[int]) -> dict[int, int]:
-    """Input nodes of `gold` among `mine` -> the ones of `gate` among `theirs` that play their part; the rest in their order, where they are as many.
+    """Nodes of `gold` among `mine` -> the ones of `gate` among `theirs` that play their part; the rest in their order, where they are as many.
     A guess: whoever uses it proves what follows."""
     ours, others = _colours(gold), _colours(gate)
     left, right, found = list(mine), list(theirs), dict[int, int]()
