@@ -6,7 +6,7 @@ the source changes the colours of a neighbourhood that grows with each round, so
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from hashlib import blake2b
 
 import numpy as np
@@ -20,7 +20,10 @@ ODD = np.array([0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9, 0xD6
 def used_alike(gold: Graph, gate: Graph, mine: Sequence[int], theirs: Sequence[int]) -> dict[int, int]:
     """Nodes of `gold` among `mine` -> the ones of `gate` among `theirs` that play their part; the rest in their order, where they are as many.
     A guess: whoever uses it proves what follows."""
-    ours, others = _colours(gold), _colours(gate)
+    names = (
+        gold.signals.keys() & gate.signals.keys()
+    )  # what only one of them has would set all around it apart
+    ours, others = _colours(gold, names), _colours(gate, names)
     left, right, found = list(mine), list(theirs), dict[int, int]()
     for a, b in zip(reversed(ours), reversed(others)):
         found |= _paired(_groups(a, left), _groups(b, right))
@@ -41,14 +44,14 @@ def _groups(colour: np.ndarray, nodes: Sequence[int]) -> dict[int, list[int]]:
     return found
 
 
-def _colours(graph: Graph) -> list[np.ndarray]:
+def _colours(graph: Graph, names: Set[str]) -> list[np.ndarray]:
     """(nodes,) uint64 after each round, the coarsest first."""
     kind, left, right = (np.array(row, np.int64) for row in (graph.kind, graph.left, graph.right))
     ands, latches = np.flatnonzero(kind == Node.AND), np.flatnonzero(kind == Node.LATCH)
     reader = np.concatenate([ands, ands, latches])
     read = np.concatenate([left[ands], right[ands], left[latches]])
     edge = (read & 1).astype(np.uint64) + 2 * (kind[reader] == Node.LATCH).astype(np.uint64)
-    colour, rows = _named(graph), []
+    colour, rows = _named(graph, names), []
     for _ in range(ROUNDS):
         below, above = np.zeros_like(colour), np.zeros_like(colour)
         np.add.at(below, reader, _mixed(colour[read >> 1] + edge * ODD[0]))
@@ -58,9 +61,9 @@ def _colours(graph: Graph) -> list[np.ndarray]:
     return rows
 
 
-def _named(graph: Graph) -> np.ndarray:
+def _named(graph: Graph, names: Set[str]) -> np.ndarray:
     colour = np.array(graph.kind, np.uint64)
-    for name, signal in graph.signals.items():
+    for name, signal in ((n, s) for n, s in graph.signals.items() if n in names):
         word = int.from_bytes(blake2b(name.encode("utf-8", "surrogatepass"), digest_size=7).digest(), "big")
         nodes = np.array(signal.bits, np.int64)
         np.add.at(colour, nodes >> 1, _mixed(word + np.arange(2, len(nodes) + 2, dtype=np.uint64) * ODD[0] + (nodes & 1).astype(np.uint64)))  # fmt: skip
