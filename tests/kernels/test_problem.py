@@ -12,6 +12,7 @@ from torch import nn
 from kerf.core.types import KerfError
 from kerf.kernels import sizing
 from kerf.kernels.build import library_candidate
+from kerf.kernels.copying import copied
 from kerf.kernels.problem import fake_cost, from_module, load_problem, load_text
 from kerf.kernels.problem_file import ProblemFile, execute
 
@@ -203,3 +204,26 @@ def test_a_constructor_that_reads_values_still_has_a_cost() -> None:
     text = f"import torch\nclass Model(torch.nn.Module):\n{made}def get_inputs():\n    return [torch.rand(4, 8)]\n"
     found = fake_cost(execute(ProblemFile(text), {}))
     assert found is not None and found.input_bytes == 4 * 8 * 4
+
+
+def test_a_copy_of_a_module_keeps_no_function_that_uses_the_original() -> None:
+    class Block(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.line = nn.Linear(3, 3)
+            line, scale = self.line, 2.0
+            self.made = lambda x: line(x) * scale
+            self.plain = torch.relu
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.plain(self.made(x))
+
+    original, x = Block(), torch.randn(4, 3)
+    before = original(x)
+    other = copied(original)
+    with torch.no_grad():
+        other.line.weight.fill_(1.0)
+        other.line.bias.fill_(0.5)
+    assert torch.allclose(other(x), torch.relu(2 * (x.sum(1, keepdim=True) + 0.5)).expand(4, 3))
+    assert torch.equal(original(x), before)
+    assert copied(original).double()(x.double()).dtype is torch.float64

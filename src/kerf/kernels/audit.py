@@ -7,7 +7,6 @@ error of the reference itself.
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -18,6 +17,7 @@ import torch
 
 from kerf.core.types import KerfError
 from kerf.kernels import harden as hardening
+from kerf.kernels.copying import copied
 from kerf.kernels.problem import KernelProblem, Override, load_problem, load_text, seeded
 from kerf.kernels.sizing import shrink
 from kerf.kernels.tensors import flat_tensors
@@ -289,7 +289,7 @@ def reference_error(problem: KernelProblem, args: Sequence[Any], outputs: Output
     ]
     try:
         with seeded(0), torch.no_grad():
-            exact = [o.double() for o in flat_tensors(copy.deepcopy(problem.module).double()(*wide))]
+            exact = [o.double() for o in flat_tensors(copied(problem.module).double()(*wide))]
     except Exception:
         return floor
     gaps = [(_sample(o) - _sample(e)).abs().nan_to_num(0, 0, 0) for o, e in zip(outputs, exact, strict=True)]

@@ -20,6 +20,7 @@ from torch._subclasses.fake_tensor import (
 )
 from torch.utils.flop_counter import flop_registry, sdpa_flop_count
 
+from kerf.kernels.copying import copied
 from kerf.kernels.dispatch import OperatorMode
 from kerf.kernels.tensors import flat_tensors, nbytes
 
@@ -211,7 +212,7 @@ def measure_module(module: torch.nn.Module, inputs: Sequence[Any]) -> Cost:
     if static_bytes_of(module, inputs) <= RUN_BYTES:
         try:
             with _Watch(RUN_BYTES):
-                return measure_real(copy.deepcopy(module), copy.deepcopy(list(inputs)))
+                return measure_real(copied(module), copy.deepcopy(list(inputs)))
         except _Large:
             pass
     with _fake() as mode, attributes_kept(module):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import operator
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,6 +13,7 @@ import torch
 from torch.export.graph_signature import ConstantArgument, InputKind, OutputKind, TensorArgument
 
 from kerf.core.types import KerfError
+from kerf.kernels.copying import copied
 from kerf.kernels.cost import attributes_kept
 from kerf.kernels.tensors import flat_tensors
 
@@ -80,7 +80,7 @@ def _forgotten(module: torch.nn.Module, inputs: Sequence[Any]) -> bool:
         with torch.random.fork_rng(devices=[]), torch.no_grad():
             torch.manual_seed(seed)
             copies = [a.clone() if isinstance(a, torch.Tensor) else a for a in inputs]
-            results.append(list(flat_tensors(copy.deepcopy(module)(*copies))))
+            results.append(list(flat_tensors(copied(module)(*copies))))
     return bool(results[0]) and all(
         a.shape == b.shape
         and torch.allclose(a.double(), b.double(), rtol=0, atol=_NOISE * float(a.double().abs().max()))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import inspect
 import os
@@ -20,6 +19,7 @@ from torch import nn
 
 from kerf.core.types import KerfError, content_hash
 from kerf.kernels import cost, problem_file
+from kerf.kernels.copying import copied
 from kerf.kernels.cost import Cost
 from kerf.kernels.problem_file import ProblemFile
 from kerf.kernels.tensors import flat_tensors
@@ -70,7 +70,7 @@ class KernelProblem:
 
     def fresh_module(self) -> nn.Module:
         """A copy of the module: running it leaves the problem's own state (batch-norm statistics) alone."""
-        return copy.deepcopy(self.module)
+        return copied(self.module)
 
     def resized(self, **overrides: Override) -> KernelProblem:
         """The same problem with these sizes overridden besides those that were. KerfError for a module that came without

@@ -3,7 +3,6 @@ that calls it through the same loop as the candidate."""
 
 from __future__ import annotations
 
-import copy
 import importlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Any
 import torch
 
 from kerf.core.types import KerfError
+from kerf.kernels.copying import copied
 from kerf.kernels.problem import KernelProblem
 from kerf.kernels.referee.onednn import onednn_module
 
@@ -32,7 +32,7 @@ def baselines_of(problem: KernelProblem, names: Sequence[str], time_limit_s: flo
     unknown = set(names) - set(NAMES)
     if unknown:
         raise KerfError(f"no baseline named {', '.join(sorted(unknown))}; there are {', '.join(NAMES)}")
-    found = [Baseline("eager", lambda: copy.deepcopy(problem.module), time_limit_s)]
+    found = [Baseline("eager", lambda: copied(problem.module), time_limit_s)]
     if "compile" in names:
         _import_compiler()
         found.append(Baseline("compile", lambda: _compiled(problem.module), max(300.0, time_limit_s)))
@@ -62,7 +62,7 @@ def _compiled(module: Any) -> Any:
     import torch._inductor.config as config
 
     config.compile_threads = 1  # a pool of compiler processes would outlive the worker
-    return torch.compile(copy.deepcopy(module))
+    return torch.compile(copied(module))
 
 
 def empty_source(like: Sequence[torch.Tensor]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from weakref import WeakKeyDictionary
 import torch
 
 from kerf.kernels.contract import HIDDEN, VISIBLE
+from kerf.kernels.copying import copied
 from kerf.kernels.problem import KernelProblem
 from kerf.kernels.referee.pool import Outputs, Pool, room, scatter, slack, write_arguments
 from kerf.kernels.referee.protocol import Spec
@@ -112,7 +112,7 @@ class Case:
         args = self.problem.contract.draw(self._generator(name), "given" if new else name)
         module = self.module
         if new:
-            module = copy.deepcopy(module)
+            module = copied(module)
             module.load_state_dict(self.states[1])
         return Check(
             name,

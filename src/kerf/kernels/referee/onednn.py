@@ -4,12 +4,12 @@ PyTorch sends float32 matrix products to MKL, which on some processors does not 
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 import torch
 from torch import nn
 
+from kerf.kernels.copying import copied
 from kerf.kernels.dispatch import OperatorMode
 
 _LINEAR_MIN = 1 << 14  # multiply-adds below which the dispatch costs more than the product
@@ -85,7 +85,7 @@ def onednn_module(module: nn.Module, args: list[Any]) -> nn.Module | None:
     if not torch.backends.mkldnn.is_available():
         return None
     own: nn.Module = (
-        nn.Sequential(copy.deepcopy(module)) if _replacement(module) is not None else copy.deepcopy(module)
+        nn.Sequential(copied(module)) if _replacement(module) is not None else copied(module)
     )
     with torch.no_grad():
         replaced = _replace(own)

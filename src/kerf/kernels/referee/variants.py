@@ -3,7 +3,6 @@ by the rounding that another order of summation could give."""
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,13 +11,14 @@ from typing import Any
 
 import torch
 
+from kerf.kernels.copying import copied
 from kerf.kernels.dispatch import OperatorMode
 from kerf.kernels.tensors import flat_tensors
 
 
 def run(module: Any, args: Sequence[Any]) -> list[torch.Tensor]:
     """The reference as it is, on copies."""
-    own = copy.deepcopy(module)
+    own = copied(module)
     with torch.no_grad():
         return [t.detach().clone() for t in flat_tensors(own(*(_copied(a) for a in args)))]
 
@@ -33,7 +33,7 @@ def run_in_double(module: Any, args: Sequence[Any], picks: Picks) -> list[torch.
     picks.given = {a.untyped_storage().data_ptr() for a in wide if isinstance(a, torch.Tensor)}
     before = torch.get_default_dtype()
     try:
-        own = copy.deepcopy(module).double()
+        own = copied(module).double()
         torch.set_default_dtype(torch.float64)
         with torch.no_grad(), picks:
             return [t.detach() for t in flat_tensors(own(*wide))]
