@@ -94,3 +94,13 @@ def test_a_design_without_end_is_stopped_in_time(tmp_path: Path) -> None:
     with pytest.raises(KerfError, match="the time was up"):
         synthesize(load([path]), timeout_s=1)
     assert time.monotonic() - begun < 10
+
+
+def test_a_file_that_another_one_includes_is_named(tmp_path: Path) -> None:
+    (tmp_path / "part.v").write_text("module part(input a, output b); assign b = a; endmodule\n")
+    (tmp_path / "top.v").write_text(
+        '`include "part.v"\nmodule top(input a, output b); part p(a, b); endmodule\n'
+    )
+    assert load([tmp_path / "top.v"], top="top").top == "top"
+    with pytest.raises(KerfError, match="is given twice, or another file includes it: leave it out"):
+        load([tmp_path / "top.v", tmp_path / "part.v"], top="top")

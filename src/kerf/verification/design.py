@@ -91,9 +91,14 @@ def read(sources: Sequence[Source], *, top: str = "", defines: Mapping[str, str]
     compilation = Compilation(bag)
     trees = []
     for source in sources:
-        tree = pyslang.syntax.SyntaxTree.fromText(
-            source.text, manager, source.name, str(source.path or source.name), bag
-        )
+        try:
+            tree = pyslang.syntax.SyntaxTree.fromText(
+                source.text, manager, source.name, str(source.path or source.name), bag
+            )
+        except RuntimeError as error:
+            raise KerfError(
+                f"{source.name} is given twice, or another file includes it: leave it out"
+            ) from error
         trees.append(tree)
         compilation.addSyntaxTree(tree)
     _check_includes(trees, sources, includes)
