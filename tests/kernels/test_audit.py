@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from kerf.cli import build
 from kerf.kernels.audit import audit, audit_path
 from kerf.kernels.problem import load_problem, load_text
 from kerf.kernels.roofline import Level, Roofline, roofline
+from kerf.kernels.targets.cpu import native
 
 
 def problem(forward: str, inputs: str = "torch.rand(16, 32)", init: str = "pass") -> str:
@@ -101,6 +103,7 @@ def test_roofline_is_measured_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     assert len(list((tmp_path / "roofline").glob("*.json"))) == 1
     assert first.peak_gflops > 1 and [b.level for b in first.bandwidth] == ["L1", "L2", "L3", "memory"]
     assert first.bandwidth[0].best > first.bandwidth[-1].best
+    assert (first.product_gflops > first.peak_gflops) == ({"amx_tile", "amx_bf16"} <= native().features)
     assert roofline(1) is first
 
 
@@ -119,6 +122,9 @@ def test_bounds() -> None:
     assert roof.bound(0, 2e10) == pytest.approx(1.0) and roof.limit(0, 2e10) == "memory"
     assert roof.bandwidth_at(1 << 10) == 400 and 20 < roof.bandwidth_at(2 << 20) < 200
     assert roof.share(2.0, 0, 2e10) == pytest.approx(0.5)
+    faster = replace(roof, product_gflops=400.0)
+    assert faster.bound(1e9, 0, products=8e8) == pytest.approx(0.002 + 0.002)
+    assert roof.bound(1e9, 0, products=8e8) == roof.bound(1e9, 0)
 
 
 def test_the_hardened_form_can_be_declined_on_the_command_line(tmp_path: Path) -> None:

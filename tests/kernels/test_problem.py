@@ -140,6 +140,7 @@ def test_data_dependent_references_load() -> None:
 
 def test_costs_are_counted_without_running() -> None:
     flops, moved = load_text(LINEAR).flops_bytes()
+    assert load_text(LINEAR).products == 2 * 8 * 32 * 48
     assert 2 * 8 * 32 * 48 <= flops <= 2 * 8 * 32 * 48 + 4 * 8 * 48
     assert moved == 4 * (8 * 32 + 32 * 48 + 48 + 8 * 48)
 

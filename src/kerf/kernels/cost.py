@@ -51,6 +51,7 @@ class Cost:
     that was allocated in between (`temporaries`, not all alive at once; `largest` is the largest of them)."""
 
     flops: int
+    products: int  # of the operations, those of float32 matrix products and convolutions
     input_bytes: int
     param_bytes: int
     output_bytes: int
@@ -82,7 +83,7 @@ class _Watch(OperatorMode):
         super().__init__()
         self.limit = limit
         self.random: list[str] = []
-        self.made = self.largest = self.flops = 0
+        self.made = self.largest = self.flops = self.products = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -90,7 +91,10 @@ class _Watch(OperatorMode):
         out = func(*args, **kwargs)
         formula = _FLOPS.get(func.overloadpacket)
         if formula is not None:
-            self.flops += int(formula(*args, **kwargs, out_val=out))
+            count = int(formula(*args, **kwargs, out_val=out))
+            self.flops += count
+            single = all(t.dtype is torch.float32 for t in flat_tensors(out))
+            self.products += count if single else 0
         if torch.Tag.nondeterministic_seeded in func.tags and not _idle_dropout(func, args):
             self.random.append(str(func))
         if not func.is_view:
@@ -227,6 +231,7 @@ def _run(call: Callable[..., Any], args: Sequence[Any], state: Sequence[torch.Te
     outputs = list(flat_tensors(out))
     return Cost(
         flops=watch.flops,
+        products=watch.products,
         input_bytes=nbytes(flat_tensors(list(args))),
         param_bytes=nbytes(state),
         output_bytes=nbytes(outputs),

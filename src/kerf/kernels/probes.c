@@ -87,6 +87,52 @@ double probe_fma(int threads, long rounds, int samples, long *operations) {
     return best;
 }
 
+#if defined(__AMX_BF16__) && defined(__linux__)
+#include <stdint.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+typedef struct { uint8_t palette, start, reserved[14]; uint16_t bytes[16]; uint8_t rows[16]; } tiles;
+
+static void multiply_tiles(long rounds) {
+    static const tiles shape = {1, 0, {0}, {64, 64, 64, 64, 64, 64, 64, 64}, {16, 16, 16, 16, 16, 16, 16, 16}};
+    _tile_loadconfig(&shape);
+    _tile_zero(0); _tile_zero(1); _tile_zero(2); _tile_zero(3);
+    _tile_zero(4); _tile_zero(5); _tile_zero(6); _tile_zero(7);
+    for (long i = 0; i < rounds; i++) {
+        _tile_dpbf16ps(0, 4, 6); _tile_dpbf16ps(1, 4, 7); _tile_dpbf16ps(2, 5, 6); _tile_dpbf16ps(3, 5, 7);
+    }
+    _tile_release();
+}
+
+/* Wall seconds for `rounds` rounds of four instructions on every thread, of each of which six make 16 x 16 x 32 float32 multiply-adds. */
+double probe_products(int threads, long rounds, int samples, long *operations) {
+    double best = 1e30;
+    if (syscall(SYS_arch_prctl, 0x1023, 18)) return -1; /* ARCH_REQ_XCOMP_PERM, XTILEDATA */
+    for (int k = 0; k < samples; k++) {
+        double start = 0, stop = 0;
+#pragma omp parallel num_threads(threads)
+        {
+            multiply_tiles(rounds / 8);
+#pragma omp barrier
+#pragma omp master
+            start = now();
+            multiply_tiles(rounds);
+#pragma omp barrier
+#pragma omp master
+            stop = now();
+        }
+        if (stop - start < best) best = stop - start;
+    }
+    *operations = 4L * 2 * 16 * 16 * 32 * rounds * threads / 6;
+    return best;
+}
+#else
+double probe_products(int threads, long rounds, int samples, long *operations) {
+    (void)threads; (void)rounds; (void)samples; (void)operations;
+    return -1;
+}
+#endif
+
 static void read_all(const vec *a, long n) {
     vec s[8] = {0};
     for (long i = 0; i + 8 <= n; i += 8)

@@ -68,6 +68,11 @@ class KernelProblem:
         """(floating-point operations, bytes of inputs + parameters + outputs) of one call; see `cost.Cost`."""
         return self.cost.flops, self.cost.bytes
 
+    @property
+    def products(self) -> int:
+        """Those of the floating-point operations that float32 matrix products and convolutions are made of."""
+        return self.cost.products
+
     def fresh_module(self) -> nn.Module:
         """A copy of the module: running it leaves the problem's own state (batch-norm statistics) alone."""
         return copied(self.module)

@@ -125,7 +125,9 @@ def roofline(result: Result) -> str:
         [b["level"], *(f"{b[k]:.1f}" for k in ("read", "write", "copy", "triad"))]
         for b in result["bandwidth"]
     ]
-    return f"{result['chip']}, {result['threads']} thread(s): peak {result['peak_gflops']:.0f} GFLOP/s (float32)\n\n{_columns(rows)}"
+    registers = result.get("product_gflops")
+    products = f", {registers:.0f} in matrix products" if registers else ""
+    return f"{result['chip']}, {result['threads']} thread(s): peak {result['peak_gflops']:.0f} GFLOP/s (float32){products}\n\n{_columns(rows)}"
 
 
 def demo(result: Result) -> str:

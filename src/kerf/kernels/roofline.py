@@ -46,12 +46,19 @@ class Level:
 
 @dataclass(frozen=True)
 class Roofline:
-    """`peak_gflops`: float32 multiply-adds count 2. Levels from the nearest cache to memory."""
+    """`peak_gflops`: of float32 vectors; multiply-adds count 2. `product_gflops`: of float32 products on matrix registers, each six products of
+    bfloat16 parts (see `codegen.amx`); 0 where there are none. Levels from the nearest cache to memory."""
 
     chip: str
     threads: int
     peak_gflops: float
     bandwidth: tuple[Level, ...]
+    product_gflops: float = 0.0
+
+    def arithmetic(self, flops: float, products: float = 0.0) -> float:
+        """The fewest seconds that so many operations take, of which `products` are those of float32 matrix products."""
+        fast = max(self.product_gflops, self.peak_gflops)
+        return (flops - products) / (self.peak_gflops * 1e9) + products / (fast * 1e9)
 
     def bandwidth_at(self, working_set: int) -> float:
         """The best GB/s of any kind of access for a working set of so many bytes. Just above the last cache part of the data
@@ -64,22 +71,31 @@ class Roofline:
         t = min(1.0, math.log(working_set / last.bytes) / math.log(4.0))
         return float(last.best ** (1 - t) * memory.best**t)
 
-    def bound(self, flops: float, bytes_moved: float, working_set: float | None = None) -> float:
+    def bound(
+        self, flops: float, bytes_moved: float, working_set: float | None = None, products: float = 0.0
+    ) -> float:
         """The fewest seconds that so many operations and bytes can take. `working_set` (default: the bytes) decides the level."""
-        arithmetic = flops / (self.peak_gflops * 1e9)
+        arithmetic = self.arithmetic(flops, products)
         return max(arithmetic, bytes_moved / (self.bandwidth_at(int(working_set or bytes_moved or 1)) * 1e9))
 
     def share(
-        self, seconds: float, flops: float, bytes_moved: float, working_set: float | None = None
+        self,
+        seconds: float,
+        flops: float,
+        bytes_moved: float,
+        working_set: float | None = None,
+        products: float = 0.0,
     ) -> float:
         """bound / seconds: 1.0 is a kernel on the roof."""
-        return self.bound(flops, bytes_moved, working_set) / seconds
+        return self.bound(flops, bytes_moved, working_set, products) / seconds
 
-    def limit(self, flops: float, bytes_moved: float, working_set: float | None = None) -> str:
+    def limit(
+        self, flops: float, bytes_moved: float, working_set: float | None = None, products: float = 0.0
+    ) -> str:
         """ "compute" or "memory": which of the two the bound comes from."""
         return (
             "compute"
-            if flops / (self.peak_gflops * 1e9) >= self.bound(flops, bytes_moved, working_set)
+            if self.arithmetic(flops, products) >= self.bound(flops, bytes_moved, working_set, products)
             else "memory"
         )
 
@@ -168,12 +184,21 @@ class _Probes:
 
     def __init__(self, library: str, threads: int) -> None:
         self.threads, self.library = threads, ctypes.CDLL(library)
-        self.library.probe_fma.restype = self.library.probe_bandwidth.restype = ctypes.c_double
+        for probe in (self.library.probe_fma, self.library.probe_products, self.library.probe_bandwidth):
+            probe.restype = ctypes.c_double
 
     def gflops(self) -> float:
         done, rounds = ctypes.c_long(), 200_000
         seconds = self.library.probe_fma(self.threads, ctypes.c_long(rounds), SAMPLES, ctypes.byref(done))
         return float(done.value / seconds / 1e9)
+
+    def product_gflops(self) -> float:
+        """0 where there are no matrix registers, or none for this process."""
+        done, rounds = ctypes.c_long(), 100_000
+        seconds = self.library.probe_products(
+            self.threads, ctypes.c_long(rounds), SAMPLES, ctypes.byref(done)
+        )
+        return float(done.value / seconds / 1e9) if seconds > 0 else 0.0
 
     def bandwidth(self, kind: int, size: int) -> float:
         """GB/s, the better of ordinary and streaming stores."""
@@ -199,7 +224,11 @@ def _main(text: str) -> None:
         {"level": name, "bytes": capacity, **{k: probes.bandwidth(i, size) for i, k in enumerate(KINDS)}}
         for name, (capacity, size) in request["levels"].items()
     ]
-    print(json.dumps({"peak_gflops": probes.gflops(), "bandwidth": levels}))
+    print(
+        json.dumps(
+            {"peak_gflops": probes.gflops(), "product_gflops": probes.product_gflops(), "bandwidth": levels}
+        )
+    )
 
 
 if __name__ == "__main__":

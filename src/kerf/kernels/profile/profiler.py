@@ -72,18 +72,18 @@ def _roof(problem: KernelProblem, seconds: float, threads: int) -> Roof | None:
         roof: Roofline = roofline(threads)
     except KerfError:
         return None
-    flops, moved = problem.flops_bytes()
+    (flops, moved), products = problem.flops_bytes(), problem.products
     level = next((x.level for x in roof.bandwidth[:-1] if moved <= x.bytes), roof.bandwidth[-1].level)
     return Roof(
         flops=flops,
         bytes=moved,
-        peak_gflops=roof.peak_gflops,
-        arithmetic_s=flops / (roof.peak_gflops * 1e9),
+        peak_gflops=flops / (roof.arithmetic(flops, products) * 1e9) if flops else roof.peak_gflops,
+        arithmetic_s=roof.arithmetic(flops, products),
         levels_s={x.level: moved / (x.best * 1e9) for x in roof.bandwidth},
         level=level,
-        bound_s=roof.bound(flops, moved),
-        bound=roof.limit(flops, moved),
-        share=roof.share(seconds, flops, moved),
+        bound_s=roof.bound(flops, moved, products=products),
+        bound=roof.limit(flops, moved, products=products),
+        share=roof.share(seconds, flops, moved, products=products),
     )
 
 

@@ -13,7 +13,8 @@ BANDWIDTH_MARGIN = 0.5  # inputs may still lie in a nearer cache than the workin
 
 @dataclass(frozen=True)
 class Floor:
-    """`floor_s`: below it a time is not believed. `bound_s`: the roofline's bound, which a good kernel comes near."""
+    """`floor_s`: below it a time is not believed. `bound_s`: the roofline's bound, which a good kernel comes near. `peak_gflops`: what
+    this mixture of products and other operations can reach."""
 
     floor_s: float
     bound_s: float
@@ -34,15 +35,15 @@ def floor_of(problem: KernelProblem, written_bytes: int, threads: int) -> Floor 
         roof: Roofline = roofline(threads)
     except KerfError:
         return None
-    flops, moved = problem.flops_bytes()
+    (flops, moved), products = problem.flops_bytes(), problem.products
     floor = BANDWIDTH_MARGIN * written_bytes / (_fastest(roof, written_bytes) * 1e9)
     return Floor(
         floor,
-        roof.bound(flops, moved),
-        roof.limit(flops, moved),
+        roof.bound(flops, moved, products=products),
+        roof.limit(flops, moved, products=products),
         flops,
         moved,
-        roof.peak_gflops,
+        flops / (roof.arithmetic(flops, products) * 1e9) if flops else roof.peak_gflops,
         roof.bandwidth_at(moved),
     )
 

@@ -84,9 +84,7 @@ def onednn_module(module: nn.Module, args: list[Any]) -> nn.Module | None:
     """A copy of `module` that uses oneDNN where it can, with packed weights; None where nothing applies. `args`: example inputs."""
     if not torch.backends.mkldnn.is_available():
         return None
-    own: nn.Module = (
-        nn.Sequential(copied(module)) if _replacement(module) is not None else copied(module)
-    )
+    own: nn.Module = nn.Sequential(copied(module)) if _replacement(module) is not None else copied(module)
     with torch.no_grad():
         replaced = _replace(own)
         with _Products() as products:

@@ -55,10 +55,8 @@ def bound_text(problem: KernelProblem, threads: int) -> str:
         roof = roofline(threads)
     except KerfError:
         return head
-    seconds = roof.bound(flops, moved)
-    return (
-        f"{head} No kernel takes less than {seconds * 1e6:.2f} us: the bound is {roof.limit(flops, moved)}."
-    )
+    seconds = roof.bound(flops, moved, products=problem.products)
+    return f"{head} No kernel takes less than {seconds * 1e6:.2f} us: the bound is {roof.limit(flops, moved, products=problem.products)}."
 
 
 def verdict(name: str, evaluation: Evaluation) -> str:
