@@ -340,13 +340,17 @@ def test_double_precision_agrees_with_the_module_in_double():
     )
 
 
-@pytest.mark.parametrize(("unit", "size", "kind"), [(True, 512, "Library"), (True, 64, "Contract"), (False, 512, "Contract")])  # fmt: skip
-def test_large_products_of_bfloat16_are_left_to_the_library_where_there_are_matrix_registers(
-    unit, size, kind, monkeypatch
-):
+@pytest.mark.parametrize(("unit", "size", "left"), [(True, 64, True), (True, 16, False), (False, 64, False)])
+def test_large_convolutions_of_bfloat16_are_left_to_the_library_where_there_are_matrix_registers(
+    unit: bool, size: int, left: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     features = frozenset({"amx_bf16"} if unit else ())
     monkeypatch.setattr(matrix_unit, "native", lambda: replace(native(), features=features))
-    x = torch.randn(size, size)
-    square = Calls(lambda a: a @ a)
-    assert [type(op).__name__ for op in lower_module(square, [x.bfloat16()]).ops] == [kind]
-    assert not any(isinstance(op, Library) for op in lower_module(square, [x]).ops)
+    conv, x = nn.Conv2d(32, 32, 3), torch.randn(1, 32, size, size)
+
+    def library(module: nn.Module, x: torch.Tensor) -> bool:
+        return any(isinstance(op, Library) for op in lower_module(module, [x]).ops)
+
+    assert library(copy.deepcopy(conv).bfloat16(), x.bfloat16()) == left
+    assert not library(conv, x)
+    assert not library(Calls(lambda a: a @ a), torch.randn(512, 512).bfloat16()), "products are generated"

@@ -1,5 +1,5 @@
-"""Products of bfloat16 on chips with matrix registers (AMX): oneDNN uses these, and generated code would take two to seven times as
-long, so that large ones stay calls into the library inside the candidate."""
+"""Convolutions and attention of bfloat16 on chips with matrix registers (AMX): oneDNN uses these, and generated code was not measured beside it there, so
+that large ones stay calls into the library inside the candidate. Matrix products are generated: they use the registers too."""
 
 from __future__ import annotations
 
@@ -13,9 +13,8 @@ from kerf.kernels.lower.values import Value
 from kerf.kernels.targets.cpu import native
 
 LEAST = 1 << 22  # multiplications, which take generated code longer than a call into the library does
-TILE = 16  # rows of a matrix register: thinner products leave it mostly empty
+TILE = 16  # rows of a matrix register: thinner operands leave it mostly empty
 CONVOLUTIONS = ("conv1d", "conv2d", "conv3d", "convolution")
-PRODUCTS = ("linear", "matmul", "mm", "bmm", "addmm", "baddbmm")
 
 
 def left_to_library(c: Context, args: Sequence[Any]) -> bool:
@@ -29,9 +28,6 @@ def _multiplications(name: str, out: Sequence[int], operands: Sequence[Sequence[
     """Of a product that fills matrix registers; 0 for other ops."""
     if name in CONVOLUTIONS:
         depth, wide = prod(operands[1][1:]), min(operands[1][:2])
-    elif name in PRODUCTS and len(out) > 1:
-        depth = operands[1 if name in ("addmm", "baddbmm") else 0][-1]
-        wide = min(depth, out[-1], prod(out[:-1]) if name == "linear" else out[-2])
     elif name == "scaled_dot_product_attention":
         depth, wide = 2 * operands[1][-2], min(operands[1][-2], out[-1], out[-2])
     else:

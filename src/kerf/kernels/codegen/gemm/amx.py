@@ -23,19 +23,14 @@ from kerf.kernels.schedule import Decision, Value
 from kerf.kernels.targets.cpu import Chip
 
 DEPTHS, WIDTHS = (128, 256, 512, 1024), (128, 256, 384, 512)
-ROOM, NEAR = (
-    16 << 20,
-    256 << 10,
-)  # bytes of the parts of the rows that are copied at a time, where they are used often and once
+ROOM = 16 << 20  # bytes of the parts of rows that are copied at a time
+NEAR = 256 << 10  # ... where one block of columns is all that they are used for
 DEEP = 1 << 20  # bytes of a narrow B's parts that stay near
 LINE = 64
 AHEAD = 8  # rows of B
 REGISTER = 512  # 16-bit values
-PRODUCT_NS, VECTOR_GFLOPS, COPY_NS = (
-    5.6,
-    170.0,
-    0.45,
-)  # measured: an instruction with its loads; the vector units; a value
+PRODUCT_NS, COPY_NS = 5.6, 0.45  # measured: an instruction with its loads; a value that is copied
+VECTOR_GFLOPS = 170.0  # what the vector units reach
 
 
 def possible(p: Problem, chip: Chip) -> bool:
