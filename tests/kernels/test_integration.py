@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 from pathlib import Path
 from typing import Any
 
@@ -149,3 +150,36 @@ def test_kernels_are_shared_only_when_what_they_call_is_the_same(second: str, sh
 
     _, names = share([kernel("k0", "+", "p_a"), kernel("k1", second, "p_b")])
     assert names == ({"k1_one": "k0_one", "k1": "k0"} if shared else {})
+
+
+def test_definitions_of_which_a_compiler_takes_one_stay_with_their_kernel() -> None:
+    def kernel(symbol: str) -> Code:
+        text = f"#if A\n#define {symbol}_PUT(x) a(x)\n#else\n#define {symbol}_PUT(x) b(x)\n#endif\n"
+        return Code(
+            symbol, text + f"static void {symbol}(int x)\n{{\n    {symbol}_PUT(x + {symbol[1:]});\n}}\n", ()
+        )
+
+    for text in share([kernel("k0"), kernel("k1"), kernel("k2")])[0]:
+        (used,) = set(re.findall(r"(\w+_PUT)\(x \+", text))
+        assert text.count(f"#define {used}(") == 2
+
+
+class Cell(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.line, self.out = nn.Linear(24, 16), nn.Linear(16, 8)
+
+    def forward(self, x: torch.Tensor, h: torch.Tensor) -> torch.Tensor:
+        made = []
+        for step in range(4):
+            h = torch.tanh(self.line(torch.cat((x[step], h), 1)))
+            made.append(self.out(h))
+        return torch.stack(made)
+
+
+def test_a_weight_that_is_used_often_is_packed_once(tmp_path: Path) -> None:
+    x, h = torch.randn(4, 20, 8), torch.randn(20, 16)
+    build = built(Cell(), x, h)
+    assembly = build.assembly(build.space.default())
+    assert len({p.reads or (p.source,) for p in assembly.packed}) == len(assembly.packed) <= 3
+    agree(loaded(build, tmp_path), build.problem.module, x, h)

@@ -117,14 +117,32 @@ def assemble(
     segments = _segments(pieces)
     table = _table(program, pieces)
     offsets, workspace = _workspace(program, pieces)
-    packed = tuple(p for piece in pieces if piece.emitted for p in piece.emitted.packed)
     scratch = max([p.emitted.scratch_bytes for p in pieces if p.emitted] or [0])
     full = {"fusion": str(schedule.get("fusion", "full"))}
     full |= {f"{p.name}.{k}": v for p in pieces for k, v in p.choices.items()}  # type: ignore[misc]
     kernels, names = _kernels(pieces)
-    body = kernels + _pack(packed, table, names) + _runs(segments, table, names)
+    once = _packed(pieces, names)
+    body = kernels + _pack(once, table) + _runs(segments, table, names, once)
     source = _header(title, program, full) + prelude(body) + body
+    packed = tuple(once.values())
     return Assembly(program, source, segments, table, offsets, workspace, scratch, packed, threads, full)
+
+
+_Key = tuple[str, tuple[str, ...], int]
+
+
+def _key(p: Packed, names: Mapping[str, str]) -> _Key:
+    """What is packed: the function under the name that it has in the text, and what it reads."""
+    return names.get(p.symbol, p.symbol), p.reads or (p.source,), p.bytes
+
+
+def _packed(pieces: Sequence[Piece], names: Mapping[str, str]) -> dict[_Key, Packed]:
+    """Everything that is packed once, in order: kernels that read the same parameter in the same layout share it."""
+    found: dict[_Key, Packed] = {}
+    for piece in pieces:
+        for p in piece.emitted.packed if piece.emitted else ():
+            found.setdefault(_key(p, names), p)
+    return found
 
 
 def _piece(
@@ -221,15 +239,13 @@ def _locals(group: Group) -> tuple[str, ...]:
     return tuple(b.name for b in (*group.inputs, *group.outputs, *group.internal))
 
 
-def _pack(packed: Sequence[Packed], table: Sequence[Buffer], names: Mapping[str, str]) -> str:
+def _pack(once: Mapping[_Key, Packed], table: Sequence[Buffer]) -> str:
     """kerf_pack(b, packed): `b` is the pointer table with the parameters filled in."""
     slot = {b.name: i for i, b in enumerate(table)}
     calls = []
-    for i, p in enumerate(packed):
-        reads = ", ".join(f"b[{slot[name]}]" for name in (p.reads or (p.source,)))
-        calls.append(
-            f"    {{ const void *s[] = {{{reads}}}; {names.get(p.symbol, p.symbol)}(s, packed[{i}]); }}"
-        )
+    for i, (function, names, _) in enumerate(once):
+        reads = ", ".join(f"b[{slot[name]}]" for name in names)
+        calls.append(f"    {{ const void *s[] = {{{reads}}}; {function}(s, packed[{i}]); }}")
     return (
         "/* Weights in the layout the kernels read; called once, and again when they change. */\nvoid kerf_pack(void **b, void **packed) {\n"
         + "\n".join([*calls, "    (void)b; (void)packed;"])
@@ -237,16 +253,19 @@ def _pack(packed: Sequence[Packed], table: Sequence[Buffer], names: Mapping[str,
     )
 
 
-def _runs(segments: Sequence[Segment], table: Sequence[Buffer], names: Mapping[str, str]) -> str:
+def _runs(
+    segments: Sequence[Segment],
+    table: Sequence[Buffer],
+    names: Mapping[str, str],
+    once: Mapping[_Key, Packed],
+) -> str:
     slot = {b.name: i for i, b in enumerate(table)}
-    parts, base = [], 0
+    places = {key: i for i, key in enumerate(once)}
+    parts = []
     for segment in segments:
         if segment.library:
             continue
-        lines = []
-        for piece in segment.pieces:
-            lines.append(_call(piece, slot, base, names))
-            base += len(piece.emitted.packed) if piece.emitted else 0
+        lines = [_call(piece, slot, places, names) for piece in segment.pieces]
         parts.append(
             f"void {segment.symbol}(void **b, void **packed, char *scratch, int threads) {{\n    (void)packed;\n"
             + "\n".join(lines)
@@ -255,9 +274,9 @@ def _runs(segments: Sequence[Segment], table: Sequence[Buffer], names: Mapping[s
     return "\n".join(parts)
 
 
-def _call(piece: Piece, slot: Mapping[str, int], base: int, names: Mapping[str, str]) -> str:
+def _call(piece: Piece, slot: Mapping[str, int], places: Mapping[_Key, int], names: Mapping[str, str]) -> str:
     assert piece.group and piece.emitted
-    packed = {p.source: (base + i, p.ctype) for i, p in enumerate(piece.emitted.packed)}
+    packed = {p.source: (places[_key(p, names)], p.ctype) for p in piece.emitted.packed}
     args = []
     for b in piece.group.inputs:
         if b.name in packed:

@@ -8,6 +8,7 @@ agree but for the name they define and the names of their parameters, once the n
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -33,10 +34,11 @@ def share(kernels: Sequence[Code]) -> tuple[list[str], dict[str, str]]:
 def _without_known(kernel: Code, known: dict[str, str], renamed: dict[str, str]) -> str:
     own = re.compile(rf"\b{re.escape(kernel.symbol)}(?:_\w+)?\b")
     names, kept = sorted(kernel.locals, key=len, reverse=True), []
-    for part in definitions(kernel.text):
+    parts = [(part, _defined(_COMMENT.sub("", part), own)) for part in definitions(kernel.text)]
+    found = Counter(name for _, name in parts)
+    for part, name in parts:
         text = own.sub(lambda m: renamed.get(m[0], m[0]), part)
-        name = _defined(_COMMENT.sub("", part), own)
-        if name is None:
+        if name is None or found[name] > 1:  # one of several, by what a compiler or a chip has
             kept.append(text)
             continue
         bare = re.sub(rf"\b{name}\b", "@", _COMMENT.sub("", text))
