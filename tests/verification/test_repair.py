@@ -11,10 +11,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kerf.core.types import KerfError
+from kerf.verification.deadline import OutOfTime
 from kerf.verification.design import Design
 from kerf.verification.equivalence import Same, equivalent
 from kerf.verification.model import model
-from kerf.verification.repair import Outcome, Status, repair
+from kerf.verification.repair import Outcome, Status, repair, search
 from kerf.verification.repair.keeping import kept_share
 from kerf.verification.tables import Table, parse_table
 from kerf.verification.trace import Trace, replay
@@ -164,6 +165,16 @@ def test_of_equally_small_repairs_the_one_that_keeps_most_of_the_design_comes_fi
     least = [r for r in found if len(r.changes) == len(found[0].changes)]
     kept = [round(kept_share(old, model(broken.with_texts(r.texts))), 2) for r in least]
     assert len(kept) > 1 and kept == sorted(kept, reverse=True)
+
+
+def test_repairs_are_shown_unranked_when_the_time_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    def late(*args: object, **how: object) -> None:
+        raise OutOfTime("over")
+
+    monkeypatch.setattr(search, "model", late)
+    broken = design(GATE.replace("stop || n == limit", "stop && n == limit"))
+    outcome = repair(broken, table=recorded(design(GATE), 16), seconds=30)
+    assert len(outcome.repairs) > 1 and any("time was over" in note for note in outcome.notes)
 
 
 def test_what_a_change_keeps_is_a_share_of_cycles() -> None:

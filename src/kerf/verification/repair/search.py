@@ -10,8 +10,9 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from kerf.core.types import KerfError
+from kerf.verification.deadline import OutOfTime, left
 from kerf.verification.design import Design
-from kerf.verification.model import model
+from kerf.verification.model import Model, model
 from kerf.verification.repair.apart import Apart
 from kerf.verification.repair.change import PREFIX, Plan, apply, weave
 from kerf.verification.repair.graft import grafted
@@ -31,6 +32,7 @@ LEVELS = (0, 1, 2)
 MOST_WIDE = 4  # changes of the larger sets of templates
 MANY = 400  # changes, from which on only those that can touch a wrong output are offered
 MOST_RANKED = 12
+RANKING = 0.08  # of the time, if it is over when repairs are found
 SLOWER = 6  # times as long as a design alone its synthesis takes with the changes of a level in it
 MOST_DROPPED = 20  # changes that synthesis refuses, before a set of templates is given up
 
@@ -105,22 +107,33 @@ class Search:
         mended = [v for v in mended if self._reads(texts, [v])]
         if not (passes and not mended) and not self._mend(texts, mended, passes):
             self._grow([self._base(texts, rows) for rows in self._bases(texts, mended)])
-        rows = self._ranked()
+        rows = self._ranked(max(self.deadline, time.monotonic() + RANKING * (self.deadline - begun)))
         notes = tuple(dict.fromkeys((*self.notes, *self.oracle.refused)))
         return Outcome(tuple(rows[: self.most]), passes, self.exhausted, notes, time.monotonic() - begun)
 
-    def _ranked(self) -> list[Repair]:
-        """The fewest changes first; of those that are the fewest, the ones that keep most of what the design does."""
+    def _ranked(self, until: float) -> list[Repair]:
+        """The fewest changes first; of those that are the fewest, the ones that keep most of what the design does, as far as time tells."""
         rows = sorted(self.found.values(), key=lambda r: (len(r.changes), r.weight + len(r.notes)))
         least = [r for r in rows if len(r.changes) == self._best][:MOST_RANKED]
         if len(least) < 2:
             return rows
-        kept = {r.diff: self._kept(r) for r in least}
+        try:
+            old = model(self.oracle.design, timeout_s=left(until, "the ranking of repairs"))
+            kept = {r.diff: self._kept(old, r, until) for r in least}
+        except OutOfTime:
+            self.notes.append(
+                "repairs of as many changes are not ranked by the behaviour they keep: time was over"
+            )
+            return rows
         return sorted(least, key=lambda r: (-kept[r.diff], r.weight + len(r.notes))) + rows[len(least) :]
 
-    def _kept(self, found: Repair) -> float:
+    def _kept(self, old: Model, found: Repair, until: float) -> float:
         try:
-            old, new = (model(d, timeout_s=10) for d in (self.oracle.design, self.oracle.design.with_texts(found.texts)))  # fmt: skip
+            new = model(
+                self.oracle.design.with_texts(found.texts), timeout_s=left(until, "the ranking of repairs")
+            )
+        except OutOfTime:
+            raise
         except KerfError:
             return 0.0
         return round(kept_share(old, new), 2)
