@@ -18,9 +18,7 @@ from kerf.kernels.targets.cpu import Chip
 ROWS = 16  # of a matrix register, each of 64 bytes: 16 sums, or 32 values of k
 DEPTH = 32  # k steps of one instruction
 SIDE = 2 * ROWS  # of the square of sums that four registers hold
-KEPT = (
-    2  # parts i and j are multiplied where i + j is at most this: what is left out is 2**-24 of the product
-)
+KEPT = 2  # parts i and j are multiplied where i + j is at most this; the rest is 2**-24 of the product
 LEAST, MOST = 127 - 40, 127 + 60  # exponents, biased
 GUARD = "#if defined(__AMX_BF16__) && defined(__AVX512BF16__) && defined(__AVX512BW__) && defined(__linux__)"
 
@@ -30,7 +28,7 @@ def able(chip: Chip) -> bool:
 
 
 def parts_of(stored: DType | None) -> int:
-    """bfloat16 values that one value is the sum of, by the type it is stored in; None for values that are computed."""
+    """bfloat16 values that one value is the sum of, by the type it is stored in, if it is as it was stored."""
     return {DType.BF16: 1, DType.F16: 2}.get(stored, 3) if stored else 3
 
 
