@@ -1,5 +1,7 @@
 """Generated attention against float64: shapes, masks, grouped heads, causal, every schedule."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -117,3 +119,30 @@ def test_scores_far_from_zero_neither_overflow_nor_vanish(level):
     tensors = draw(1, 1, 1, 20, 200, 8, 8)
     whole = {n: tensors[n].round() for n in "qk"}  # whole numbers: float32 adds them to the mask exactly
     check(tensors | whole | {"m": torch.full((200,), level)}, {"scale": 1.0}, {"block_k": 64})
+
+
+def registers(tensors, options, algorithm):
+    chip = replace(native(), vector_bits=512, features=native().features | AMX)
+    made = standalone(attended(tensors, **options), {"algorithm": algorithm}, template=TEMPLATE, chip=chip)
+    assert ("_tile_dpbf16ps" in made.source) == (algorithm == "amx")
+    return made.call(list(tensors.values()))[0]
+
+
+AMX = {"amx_tile", "amx_bf16", "avx512_bf16", "avx512bw"}
+
+
+@pytest.mark.parametrize("which", ["q", "k", "v"])
+@pytest.mark.parametrize("value", [torch.inf, torch.nan, 1e-30], ids=["inf", "nan", "tiny"])
+def test_values_that_do_not_come_apart_take_the_vector_units_way(which, value):
+    tensors, options = draw(1, 2, 2, 40, 70, 32, 32), {"scale": 0.2}
+    calm = registers(tensors, options, "amx")
+    plain = registers(tensors, options, "vector")
+    taken = {"amx_tile", "amx_bf16"} <= native().features
+    assert torch.equal(calm, plain) != taken, "matrix registers are used where there are some"
+    torch.testing.assert_close(calm, plain, rtol=1e-5, atol=1e-6)
+    if which == "v":
+        tensors["v"][0, 1, :, 3] = value
+    else:
+        tensors[which][0, 1, 5] = value
+    here, there = (registers(tensors, options, a).nan_to_num(7.0) for a in ("amx", "vector"))
+    assert torch.equal(here, there)

@@ -65,26 +65,31 @@ static void multiply_add(long rounds) {
     sink = total(s);
 }
 
-/* Wall seconds for `rounds` rounds on every thread; 2 * LANES * CHAINS operations a round and thread. */
-double probe_fma(int threads, long rounds, int samples, long *operations) {
+/* Wall seconds of the best sample for `rounds` rounds of `work` on every thread. */
+static double timed(void (*work)(long), int threads, long rounds, int samples) {
     double best = 1e30;
     for (int k = 0; k < samples; k++) {
         double start = 0, stop = 0;
 #pragma omp parallel num_threads(threads)
         {
-            multiply_add(rounds / 8);
+            work(rounds / 8);
 #pragma omp barrier
 #pragma omp master
             start = now();
-            multiply_add(rounds);
+            work(rounds);
 #pragma omp barrier
 #pragma omp master
             stop = now();
         }
         if (stop - start < best) best = stop - start;
     }
-    *operations = 2L * LANES * CHAINS * rounds * threads;
     return best;
+}
+
+/* 2 * LANES * CHAINS operations a round and thread. */
+double probe_fma(int threads, long rounds, int samples, long *operations) {
+    *operations = 2L * LANES * CHAINS * rounds * threads;
+    return timed(multiply_add, threads, rounds, samples);
 }
 
 #if defined(__AMX_BF16__) && defined(__linux__)
@@ -104,27 +109,11 @@ static void multiply_tiles(long rounds) {
     _tile_release();
 }
 
-/* Wall seconds for `rounds` rounds of four instructions on every thread, of each of which six make 16 x 16 x 32 float32 multiply-adds. */
+/* Four instructions a round and thread; six of them make 16 x 16 x 32 float32 multiply-adds. Negative where the system grants no registers. */
 double probe_products(int threads, long rounds, int samples, long *operations) {
-    double best = 1e30;
-    if (syscall(SYS_arch_prctl, 0x1023, 18)) return -1; /* ARCH_REQ_XCOMP_PERM, XTILEDATA */
-    for (int k = 0; k < samples; k++) {
-        double start = 0, stop = 0;
-#pragma omp parallel num_threads(threads)
-        {
-            multiply_tiles(rounds / 8);
-#pragma omp barrier
-#pragma omp master
-            start = now();
-            multiply_tiles(rounds);
-#pragma omp barrier
-#pragma omp master
-            stop = now();
-        }
-        if (stop - start < best) best = stop - start;
-    }
     *operations = 4L * 2 * 16 * 16 * 32 * rounds * threads / 6;
-    return best;
+    if (syscall(SYS_arch_prctl, 0x1023, 18)) return -1; /* ARCH_REQ_XCOMP_PERM, XTILEDATA */
+    return timed(multiply_tiles, threads, rounds, samples);
 }
 #else
 double probe_products(int threads, long rounds, int samples, long *operations) {
