@@ -166,47 +166,35 @@ static inline float kf_floordiv(float a, float b) {
     return b == 0.0f ? a / b : q != 0.0f ? whole : near_zero;
 }
 
-// exp(r) - 1 for |r| <= ln(2)/2 to within 2^-28 of exp(r).
-static inline float kf_exp_less_one(float r) {
-    float q = 0.00139506301f;
-    q = q * r + 0.00836896989f;
-    q = q * r + 0.0416662022f;
-    q = q * r + 0.166665182f;
-    q = q * r + 0.5f;
-    return (q * r) * r + r;
+// 2 exp(r) for |r| <= ln(2)/2 to within 2^-28 of it: twice, so that 2^(n-1) scales it, and 2^128 is never formed.
+static inline float kf_exp_twice(float r) {
+    float q = 0.00279012602f;
+    q = q * r + 0.0167379398f;
+    q = q * r + 0.0833324045f;
+    q = q * r + 0.333330363f;
+    q = q * r + 1.0f;
+    q = q * r + 2.0f;
+    return q * r + 2.0f;
 }
 
-static inline float kf_exp_poly(float r) { return kf_exp_less_one(r) + 1.0f; }
+// Zero, of which compilers do not know it: with constants as bounds they turn minima and maxima into comparisons and blends, or into a
+// copy of all that follows for the constant.
+float kf_unseen __attribute__((weak, visibility("hidden"))) = 0.0f;
 
-// x within [low, high], low < 0 < high, and NaN as it is. Integer minima, since compilers turn float ones into comparisons and blends,
-// or into a copy of all that follows for the constant: as integers, floats ascend above zero and descend below; adding 2^23 - 1 takes
-// NaNs past the end of either half, where no bound reaches them.
-static inline float kf_clip(float x, float low, float high) {
-    uint32_t u = kf_bits(x) + 0x7fffffu, below = kf_bits(low) + 0x7fffffu;
-    int32_t above = (int32_t)(kf_bits(high) + 0x7fffffu);
-    u = (uint32_t)((int32_t)u < above ? (int32_t)u : above);
-    u = u < below ? u : below;
-    return kf_float(u - 0x7fffffu);
+// x, or `low` where that is more; NaN as it is.
+static inline float kf_at_least(float x, float low) {
+    low += kf_unseen;
+    return low > x ? low : x;
 }
 
-// The same for low = 0; the addition takes the sign off -0.
-static inline float kf_clip_positive(float x, float high) { return kf_clip(x, -0.0f, high) + 0.0f; }
-
-// exp(x) * 2^(bias - 254). x = n ln(2) + r; adding 1.5 * 2^23 leaves n in the low bits. The scale 2^n goes on in two halves, so that
-// subnormal results and those next to overflow come out right. 1.0 ulp.
-static inline float kf_exp_biased(float x, float bias) {
-    x = kf_clip(x, -105.0f, 90.0f);
-    float magic = 0x1.8p23f + bias;
-    float shifted = x * 0x1.715476p0f + magic;
-    float n = shifted - magic;
-    float r = x - n * 0.693359375f - n * -2.12194440e-4f;
-    uint32_t u = kf_bits(shifted), half = u >> 1;
-    return kf_exp_poly(r) * kf_float(half << 23) * kf_float((u - half) << 23);
+// x, or `high` where that is less; NaN as it is.
+static inline float kf_at_most(float x, float high) {
+    high += kf_unseen;
+    return high < x ? high : x;
 }
 
-static inline float kf_exp(float x) { return kf_exp_biased(x, 254.0f); }
-
-static inline double kf_exp_f64(double x) { return exp(x); }
+// x within [low, high], and NaN as it is.
+static inline float kf_clip(float x, float low, float high) { return kf_at_most(kf_at_least(x, low), high); }
 
 // x - n ln(2). Where the product is not rounded, the first constant may have all of its bits.
 static inline float kf_minus_ln2(float x, float n) {
@@ -217,16 +205,33 @@ static inline float kf_minus_ln2(float x, float n) {
 #endif
 }
 
-// e^x for -87.33 <= x <= 89, with half of 2^n so that 2^128 is never formed. 1.0 ulp.
+// exp(x) * 2^(bias - 253). x = n ln(2) + r; adding 1.5 * 2^23 leaves n in the low bits. The scale 2^n goes on in two halves, so that
+// subnormal results and those next to overflow come out right. 1.0 ulp.
+static inline float kf_exp_biased(float x, float bias) {
+    x = kf_clip(x, -105.0f, 90.0f);
+    float magic = 0x1.8p23f + bias;
+    float shifted = x * 0x1.715476p0f + magic;
+    float p = kf_exp_twice(kf_minus_ln2(x, shifted - magic));
+    uint32_t u = kf_bits(shifted), half = u >> 1;
+    return p * kf_float(half << 23) * kf_float((u - half) << 23);
+}
+
+static inline float kf_exp(float x) { return kf_exp_biased(x, 253.0f); }
+
+static inline double kf_exp_f64(double x) { return exp(x); }
+
+// e^x for -87.33 <= x <= 89; 0 at the lower end. 1.0 ulp.
 static inline float kf_exp_inside(float x) {
     float magic = 0x1.8p23f + 126.0f;
     float shifted = x * 0x1.715476p0f + magic;
-    float p = kf_exp_less_one(kf_minus_ln2(x, shifted - magic));
-    return (p * 2.0f + 2.0f) * kf_float(kf_bits(shifted) << 23);
+    return kf_exp_twice(kf_minus_ln2(x, shifted - magic)) * kf_float(kf_bits(shifted) << 23);
 }
 
 // exp(x) with results below 2^-125 flushed to zero and one scaling less: for use inside sums and quotients, where they vanish.
 static inline float kf_exp_flush(float x) { return kf_exp_inside(kf_clip(x, -87.33f, 89.0f)); }
+
+// The same for x <= 0.
+static inline float kf_exp_fade(float x) { return kf_exp_inside(kf_at_least(x, -87.33f)); }
 
 // 2^x. 1.0 ulp.
 static inline float kf_exp2(float x) {
@@ -351,7 +356,7 @@ static inline float kf_sigmoid(float x) { return 1.0f / (1.0f + kf_exp_flush(-x)
 
 // log(1 + e^x) = max(x, 0) + log1p(e^-|x|); log1p on [0, 1] is one polynomial. 2.7 ulp; below -87 it may be 0.
 static inline float kf_softplus(float x) {
-    float e = kf_exp_flush(-__builtin_fabsf(x));
+    float e = kf_exp_fade(-__builtin_fabsf(x));
     float q = 0.0052326764f;
     q = q * e - 0.0295051672f;
     q = q * e + 0.0782258362f;
@@ -376,7 +381,7 @@ static inline double kf_sigmoid_f64(double x) { return 1.0 / (1.0 + exp(-x)); }
 
 // (e^2t - 1) / (e^2t + 1) with t = |x|; 1 beyond 9.02. 2.5 ulp.
 static inline float kf_tanh(float x) {
-    float t = kf_clip(__builtin_fabsf(x), -1.0f, 9.5f);
+    float t = kf_at_most(__builtin_fabsf(x), 9.5f);
     t = t + t;
     float magic = 0x1.8p23f + 127.0f;
     float shifted = t * 0x1.715476p0f + magic;
@@ -388,7 +393,7 @@ static inline float kf_tanh(float x) {
 static inline double kf_tanh_f64(double x) { return tanh(x); }
 
 // Half of exp, for the hyperbolic functions, which overflow later than exp does.
-static inline float kf_exp_half(float x) { return kf_exp_biased(x, 253.0f); }
+static inline float kf_exp_half(float x) { return kf_exp_biased(x, 252.0f); }
 
 static inline float kf_sinh(float x) {
     float t = __builtin_fabsf(x);

@@ -30,17 +30,14 @@ def cheaper(expr: Expr) -> Expr:
     return _softplus(node) or _bounded(node) or _gated(node) or _over_exp(node) or _clipped(node) or node
 
 
-def flushed(expr: Expr, at_most_zero: Callable[[Expr], bool]) -> Expr:
-    """`expr` with exp of what is known not to be positive replaced by one that flushes subnormal results to zero. Such values
-    are weights beside a weight of 1, where less than 2^-125 is nothing."""
+def flushed(expr: Expr, form: Callable[[Expr], str | None]) -> Expr:
+    """`expr` with exp replaced where `form` of its argument names a form that flushes subnormal results to zero: weights beside a
+    weight of 1, where less than 2^-125 is nothing."""
     if not isinstance(expr, Apply):
         return expr
-    args = tuple(flushed(a, at_most_zero) for a in expr.args)
-    op = (
-        "exp_flush"
-        if expr.op == "exp" and expr.dtype is DType.F32 and at_most_zero(expr.args[0])
-        else expr.op
-    )
+    args = tuple(flushed(a, form) for a in expr.args)
+    known = form(expr.args[0]) if expr.op == "exp" and expr.dtype is DType.F32 else None
+    op = known or expr.op
     return expr if op == expr.op and args == expr.args else replace(expr, op=op, args=args)
 
 
@@ -115,16 +112,16 @@ def _over_exp(node: Apply) -> Expr | None:
 
 
 def _clipped(node: Apply) -> Expr | None:
-    """min(max(x, low), high) by integer minima: 2 of the 4 cycles of two comparisons and two blends (AVX-512)."""
-    inner = node.args[0]
-    if node.op != "min" or not _is(inner, "max"):
+    """min(max(x, low), high) and each alone by one instruction a bound, where compilers turn constants into two."""
+    if node.op not in ("max", "min"):
         return None
-    low, high = _number(inner.args[1]), _number(node.args[1])
-    if low is None or high is None or not low <= 0.0 < high:
+    x, bound = node.args[0], _number(node.args[1])
+    if bound is None:
         return None
-    if low == 0.0:
-        return Apply("clip_positive", (inner.args[0], node.args[1]), DType.F32)
-    return Apply("clip", (inner.args[0], inner.args[1], node.args[1]), DType.F32)
+    inner = x.args if _is(x, "at_least") and node.op == "min" else None
+    if inner:
+        return Apply("clip", (*inner, node.args[1]), DType.F32)
+    return Apply("at_least" if node.op == "max" else "at_most", node.args, DType.F32)
 
 
 def _number(value: Expr) -> float | None:
@@ -152,10 +149,13 @@ def _not_negative(value: Expr) -> bool:
     """Known to be at least zero (or NaN)."""
     if isinstance(value, Const | Load) or not isinstance(value, Apply):
         return _at_least(value, 0.0)
-    if value.op in ("exp", "exp2", "sigmoid", "softplus", "abs", "sqrt", "clip_positive"):
+    if value.op in ("exp", "exp2", "sigmoid", "softplus", "abs", "sqrt"):
         return True
     if value.op == "mul":
         return value.args[0] == value.args[1] or all(_not_negative(a) for a in value.args)
-    if value.op == "max":
+    if value.op in ("max", "at_least"):
         return any(_not_negative(a) for a in value.args)
-    return value.op in ("add", "min") and all(_not_negative(a) for a in value.args)
+    if value.op == "clip":
+        x, low, high = value.args
+        return (_not_negative(x) or _not_negative(low)) and _not_negative(high)
+    return value.op in ("add", "min", "at_most") and all(_not_negative(a) for a in value.args)

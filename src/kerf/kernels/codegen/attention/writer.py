@@ -153,11 +153,11 @@ class Writer:
     const float base = high == -INFINITY ? 0 : high; /* nothing kept yet: every weight is exp(-inf) = 0 */
     #pragma omp simd reduction(+:total)
     for (long j = 0; j < n; j++) {{
-        const float w = kf_exp_flush(s[j] - base);
+        const float w = kf_exp_fade(s[j] - base);
         s[j] = w;
         total += w;
     }}
-    const float shrink = kf_exp_flush(*top - base);
+    const float shrink = kf_exp_fade(*top - base);
     if (shrink != 1.0f) for (long e = 0; e < {z.Ev_pad}; e++) out[e] *= shrink;
     *sum = *sum * shrink + total;
     *top = high;

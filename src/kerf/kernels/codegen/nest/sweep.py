@@ -27,6 +27,7 @@ HEAVY = frozenset(
     [
         *TRANSCENDENTAL,
         "exp_flush",
+        "exp_fade",
         "softplus",
         "tanh_softplus",
         "pow",

@@ -473,18 +473,20 @@ class Writer:
 
     def written(self, value: Expr) -> Expr:
         """`value` with weights relative to a row's largest element (as in softmax) free of subnormal results."""
-        return flushed(value, self._below_max)
+        return flushed(value, self._weight)
 
-    def _below_max(self, e: Expr) -> bool:
-        """Is it something less the largest element of its row? Also where an infinite one is replaced, as in log-sum-exp: what is not
-        flushed is infinite then."""
+    def _weight(self, e: Expr) -> str | None:
+        """The form of exp for something less the largest element of its row; also where an infinite one is replaced, as in log-sum-exp: what
+        is not flushed is infinite then."""
         largest = e.args[1] if isinstance(e, Apply) and e.op == "sub" else None
         if not isinstance(largest, Load) or largest.buffer not in self.phase.made:
-            return False
+            return None
         step = self.phase.step(largest.buffer)
         within = [self.phase.step(b).kind for b in step.reads if b in self.phase.made]
         replaced = isinstance(step.value, Apply) and step.value.op == "select" and within == ["max"]
-        return step.kind == "max" or (step.kind == "map" and replaced)
+        if step.kind == "max":
+            return "exp_fade"
+        return "exp_flush" if step.kind == "map" and replaced else None
 
     def kept_index(self, sweep: Sweep) -> str:
         step, total = self.block, Affine(0, {})
