@@ -1,19 +1,21 @@
 """What is fetched from memory while something else is computed.
 
 A sweep that reads memory in order asks for what lies a few kilobytes further on: hardware prefetchers stop at the end of a page, and
-see little of a stream beside long arithmetic. Sweeps by blocks of a kept axis that read a tile again leave memory idle: one of them
+see little of a stream beside long arithmetic. Where pieces of a row are read twice, each reading fetches half of the next piece. Sweeps by blocks of a kept axis that read a tile again leave memory idle: one of them
 fetches the next tile meanwhile."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
+from kerf.kernels.codegen.expr import CTYPE
 from kerf.kernels.codegen.nest.cnames import affine_c
 from kerf.kernels.codegen.nest.domain import Step
 from kerf.kernels.codegen.nest.index import form
 from kerf.kernels.codegen.nest.sweep import Sweep
 from kerf.kernels.codegen.nest.writer import Writer
-from kerf.kernels.ir import Affine, loads
+from kerf.kernels.ir import Affine, Axis, loads
 
 LINE = 64  # bytes
 SMALL = 1 << 18  # bytes of a buffer that caches hold anyway
@@ -25,12 +27,8 @@ def onward(w: Writer, steps: Iterable[Step], inner: str, start: str, count: int)
     out = []
     for name, place in _runs(w, steps, inner).items():
         size = w.buffer(name).dtype.bytes
-        first = affine_c(
-            Affine(
-                place.offset + w.choices.ahead // size,
-                {start if a == inner else a: c for a, c in place.coefficients.items()},
-            )
-        )
+        here = placed(place, inner, start)
+        first = affine_c(replace(here, offset=here.offset + w.choices.ahead // size))
         if count * size <= LINE:
             out.append(f"__builtin_prefetch(p_{name} + {first}, 0, 2);")
             continue
@@ -38,6 +36,37 @@ def onward(w: Writer, steps: Iterable[Step], inner: str, start: str, count: int)
             f"for (long l = 0; l < {count}; l += {LINE // size}) __builtin_prefetch(p_{name} + {first} + l, 0, 2);"
         )
     return out
+
+
+def following(
+    w: Writer, steps: Iterable[Step], inner: str, around: Axis | None, end: str, whole: int
+) -> list[str]:
+    """Declarations of n_x for each such buffer x: where the piece that follows the one up to `end` begins, which is in the next run, one on
+    along `around`, where `end` is `whole`."""
+    out = []
+    for name, place in _runs(w, steps, inner).items():
+        at, step = affine_c(placed(place, inner, end)), place.of(around.name) if around else whole
+        if step != whole:
+            rest = Affine(place.offset + step, {a: c for a, c in place.coefficients.items() if a != inner})
+            at = f"({end} < {whole} ? {at} : {affine_c(rest)})"
+        out.append(f"const {CTYPE[w.buffer(name).dtype]} *n_{name} = p_{name} + {at};")
+    return out
+
+
+def half(w: Writer, steps: Iterable[Step], inner: str, start: str, count: int) -> list[str]:
+    """Statements that fetch half of what follows, as `following` has it, beside `count` elements `start` elements into a loop over a piece."""
+    out = []
+    for name in _runs(w, steps, inner):
+        step = LINE // w.buffer(name).dtype.bytes
+        fetch = f"__builtin_prefetch(n_{name} + ({start}) / 2"
+        lines = max(1, count // 2 // step)
+        out.append(f"{fetch}, 0, 2);" if lines == 1 else f"for (long l = 0; l < {lines * step}; l += {step}) {fetch} + l, 0, 2);")  # fmt: skip
+    return out
+
+
+def placed(place: Affine, inner: str, start: str) -> Affine:
+    """`place` with the axis `inner` at `start`."""
+    return Affine(place.offset, {start if a == inner else a: c for a, c in place.coefficients.items()})
 
 
 def _runs(w: Writer, steps: Iterable[Step], inner: str) -> dict[str, Affine]:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from math import prod
 
 from kerf.kernels.codegen.expr import CTYPE, ctype
+from kerf.kernels.codegen.gemm.plan import balanced
 from kerf.kernels.codegen.nest import reduction
-from kerf.kernels.codegen.nest.ahead import onward
+from kerf.kernels.codegen.nest.ahead import following, half, onward, placed
 from kerf.kernels.codegen.nest.cnames import affine_c, arg_update, indented, nested, simd
 from kerf.kernels.codegen.nest.domain import Step
 from kerf.kernels.codegen.nest.index import form
@@ -22,7 +24,7 @@ from kerf.kernels.codegen.nest.writer import Writer
 from kerf.kernels.ir import Affine, Apply, Axis, DType, loads, walk
 
 LINE = 64  # bytes of a cache line
-PIECE = 2048  # elements whose mean and deviations are found together
+PIECE = 24576  # bytes of elements whose mean and deviations are found together: they stay in L1 with what is fetched meanwhile
 DEPTH = 512  # values that a lane adds up before it goes into a wider total
 
 
@@ -86,10 +88,13 @@ def _chunks(w: Writer, sweep: Sweep, row: Row, reduces: Sequence[Step]) -> list[
     ]
 
 
-def _blocks(w: Writer, sweep: Sweep, row: Row, first: str, last: str) -> list[str]:
-    """Blocks of all lanes."""
+def _blocks(
+    w: Writer, sweep: Sweep, row: Row, first: str, last: str, fetch: Sequence[str] | None = None
+) -> list[str]:
+    """Blocks of all lanes; each begins with `fetch`, or with what the sweep has to fetch."""
     name = row.inner.name
-    body = [*_prefetched(w, sweep, row), *_simd(w, sweep, row, str(row.lanes), f"{name}_0")]
+    fetch = _prefetched(w, sweep, row) if fetch is None else fetch
+    body = [*fetch, *_simd(w, sweep, row, str(row.lanes), f"{name}_0")]
     return [
         f"for (long {name}_0 = {first}; {name}_0 < {last}; {name}_0 += {row.lanes}) {{",
         *indented(body),
@@ -111,7 +116,7 @@ def _run(w: Writer, sweep: Sweep, row: Row) -> list[str]:
     s = _streamed(w, sweep, row)
     if s is None:
         return [*_blocks(w, sweep, row, "0", str(row.whole)), *_rest(w, sweep, row)]
-    head = f"-(uintptr_t)(p_{s.out.name} + {affine_c(_placed(s.store, row, '0'))}) % {LINE}"
+    head = f"-(uintptr_t)(p_{s.out.name} + {affine_c(placed(s.store, row.inner.name, '0'))}) % {LINE}"
     first, last = f"{name}_h", f"{name}_w"
     body = [*_prefetched(w, sweep, row), *_streamed_block(w, sweep, row, s)]
     return [
@@ -246,24 +251,31 @@ def _moments(w: Writer, sweep: Sweep, row: Row, reduces: Sequence[Step]) -> list
     """Mean and squared deviations of a piece that stays in the nearest cache, joined with those of the pieces before (T. F. Chan,
     G. H. Golub, R. J. LeVeque, "Updating formulae and a pairwise algorithm for computing sample variances", 1979)."""
     name, whole, rest = row.inner.name, row.whole, row.inner.extent - row.whole
-    size = PIECE // row.lanes * row.lanes
+    size = balanced(whole, PIECE // max(s.out.dtype.bytes for s in reduces), row.lanes)
 
-    def blocks(part: Sweep) -> list[str]:
-        return _blocks(w, part, row, f"{name}_b", f"{name}_e")
+    def blocks(part: Sweep, offset: str = "") -> list[str]:
+        fetch = half(w, sweep.steps, name, f"{name}_0 - {name}_b{offset}", row.lanes)
+        return _blocks(w, part, row, f"{name}_b", f"{name}_e", fetch)
 
     end = f"const long {name}_e = {name}_b + {size} < {whole} ? {name}_b + {size} : {whole};"
-    body = [end, *_piece(sweep, row, blocks, f"({name}_e - {name}_b)")]
+    around = (*w.phase.kept, *row.outer)[-1:]
+    next_ = following(w, sweep.steps, name, around[0] if around else None, f"{name}_e", whole)
+    again = partial(blocks, offset=f" + {name}_e - {name}_b")
+    body = [end, *next_, *_piece(sweep, row, blocks, again, f"({name}_e - {name}_b)")]
     head = f"for (long {name}_b = 0; {name}_b < {whole}; {name}_b += {size}) {{"
     body = [head, *indented(body), "}"]
     if rest:
-        body += ["{", *indented(_piece(sweep, row, lambda part: _rest(w, part, row), str(rest))), "}"]
+        last = partial(_rest, w, row=row)
+        body += ["{", *indented(_piece(sweep, row, last, last, str(rest))), "}"]
     totals = [_as_sum(s) for s in reduces]
     start = [f"double m_{s.out.name} = 0, n_{s.out.name} = 0;" for s in reduces if s.kind == "sqdev"]
     return [*map(_total, totals), *start, *nested(row.outer, body), *map(_result, totals)]
 
 
-def _piece(sweep: Sweep, row: Row, run: Callable[[Sweep], list[str]], count: str) -> list[str]:
-    """One piece of `count` elements: all sums, then squared deviations from its own mean."""
+def _piece(
+    sweep: Sweep, row: Row, run: Callable[[Sweep], list[str]], again: Callable[[Sweep], list[str]], count: str
+) -> list[str]:
+    """One piece of `count` elements: all sums, then, run `again`, squared deviations from its own mean."""
     squares = [s for s in sweep.steps if s.kind == "sqdev"]
     first = replace(sweep, steps=tuple(map(_as_sum, sweep.steps)))
     out = [*_started([s for s in first.steps if s.reduces], row.lanes), *run(first)]
@@ -275,7 +287,7 @@ def _piece(sweep: Sweep, row: Row, run: Callable[[Sweep], list[str]], count: str
             ]
         elif s.reduces:
             out += _added(s, row.lanes)
-    second = [*_started([_as_sum(s) for s in squares], row.lanes), *run(_only(sweep, squares))]
+    second = [*_started([_as_sum(s) for s in squares], row.lanes), *again(_only(sweep, squares))]
     second += [line for s in squares for line in (*_folded(_as_sum(s), row.lanes), *_joined(s, count))]
     return [*out, "{", *indented(second), "}"]
 
@@ -319,19 +331,12 @@ def _streamed(w: Writer, sweep: Sweep, row: Row) -> Step | None:
 
 def _streamed_block(w: Writer, sweep: Sweep, row: Row, s: Step) -> list[str]:
     q, start = f"q_{s.out.name}", f"{row.inner.name}_0"
-    to = f"p_{s.out.name} + {affine_c(_placed(s.store, row, start))}"
+    to = f"p_{s.out.name} + {affine_c(placed(s.store, row.inner.name, start))}"
     return [
         f"{CTYPE[s.out.dtype]} {q}[{row.lanes}] __attribute__((aligned({LINE})));",
         *_simd(w, sweep, row, str(row.lanes), start, s.out.name),
         f"kf_stream_lines({to}, {q}, sizeof {q});",
     ]
-
-
-def _placed(place: Affine, row: Row, start: str) -> Affine:
-    """`place` with the inner axis at `start`."""
-    return Affine(
-        place.offset, {start if a == row.inner.name else a: c for a, c in place.coefficients.items()}
-    )
 
 
 # ---------------------------------------------------------------- prefetching
@@ -346,7 +351,7 @@ def _prefetched(w: Writer, sweep: Sweep, row: Row) -> list[str]:
     rows = {b: place for b, place in _rows_read(w, row).items() if loops >= set(place.coefficients)}
     for load, place in rows.items():
         step = LINE // w.buffer(load).dtype.bytes
-        at = affine_c(_placed(place, row, f"{row.inner.name}_0"))
+        at = affine_c(placed(place, row.inner.name, f"{row.inner.name}_0"))
         out.append(
             f"for (long l = 0; l < {row.lanes}; l += {step}) __builtin_prefetch(p_{load} + {at} + l, 0, 2);"
         )
