@@ -178,6 +178,33 @@ def test_cross_entropy(options):
     calls(lambda x, t: F.cross_entropy(x, t, **options), randn(5, 7), target)
 
 
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+def test_label_smoothing_with_class_weights(reduction):
+    target = torch.tensor([[0, 2, 6], [3, 2, 2]])
+    program = calls(
+        lambda x, t, w: F.cross_entropy(x, t, w, label_smoothing=0.2, ignore_index=2, reduction=reduction),
+        randn(2, 7, 3),
+        target,
+        randn(7).abs(),
+    )
+    assert Library not in kinds(program)
+
+
+@pytest.mark.parametrize("log_input", [True, False])
+def test_poisson_loss_with_the_term_that_approximates_the_factorial(log_input):
+    target = torch.tensor([0.0, 1.0, 2.0, 7.0, 0.5])
+    program = calls(
+        lambda x, t: F.poisson_nll_loss(x, t, log_input=log_input, full=True), randn(5).abs(), target
+    )
+    assert Library not in kinds(program)
+
+
+def test_buckets_of_values_that_no_edge_compares_with():
+    edges, x = torch.linspace(-1, 1, 9), torch.tensor([-2.0, -1.0, 0.0, 0.3, 1.0, torch.nan, torch.inf])
+    program = calls(lambda x, e: (torch.bucketize(x, e), torch.bucketize(x, e, right=True)), x, edges)
+    assert Library not in kinds(program)
+
+
 MATMULS = {
     "ta": lambda a, b: a.T @ b, "tb": lambda a, b: a.T @ b.T.contiguous().T, "batched": lambda a, b: a.reshape(1, 6, 4).mT @ b.expand(2, 6, 5),
     "einsum": lambda a, b: torch.einsum("ka,kb->ba", a, b), "vector": lambda a, b: a.T @ b[:, 0], "dot": lambda a, b: a[:, 0] @ b[:, 0],
@@ -291,6 +318,17 @@ def test_scans():
         lambda x, m: (torch.cumprod(x, 0), torch.cumsum(x * m, 1), torch.logcumsumexp(x, 1)),
         randn(3, 6),
         randn(3, 6) > 0,
+    )
+
+
+@pytest.mark.parametrize("dim", [0, 1])
+def test_running_extremes_know_where_they_were_met_last(dim):
+    x = torch.tensor([[1.0, 3.0, 3.0, 2.0], [1.0, torch.nan, 5.0, torch.nan], [-torch.inf, -torch.inf, 0, 9]])
+    program = calls(lambda x: (*torch.cummax(x, dim), *torch.cummin(x, dim)), x)
+    assert Library not in kinds(program)
+    calls(
+        lambda x: (*torch.cummax(x.flip(dim), dim), torch.cummin(x, dim).indices),
+        (randn(5, 6) * 3).round().long(),
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from kerf.kernels.ir import Const, DType, Expr, Index, apply, const_index
-from kerf.kernels.lower.pointwise import num, truth
+from kerf.kernels.lower.pointwise import num
 from kerf.kernels.lower.registry import Context, cast, lowers
 from kerf.kernels.lower.values import Indices, Value, broadcast, broadcast_index, constant
 from kerf.kernels.lower.views import replaced, view
@@ -140,11 +140,17 @@ def _one_hot(c: Context, x: Value, num_classes: int = -1) -> Value:
     return Value(c.shape, c.dtype, at, hint="one_hot")
 
 
+_FEW_EDGES = 64
+
+
 @lowers("bucketize.Tensor")
 def _bucketize(c: Context, x: Value, edges: Value, *, out_int32: bool = False, right: bool = False) -> Value:
-    op = "le" if right else "lt"
+    """The edges that do not lie above (at or above) each value: NaN, above which no edge lies, counts all of them, as in torch."""
+    if edges.size > _FEW_EDGES:
+        raise LookupError("a binary search is quicker than to look at all edges")
+    above = "gt" if right else "ge"
     spread = c.reshape(x, (*x.shape, 1))
     below = c.builder.pointwise(
-        lambda e, v: cast(truth(apply(op, e, v)), DType.I64), [edges, spread], DType.I64
+        lambda e, v: cast(apply("not", apply(above, e, v)), DType.I64), [edges, spread], DType.I64
     )
     return c.converted(c.builder.reduce("sum", below, [x.rank], DType.I64), c.dtype)

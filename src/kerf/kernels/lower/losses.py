@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import log as log_of
+from math import pi
 from typing import Any
 
 from kerf.kernels.ir import Const, DType, Expr, apply, const_index
@@ -137,15 +139,19 @@ def _soft_margin(c: Context, x: Value, t: Value, reduction: int = 1) -> Value:
 def _poisson(
     c: Context, x: Value, t: Value, log_input: bool, full: bool, eps: float, reduction: int
 ) -> Value:
-    if full:
-        raise LookupError("the Stirling term of poisson_nll_loss")
-
     def one(e: Expr, y: Expr) -> Expr:
-        if log_input:
-            return apply("sub", apply("exp", e), apply("mul", y, e))
-        return apply("sub", e, apply("mul", y, apply("log", add(e, eps))))
+        log = e if log_input else apply("log", add(e, eps))
+        out = apply("sub", apply("exp", e) if log_input else e, apply("mul", y, log))
+        return apply("add", out, _stirling(y)) if full else out
 
     return averaged(c, c.pointwise(one, x, t, dtype=stat_type(c.dtype)), reduction)
+
+
+def _stirling(y: Expr) -> Expr:
+    """Stirling's approximation of log(y!) as torch adds it: y log y - y + log(2 pi y) / 2, and nothing where y <= 1."""
+    log = apply("log", y)
+    term = add(apply("sub", apply("mul", y, log), y), 0.5 * log_of(2 * pi))
+    return choose(apply("le", y, num(1, y)), num(0, y), apply("add", term, mul(log, 0.5)))
 
 
 @lowers("nll_loss_nd", "nll_loss", "nll_loss2d", "nll_loss_forward", "nll_loss2d_forward")
@@ -211,9 +217,7 @@ def _cross_entropy(
         return _soft_target(c, logs, target, weight, reduction, label_smoothing, d)
     if not label_smoothing:
         return negative_likelihood(c, logs, target, weight, reduction, ignore_index)[0]
-    if weight is not None:
-        raise LookupError("label smoothing with class weights")
-    return _smoothed(c, logs, target, reduction, ignore_index, label_smoothing, d)
+    return _smoothed(c, logs, target, weight, reduction, ignore_index, label_smoothing, d)
 
 
 def _soft_target(
@@ -240,16 +244,25 @@ def _share(logs: Value, d: int) -> float:
 
 
 def _smoothed(
-    c: Context, logs: Value, target: Value, reduction: int, ignore: int, smoothing: float, d: int
+    c: Context,
+    logs: Value,
+    target: Value,
+    weight: Value | None,
+    reduction: int,
+    ignore: int,
+    smoothing: float,
+    d: int,
 ) -> Value:
-    """(1 - s) * nll + s / classes * sum over classes of -logs, over the targets that count."""
-    hard, weights = negative_likelihood(c, logs, target, None, reduction, ignore)
+    """(1 - s) * nll + s / classes * sum over classes of -w * logs, over the targets that count."""
+    hard, weights = negative_likelihood(c, logs, target, weight, reduction, ignore)
     kind = stat_type(logs.dtype)
 
     def spread(index: Indices) -> Expr:
         here = index[:d] + index[d + 1 :]
         kept = apply("ne", cast(target.at(here), DType.I64), const_index(ignore))
         value = apply("neg", logs.at(index))
+        if weight is not None:
+            value = apply("mul", value, cast(weight.at((index[d],)), value.dtype))
         return choose(kept, value, num(0, value))
 
     each = Value(logs.shape, kind, spread, hint="smooth")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from kerf.kernels.ir import Scan
+from kerf.kernels.ir import DType, Expr, Scan, apply, const_index
 from kerf.kernels.lower.registry import Context, lowers
-from kerf.kernels.lower.values import Value, axes_of, probe, stored
+from kerf.kernels.lower.values import Indices, Value, axes_of, constant, probe, stored
 from kerf.kernels.lower.views import flip
 
 
@@ -32,6 +32,28 @@ def _cumsum(c: Context, x: Value, dim: int, **_: Any) -> Value:
 @lowers("cumprod")
 def _cumprod(c: Context, x: Value, dim: int, **_: Any) -> Value:
     return scan(c, "prod", x, dim)
+
+
+@lowers("cummax", "cummin")
+def _cumulative_extreme(c: Context, x: Value, dim: int) -> tuple[Value, Value]:
+    """The running extreme, and where it was last met: an index moves on wherever the value there is the extreme so far
+    (or NaN), so it is a running maximum of positions."""
+    kind = "max" if "cummax" in str(c.node.target) else "min"
+    x = c.builder.reusable(x)
+    values = scan(c, kind, x, dim)
+    if not x.rank:
+        return values, constant(0, DType.I64)
+    d = dim % x.rank
+
+    def position(index: Indices) -> Expr:
+        here = x.at(index)
+        met = apply("eq", here, values.at(index))
+        met = apply("or", met, apply("isnan", here)) if here.dtype.is_float else met
+        return apply("select", met, index[d], const_index(0), dtype=DType.I64)
+
+    out = c.builder.temp(x.shape, DType.I64, "indices")
+    c.builder.ops.append(Scan(out, axes_of(x.shape), f"i{d}", "max", position(probe(x.rank))))
+    return values, stored(out)
 
 
 @lowers("logcumsumexp")
