@@ -281,6 +281,9 @@ def _recurrence(op: ir.Recurrence, memory: Tensors, double: bool) -> list[torch.
     stored: list[list[torch.Tensor]] = [[] for _ in op.emits]
     for t in range(op.time.extent)[:: -1 if op.reverse else 1]:
         now = {**memory, **carried}
+        for p in op.products:
+            left = at(t, p.left, (*op.axes[:-1], p.raxis), now)
+            now[p.name] = left @ at(t, p.right, (op.axes[-1], p.raxis), memory).mT
         for s in op.sums:
             points = at(t, s.value, (*op.axes, *s.raxes), now)
             now[s.name] = points.flatten(len(op.axes)).sum(-1)

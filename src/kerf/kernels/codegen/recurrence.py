@@ -49,6 +49,7 @@ class RecurrenceTemplate:
         return (
             len(group.ops) == 1
             and isinstance(op, Recurrence)
+            and not op.products
             and prod(a.extent for a in op.inner) <= UNROLLED
         )
 

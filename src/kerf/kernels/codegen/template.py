@@ -67,12 +67,23 @@ class Template(Protocol):
 
 def templates() -> tuple[Template, ...]:
     """Every template, the most specific first: the first that accepts a group is its generator."""
-    from kerf.kernels.codegen import attention, conv, gemm, nest, pool, recurrence, recurrent, scan
+    from kerf.kernels.codegen import (
+        attention,
+        conv,
+        gemm,
+        nest,
+        pool,
+        recurrence,
+        recurrence_products,
+        recurrent,
+        scan,
+    )
 
     return (
         attention.TEMPLATE,
         recurrent.TEMPLATE,
         recurrence.TEMPLATE,
+        recurrence_products.TEMPLATE,
         conv.TEMPLATE,
         pool.TEMPLATE,
         scan.TEMPLATE,

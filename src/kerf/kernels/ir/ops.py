@@ -151,6 +151,19 @@ class StepSum:
 
 
 @dataclass(frozen=True)
+class StepProduct:
+    """A matrix product inside a step of a `Recurrence`: for every point of its axes, the sum over `raxis` of left * right. `left`
+    depends on the time, on every axis but the last, and on `raxis` in its place: states are read there at
+    (Index(a.name) for the other axes, Index(raxis.name)), earlier products likewise. `right`, a weight, depends on the last axis
+    and `raxis` alone. Read as a `StepSum` is."""
+
+    name: str
+    raxis: Axis
+    left: Expr
+    right: Expr
+
+
+@dataclass(frozen=True)
 class Emit:
     """What a `Recurrence` stores at out[axes], where `axes` are loops of the recurrence. Without the time loop among them the
     value of the last step is stored."""
@@ -162,8 +175,8 @@ class Emit:
 
 @dataclass(frozen=True)
 class Recurrence:
-    """For every point of `axes`, for t over `time` one after the other: sums, then emits and next states, all computed from the states
-    before the step. `inner` are further loops over which states may vary and sums run."""
+    """For every point of `axes`, for t over `time` one after the other: products and sums, then emits and next states, all computed
+    from the states before the step. `inner` are further loops over which states may vary and sums run."""
 
     axes: tuple[Axis, ...]
     time: Axis
@@ -172,6 +185,7 @@ class Recurrence:
     sums: tuple[StepSum, ...]
     emits: tuple[Emit, ...]
     reverse: bool = False  # time runs down from its last value
+    products: tuple[StepProduct, ...] = ()
 
     @property
     def loops(self) -> tuple[Axis, ...]:
@@ -179,8 +193,9 @@ class Recurrence:
 
     @property
     def carried(self) -> frozenset[str]:
-        """Names that loads use for states and sums: not buffers."""
-        return frozenset([*(s.name for s in self.states), *(s.name for s in self.sums)])
+        """Names that loads use for states, sums and products: not buffers."""
+        made = [*(s.name for s in self.sums), *(p.name for p in self.products)]
+        return frozenset([*(s.name for s in self.states), *made])
 
     def mapped(self, change: Callable[[Expr], Expr]) -> Recurrence:
         """The same with every expression changed."""
@@ -189,6 +204,7 @@ class Recurrence:
             states=tuple(replace(s, initial=change(s.initial), value=change(s.value)) for s in self.states),
             sums=tuple(replace(s, value=change(s.value)) for s in self.sums),
             emits=tuple(replace(e, value=change(e.value)) for e in self.emits),
+            products=tuple(replace(p, left=change(p.left), right=change(p.right)) for p in self.products),
         )
 
 
@@ -227,7 +243,8 @@ def exprs_of(op: Op) -> tuple[Expr, ...]:
         return (op.lhs, op.rhs)
     if isinstance(op, Recurrence):
         pairs = (e for s in op.states for e in (s.initial, s.value))
-        return (*pairs, *(s.value for s in op.sums), *(e.value for e in op.emits))
+        sides = (e for p in op.products for e in (p.left, p.right))
+        return (*pairs, *sides, *(s.value for s in op.sums), *(e.value for e in op.emits))
     return (op.value,) if isinstance(op, Map | Reduce | Scan) else ()
 
 

@@ -67,6 +67,9 @@ def _op_text(op: Op) -> str:
 
 def _recurrence_text(op: Recurrence) -> str:
     lines = [f"{s.name}[{_loops(s.axes)}] = {text(s.initial)} then {text(s.value)}" for s in op.states]
+    lines += [
+        f"{p.name} = product({_loops((p.raxis,))}) {text(p.left)} * {text(p.right)}" for p in op.products
+    ]
     lines += [f"{s.name} = sum({_loops(s.raxes)}) {text(s.value)}" for s in op.sums]
     lines += [f"{e.out.name}[{', '.join(a.name for a in e.axes)}] = {text(e.value)}" for e in op.emits]
     inner = f" | {_loops(op.inner)}" if op.inner else ""
