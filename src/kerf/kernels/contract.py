@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from kerf.kernels.problem import KernelProblem
 
 VISIBLE = ("given", "normal", "heavy", "large", "tiny", "negative", "zeros")
-HIDDEN = ("mixed", "spikes", "repeated")  # never shown to proposers
+HIDDEN = ("mixed", "sparse", "spikes", "repeated")  # never shown to proposers
 DOMAINS = ("real", "positive", "range", "integer", "choice", "boolean", "fixed")
 STRUCTURES = ("", "probability", "one_hot", "lower", "upper", "diagonal", "symmetric", "sorted")
 
@@ -98,7 +98,14 @@ class Contract:
         if distribution == "given" and self.given == "file" and self.draw_given is not None:
             return self.draw_given(int(torch.randint(1 << 62, (), generator=generator)))
         kind = self.given if distribution == "given" and self.given != "file" else distribution
-        return [draw_rule(rule, kind, generator) for rule in self.rules]
+        return [draw_rule(rule, k, generator) for rule, k in zip(self.rules, self._kinds(kind), strict=True)]
+
+    def _kinds(self, kind: str) -> list[str]:
+        """The distribution of each argument. Where one operand of a product is sparse the other is not, or hardly anything would meet: of
+        the floats, every second is dense (of queries, keys and values, the keys)."""
+        floats = [i for i, rule in enumerate(self.rules) if rule.is_float]
+        dense = floats[1::2] if kind == "sparse" else []
+        return ["normal" if i in dense else kind for i in range(len(self.rules))]
 
     def text(self) -> str:
         given = "" if self.given == "file" else f"\ngiven: drawn as {self.given!r}"

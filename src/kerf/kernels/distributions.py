@@ -6,6 +6,7 @@ as fresh ones at the speed of a copy.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from math import prod
 from typing import Any
@@ -84,9 +85,10 @@ def _repeated(n: int, g: torch.Generator) -> torch.Tensor:
 
 _BLOCKS: dict[str, Callable[[int, torch.Generator], torch.Tensor]] = {
     "given": _normal, "normal": _normal, "heavy": _heavy, "large": _large, "tiny": _tiny, "negative": _negative,
-    "zeros": _zeros, "mixed": _normal, "spikes": _spikes, "repeated": _repeated,
+    "zeros": _zeros, "mixed": _normal, "sparse": _normal, "spikes": _spikes, "repeated": _repeated,
 }  # fmt: skip
 _UNSCALED = ("repeated", "given")
+FEWEST = 8  # values of a sparse tensor that are not zero, at least
 
 
 def _tiled(shape: tuple[int, ...], distribution: str, generator: torch.Generator) -> torch.Tensor:
@@ -106,10 +108,23 @@ def _tiled(shape: tuple[int, ...], distribution: str, generator: torch.Generator
     return out.reshape(shape)
 
 
+def _sparse(shape: tuple[int, ...], generator: torch.Generator) -> torch.Tensor:
+    """Zeros, and so few normal values that a sum over a dimension, or over the window of a convolution, has a term or some: in whatever
+    order they are added, little is rounded, and what is left of an error is that of the values and their products."""
+    n, sample = prod(shape), shape[1:] or shape
+    line = max(*sample, math.isqrt(prod(sample)) if len(sample) > 1 else 1, shape[0] // 16)
+    count = min(n, max(FEWEST, n // line))
+    out = torch.zeros(n)
+    out[torch.randint(0, n, (count,), generator=generator)] = _normal(count, generator)
+    return out.reshape(shape)
+
+
 # ---------------------------------------------------------------- domains
 
 
 def _reals(rule: Rule, distribution: str, generator: torch.Generator) -> torch.Tensor:
+    if distribution == "sparse" and prod(rule.shape) > FEWEST:
+        return _sparse(rule.shape, generator)
     values = _tiled(rule.shape, distribution, generator)
     if distribution == "given":
         values = values * rule.scale + rule.loc
@@ -127,6 +142,9 @@ def _positives(rule: Rule, distribution: str, generator: torch.Generator) -> tor
 def _ranged(rule: Rule, distribution: str, generator: torch.Generator) -> torch.Tensor:
     low, high = _bounds(rule)
     values = _reals(rule, distribution, generator)
+    if distribution == "sparse":
+        spread = low + (high - low) * torch.sigmoid(values)
+        return torch.where(values == 0, min(max(0.0, low), high), spread)
     if distribution in ("given", "normal", "mixed"):  # spread over the range rather than piled up at its ends
         return low + (high - low) * torch.sigmoid(values * 2.0)
     return values.clamp_(low, high)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 
 from kerf.kernels.referee.elements import category, compiled, exponent
+from kerf.kernels.referee.precision import Spread
 from kerf.kernels.referee.tolerance import FEW, Expected
 
 RARE = 1e-3  # the second look is for at most this share of the elements (and always for FEW)
@@ -39,7 +40,22 @@ def compare(answer: torch.Tensor, expected: Expected, slack: float = 1.0) -> Ver
     rare = max(FEW, RARE * wide.numel())
     if expected.closer is not None and not found.odd and 0 < found.beyond <= rare:
         found = _careful(wide, expected, slack, expected.closer() * expected.multiple)
-    return found.verdict(wide, expected.value)
+    verdict = found.verdict(wide, expected.value)
+    if verdict.passed and expected.spread is not None:
+        return _as_a_whole(wide, expected.value, expected.spread) or verdict
+    return verdict
+
+
+def _as_a_whole(answer: torch.Tensor, value: torch.Tensor, spread: Spread) -> Verdict | None:
+    """A verdict where the largest elements together are too far off."""
+    error = spread.error(answer, value)
+    if error <= spread.limit:
+        return None
+    text = (
+        f"its {spread.at.numel()} largest elements are off by {error:.3g} (root mean square), tolerance {spread.limit:.3g}: sums of few terms, "
+        "computed with less precision than float32's"
+    )
+    return Verdict(False, error, spread.limit, text)
 
 
 @dataclass(frozen=True)

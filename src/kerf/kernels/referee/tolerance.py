@@ -20,7 +20,8 @@ from typing import Any
 import torch
 
 from kerf.kernels.referee.elements import at_memory, category, compiled, exponent
-from kerf.kernels.referee.variants import Picks, run, run_in_double, run_variants
+from kerf.kernels.referee.precision import Spread, spread_of
+from kerf.kernels.referee.variants import Picks, run, run_in_double, run_rounded, run_variants
 
 MULTIPLE, MULTIPLE_NARROW = 16.0, 4.0  # for 32- and 64-bit floats; for 16-bit ones, whose rounding dominates
 NEAR = 12  # a magnitude with few elements also looks up to this many powers of two upwards
@@ -37,7 +38,8 @@ class Expected:
     """One output of the reference. `value`: float64 rounded to float32 (float64 outputs keep it); `table`: tolerance by float32
     exponent; `free`: where honest variants themselves disagree on NaN, infinity or the integer; `options`: integers the variants gave;
     `scores`: for argmax and the like, the float64 values that were compared, along `dim`; `closer`: the largest error of many more
-    variants at each element, computed when it is first asked for."""
+    variants at each element, computed when it is first asked for; `spread`: what the largest elements may be off together, if the inputs
+    are such that this tells."""
 
     value: torch.Tensor
     dtype: torch.dtype
@@ -48,13 +50,14 @@ class Expected:
     dim: int | None = None
     multiple: float = MULTIPLE
     closer: Callable[[], torch.Tensor] | None = None
+    spread: Spread | None = None
 
 
 def reference_outputs(
-    module: Any, args: Sequence[Any], *, seed: int = 0, perturbed: int = 2
+    module: Any, args: Sequence[Any], *, seed: int = 0, perturbed: int = 2, few_terms: bool = False
 ) -> list[Expected]:
-    """What the module should return for `args`, with tolerances from `perturbed` randomly rounded variants and the plain ones. The
-    module is copied: its state does not change."""
+    """What the module should return for `args`, with tolerances from `perturbed` randomly rounded variants and the plain ones. `few_terms`:
+    the sums that the inputs go into have few terms that are not zero. The module is copied: its state does not change."""
     native = run(module, args)
     if (
         min((t.numel() for t in native), default=0) < FEW
@@ -62,15 +65,23 @@ def reference_outputs(
         perturbed += 3
     picks = Picks()
     exact = run_in_double(module, args, picks) or native
-    variants = [
-        native,
-        *run_variants(module, args, range(seed, seed + perturbed), picks.products or exact is native),
-    ]
+    plain = [native, *run_variants(module, args, [], picks.products or exact is native)]
+    rounded = run_rounded(module, args, [seed]) if few_terms else []
+    variants = [*plain, *run_variants(module, args, range(seed, seed + perturbed), products=False), *rounded]
     closer = _Closer(module, args, range(seed + perturbed, seed + perturbed + CLOSER))
-    return [
+    found = [
         replace(_expected(exact[i], [v[i] for v in variants], picks), closer=partial(closer.errors, i))
         for i in range(len(native))
     ]
+    if not few_terms or exact is native:
+        return found
+    return [_spread(e, exact[i], [v[i] for v in (*plain, *rounded)]) for i, e in enumerate(found)]
+
+
+def _spread(expected: Expected, exact: torch.Tensor, variants: Sequence[torch.Tensor]) -> Expected:
+    if expected.dtype != torch.float32:
+        return expected
+    return replace(expected, spread=spread_of(exact, variants, expected.free))
 
 
 class _Closer:

@@ -49,7 +49,17 @@ def run_variants(
     """`products`: there are matrix products or convolutions, which oneDNN may compute otherwise. `narrow`: perturb products of
     16-bit floats too, as their sums in float32 in another order would."""
     ways: list[Callable[[], Any]] = [partial(_Perturbed, seed, narrow) for seed in seeds]
-    ways += [_without_onednn] if products else []
+    return _run_each(module, args, [*ways, _without_onednn] if products else ways)
+
+
+def run_rounded(module: Any, args: Sequence[Any], seeds: Sequence[int]) -> list[list[torch.Tensor]]:
+    """Perturbed variants for inputs whose sums have few terms."""
+    return _run_each(module, args, [partial(_Rounded, seed) for seed in seeds])
+
+
+def _run_each(
+    module: Any, args: Sequence[Any], ways: Sequence[Callable[[], Any]]
+) -> list[list[torch.Tensor]]:
     found = []
     for way in ways:
         try:
@@ -101,7 +111,9 @@ class _Perturbed(OperatorMode):
         eps = torch.finfo(out.dtype).eps / 2
         with torch.utils._python_dispatch._disable_current_modes():
             sign = self._signs(out.numel(), out.dtype).view(out.shape)
-            noisy = (sign * (eps * _walk(str(func), args, out))).add_(1).mul_(out)  # infinities stay
+            noisy = (
+                (sign * (eps * _walk(_reduced(str(func), args, out)))).add_(1).mul_(out)
+            )  # infinities stay
             extra = _cancelled(str(func), args, out, eps)
             if extra is not None:
                 noisy.addcmul_(sign, extra)
@@ -124,6 +136,95 @@ class _Perturbed(OperatorMode):
         return (
             found if found.numel() == count else tape.repeat(count // tape.numel() + 2)[start : start + count]
         )
+
+
+class _Rounded(_Perturbed):
+    """The same where sums have few terms that are not zero: the walk is as long as there are such terms, in products too, and nothing is
+    added for what cancels or for neighbours. For root mean squares over large elements, which neither decides."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__(seed, narrow=False)
+
+    def _noisy(self, func: Any, args: Any, out: torch.Tensor) -> torch.Tensor:
+        name = str(func)
+        if out.dtype != torch.float32 or out.numel() == 0 or _exact(name) or "clone" in name:
+            return out
+        with torch.utils._python_dispatch._disable_current_modes():
+            noise = self._signs(out.numel(), torch.float64).view(out.shape)
+            noise = noise * (2.0**-24 * _few_terms_walk(name, args, out))
+            size = out.abs().clamp_(min=_typical(out)) if "_norm" in name else out
+            noisy = out.double().addcmul_(noise, size.double()).float()
+            return out.copy_(noisy) if func._schema.is_mutable else noisy
+
+
+WINOGRAD = 2.25  # half units in the last place, root mean square over the large elements of a sparse convolution by F(4x4, 3x3): 3.5 to 7
+EQUAL = 1 / 16  # of a half unit for each of many equal terms, added one after the other
+UNLIKE = 0.3  # times the root of the number of terms, of one sign: the small ones are lost in the sum, or only ever round down
+
+
+def _few_terms_walk(name: str, args: Any, out: torch.Tensor) -> float:
+    """As `_walk`, of the terms that are not zero. Zeros that a norm shifts or a softmax raises to a power are equal terms, whose roundings
+    do not cancel but add up."""
+    op, tensors = name.split(".")[1], [a for a in args if isinstance(a, torch.Tensor) and a.numel()]
+    if op == "convolution" or op in _OPERANDS or "attention" in op:
+        n, operands = _factors(op, tensors)
+        walk = _walk(n * math.prod(map(_filled, operands)))
+        return max(WINOGRAD, walk) if op == "convolution" and _mixes_neighbours(args) else walk
+    n = _summed(op, args, out)
+    if n == 1 or not tensors:
+        return 1.0
+    if any(k in op for k in ("norm", "softmax", "var", "std")):
+        return max(_walk(n), EQUAL * n * _equal(_lines(tensors[0], args, n)))
+    unlike = UNLIKE * math.sqrt(n * max(map(_filled, tensors)))
+    return max(1.0, unlike, EQUAL * n * _equal(tensors[0].reshape(1, -1), zeros=False))
+
+
+def _typical(out: torch.Tensor) -> float:
+    """The root mean square. What a norm scales and shifts in one operator may cancel; its error is that of its moments."""
+    return float(out.double().square().mean().sqrt().nan_to_num(0.0, 0.0, 0.0))
+
+
+def _factors(op: str, tensors: Sequence[torch.Tensor]) -> tuple[int, Sequence[torch.Tensor]]:
+    """How many products go into one element, and the tensors that are multiplied."""
+    if op == "convolution":
+        return tensors[1][0].numel(), tensors[:2]
+    if "attention" in op:
+        return tensors[1].shape[-2], tensors[1:3]
+    operands = tensors[_OPERANDS[op] :][:2]
+    return operands[0].shape[-1], operands
+
+
+def _summed(op: str, args: Any, out: torch.Tensor) -> int:
+    """How many elements go into one, more narrowly than `_reduced`."""
+    if "softmax" in op:
+        return int(args[0].shape[args[1]]) if args[0].dim() else 1
+    if "layer_norm" in op:
+        return math.prod(args[1])
+    if "group_norm" in op:
+        return int(args[4] * args[5] // max(1, args[6]))
+    return _reduced(f"aten.{op}", args, out)
+
+
+def _filled(t: torch.Tensor) -> float:
+    """The share of elements that are not zero."""
+    return int(torch.count_nonzero(t)) / t.numel()
+
+
+def _lines(x: torch.Tensor, args: Any, n: int) -> torch.Tensor:
+    """Along the dimension of a softmax, or the last ones: the elements that belong together as rows, without the rows that are all equal
+    (what they give is exact)."""
+    dim = args[1] if len(args) > 1 and isinstance(args[1], int) and x.dim() else -1
+    rows = x.movedim(dim, -1) if x.dim() else x
+    rows = rows.reshape(-1, n) if x.numel() % n == 0 else rows.reshape(1, -1)
+    return rows[(rows != rows[:, :1]).any(1)]
+
+
+def _equal(rows: torch.Tensor, zeros: bool = True) -> float:
+    """The share of elements that equal the one before; `zeros`: zero ones too."""
+    same = rows[:, 1:] == rows[:, :-1]
+    if not zeros:
+        same &= rows[:, 1:] != 0
+    return int(torch.count_nonzero(same)) / max(1, rows.numel())
 
 
 TAPE = 1 << 23  # signs; with an odd remainder, so that its repetitions do not line up with rows
@@ -168,9 +269,9 @@ def _reduced(name: str, args: Any, out: torch.Tensor) -> int:
     return max(1, source.numel() // max(1, out.numel()))
 
 
-def _walk(name: str, args: Any, out: torch.Tensor) -> float:
+def _walk(n: float) -> float:
     """Relative error, in half units of the last place, of n additions in eight partial sums (about 0.06 sqrt n where terms of unlike size meet, at least 1)."""
-    return max(1.0, 0.06 * math.sqrt(_reduced(name, args, out)))
+    return max(1.0, 0.06 * math.sqrt(n))
 
 
 def _cancelled(name: str, args: Any, out: torch.Tensor, eps: float) -> torch.Tensor | None:
@@ -220,22 +321,23 @@ def _sum_error(name: str, args: Any) -> torch.Tensor | None:
 def _neighbours(args: Any, eps: float) -> torch.Tensor | None:
     """What Winograd's algorithm adds where it applies (stride 1, small dense kernels): its transforms mix neighbouring elements, so
     that the error is that of the largest value nearby (Lavin and Gray, Fast Algorithms for Convolutional Neural Networks, 2016)."""
-    x, weight, _, stride, padding, dilation, transposed, extra, groups = args[:9]
-    kernel = weight.shape[2:]
-    if (
-        transposed
-        or len(kernel) not in (1, 2)
-        or max(stride) > 1
-        or max(dilation) > 1
-        or not 2 <= min(kernel) <= max(kernel) <= 7
-    ):
+    if not _mixes_neighbours(args):
         return None
-    pool = torch.nn.functional.max_pool2d if len(kernel) == 2 else torch.nn.functional.max_pool1d
+    x, weight, _, stride, padding, dilation, transposed, extra, groups = args[:9]
+    pool = torch.nn.functional.max_pool2d if weight.dim() == 4 else torch.nn.functional.max_pool1d
     near = pool(x.abs(), 3, stride=1, padding=1)
     return (
         torch.convolution(near, weight.abs(), None, stride, padding, dilation, transposed, extra, groups)
         * eps
     )
+
+
+def _mixes_neighbours(args: Any) -> bool:
+    """May a convolution with these arguments be computed by Winograd's algorithm?"""
+    _, weight, _, stride, _, dilation, transposed = args[:7]
+    kernel = weight.shape[2:]
+    unit = not transposed and max(stride) == 1 and max(dilation) == 1
+    return unit and len(kernel) in (1, 2) and 2 <= min(kernel) <= max(kernel) <= 7
 
 
 _PRODUCTS = ("mm", "conv", "linear", "mv", "dot", "attention", "rnn", "lstm", "gru", "matmul")
