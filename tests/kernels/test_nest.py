@@ -200,6 +200,16 @@ def test_chains_cut_into_several_loops_keep_their_value(cut):
     )
 
 
+@pytest.mark.parametrize("cut", [0, 20, 60])
+def test_a_condition_may_read_what_an_earlier_loop_has_made(cut):
+    x = torch.randn(67, 61)
+    agree(
+        lambda x: torch.where(torch.tanh(x) > 0.1, torch.tanh(x) * torch.exp(-x * x), 1.0) * torch.sin(x),
+        [x],
+        choices={"cut": cut},
+    )
+
+
 @pytest.mark.parametrize("unroll", [1, 4, 12])
 def test_rows_done_together_reduce_alike(unroll):
     x = torch.randn(3, 37, 67)

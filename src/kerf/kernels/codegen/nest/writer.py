@@ -409,11 +409,13 @@ class Writer:
                 f"b_{s.out.name} = {reduction.combine(s.kind, s.out.dtype, f'b_{s.out.name}', f'r_{s.out.name}[l]')};"
             )
         local: set[str] = set()
+
+        def safe(load: Load) -> bool:
+            return load.buffer in local or load.buffer in passed or self.inside(load)
+
         for p in parts:
             name, step = p.name, p.step
-            statements, result = bound(
-                p.value, Own(), self._passed(local, passed), "", f"{name}_", self.inside
-            )
+            statements, result = bound(p.value, Own(), self._passed(local, passed), "", f"{name}_", safe)
             out += statements
             if step and step.reduces:
                 out.append(f"b_{name} = {reduction.combine(step.kind, step.out.dtype, f'b_{name}', result)};")
