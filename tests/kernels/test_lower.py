@@ -310,6 +310,27 @@ def test_recurrent_layers(cell):
     assert Recurrent in kinds(compare(cell(4, 5, 2, batch_first=True, bidirectional=True), randn(3, 6, 4)))
 
 
+RESAMPLED = {
+    "bilinear": {"scale_factor": (1.7, 0.6), "mode": "bilinear"},
+    "given a size": {"size": (11, 3), "mode": "bilinear"},
+    "corners": {"size": (13, 1), "mode": "bilinear", "align_corners": True},
+    "nearest": {"scale_factor": (1.7, 2.3), "mode": "nearest"},
+    "nearest, smaller": {"size": (3, 14), "mode": "nearest"},
+}
+
+
+@pytest.mark.parametrize("name", RESAMPLED)
+def test_resampling(name):
+    program = calls(lambda x: F.interpolate(x, **RESAMPLED[name]) * 2, randn(2, 3, 7, 5))
+    assert Library not in kinds(program)
+
+
+def test_resampling_in_one_and_three_dimensions():
+    calls(lambda x: F.interpolate(x, size=17, mode="linear"), randn(2, 3, 7))
+    calls(lambda x: F.interpolate(x, scale_factor=(2, 1.5, 0.5), mode="trilinear"), randn(1, 2, 3, 4, 6))
+    calls(lambda x: F.interpolate(x, size=9, mode="linear"), randn(2, 3, 7, dtype=torch.float64), rtol=1e-10)
+
+
 def test_scans():
     reverse = calls(lambda x: x.flip(1).cumsum(1).flip(1), randn(3, 6))
     scan = reverse.ops[0]

@@ -27,6 +27,7 @@ from kerf.kernels.lower import (  # noqa: F401  (importing them registers their 
     pointwise,
     recurrent,
     reductions,
+    resampling,
     scans,
     views,
     windows,

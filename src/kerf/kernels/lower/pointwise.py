@@ -31,6 +31,8 @@ _BINARY = {
     "bitwise_xor": "bitxor",
     "bitwise_left_shift": "shl",
     "bitwise_right_shift": "shr",
+    "__lshift__": "shl",
+    "__rshift__": "shr",
 }
 _COMPARE = ["lt", "le", "gt", "ge", "eq", "ne"]
 

@@ -1,4 +1,4 @@
-"""Convolutions, pools, resampling."""
+"""Convolutions and pools."""
 
 from __future__ import annotations
 
@@ -264,18 +264,6 @@ def _uneven(c: Context, x: Value, n: int, kind: str) -> Value:
         return apply("div", made.at(index), cast(count, x.dtype.compute))
 
     return Value(c.shape, c.dtype, mean)
-
-
-@lowers("upsample_nearest1d", "upsample_nearest2d", "upsample_nearest3d")
-@lowers("upsample_nearest1d.vec", "upsample_nearest2d.vec", "upsample_nearest3d.vec")
-def _nearest(c: Context, x: Value, *_: Any) -> Value:
-    """Whole-number enlargement: element i comes from i // factor."""
-    n = _spatial(c)
-    given, wanted = x.shape[-n:], c.shape[-n:]
-    if any(o % i for i, o in zip(given, wanted)):
-        raise LookupError("nearest resampling by a fraction")
-    factors = [const_index(o // i) for i, o in zip(given, wanted)]
-    return view(x, c.shape, lambda i: (*i[:-n], *(apply("floordiv", e, f) for e, f in zip(i[-n:], factors))))
 
 
 @lowers("im2col")
