@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+import time
 
 import pytest
 from designs import COUNTER, FIFO, design
@@ -11,12 +12,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kerf.core.types import KerfError
-from kerf.verification.deadline import OutOfTime
 from kerf.verification.design import Design
 from kerf.verification.equivalence import Same, equivalent
 from kerf.verification.model import model
 from kerf.verification.repair import Outcome, Status, repair, search
 from kerf.verification.repair.keeping import kept_share
+from kerf.verification.repair.lint import variants
+from kerf.verification.repair.reading import places
+from kerf.verification.repair.source import behind
 from kerf.verification.tables import Table, parse_table
 from kerf.verification.trace import Trace, replay
 
@@ -168,13 +171,39 @@ def test_of_equally_small_repairs_the_one_that_keeps_most_of_the_design_comes_fi
 
 
 def test_repairs_are_shown_unranked_when_the_time_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
-    def late(*args: object, **how: object) -> None:
-        raise OutOfTime("over")
+    told: list[str] = []
 
-    monkeypatch.setattr(search, "model", late)
+    class Clock:
+        @staticmethod
+        def monotonic() -> float:
+            """An hour later once two repairs are found."""
+            return time.monotonic() + 3600 * (sum(text.startswith("a repair") for text in told) > 1)
+
+    monkeypatch.setattr(search, "time", Clock)
+    monkeypatch.setattr(search, "RANKING", 0.0)
     broken = design(GATE.replace("stop || n == limit", "stop && n == limit"))
-    outcome = repair(broken, table=recorded(design(GATE), 16), seconds=30)
+    outcome = repair(broken, table=recorded(design(GATE), 16), seconds=30, watch=told.append)
     assert len(outcome.repairs) > 1 and any("time was over" in note for note in outcome.notes)
+
+
+def test_one_change_of_another_kind_is_tried_before_many_of_the_simplest() -> None:
+    told: list[str] = []
+    text = """module m(input [7:0] a, b, output [7:0] y, z); wire [7:0] s = a + b, d = {a[0], b[7:1]};
+assign y = s ^ 8'd3, z = s ^ 8'd5; endmodule"""
+    outcome = repair(design(text.replace("z = s", "z = d")), table=recorded(design(text)), watch=told.append)
+    assert any(r.texts["design.sv"] == text for r in outcome.repairs)
+    assert not any("more changes at once" in line for line in told)
+
+
+def test_what_no_failing_output_depends_on_is_not_varied() -> None:
+    broken = design("""module m(input [7:0] a, output reg [7:0] y, z); integer i, j;
+always @* begin y = 0; for (j = 0; j < 7; j = j + 1) y[j] = a[7 - j]; end
+always @* begin z = 0; for (i = 0; i < 8; i = i + 1) z[i] = a[7 - i]; end
+endmodule""")
+    reached = behind(places(broken), {("m", "y")})
+    told = [v.line for v in variants(broken, places(broken), reached)]
+    assert told and set(told) == {2}
+    assert {v.line for v in variants(broken, places(broken))} == {2, 3}
 
 
 def test_what_a_change_keeps_is_a_share_of_cycles() -> None:

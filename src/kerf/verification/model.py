@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from kerf.core.types import KerfError
@@ -82,24 +82,35 @@ def model(design: Design, texts: Mapping[str, str] | None = None, *, reset: str 
     made = synthesize(design, texts, stepped=stepped, **how)
     net = made.netlist
     clock, edge = net.clocks[0] if net.clocks and not made.stepped else ("", "")
-    chosen = find_reset(net.graph, clock) if reset is None else _given_reset(net.graph, reset)
     initial = {n: net.graph.right[n] for n in net.graph.latches}
     notes = made.notes
     if clock and _reads_clock(net):
         notes += (f"{clock} is data too: taken everywhere as it is just before its edge",)
+    found = Model(design, net.graph, net.checks, clock, None, initial, notes, reset_free, edge, made.stepped)
+    return _begun(found, find_reset(net.graph, clock) if reset is None else _given_reset(net.graph, reset))
+
+
+def with_reset(made: Model) -> Model:
+    """A model that was made without a reset, with the one that is found by name and effect."""
+    return _begun(made, find_reset(made.graph, made.clock))
+
+
+def _begun(made: Model, chosen: Reset | None) -> Model:
+    """`made` in the state after a reset, and with notes of it."""
+    initial, notes = made.initial, made.notes
     if chosen:
-        initial = _after(net.graph, chosen, clock)
+        initial = _after(made.graph, chosen, made.clock)
         level = "high" if chosen.active else "low"
         notes += (
             f"reset {chosen.name}: held {level} for {chosen.cycles} cycle(s), "
-            + ("then free" if reset_free else "then inactive"),
+            + ("then free" if made.reset_free else "then inactive"),
         )
     unknown = sum(v == FREE for v in initial.values())
     if unknown:
         notes += (
             f"{unknown} of {len(initial)} register bits start with any value: no reset or initial value reaches them",
         )
-    return Model(design, net.graph, net.checks, clock, chosen, initial, notes, reset_free, edge, made.stepped)
+    return replace(made, reset=chosen, initial=initial, notes=notes)
 
 
 def _reads_clock(net: Netlist) -> bool:

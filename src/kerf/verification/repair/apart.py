@@ -16,6 +16,7 @@ class Apart:
     """`choices` of a solver as they are found, until it ends or `seconds` have passed. `exhausted` as the solver's; false when it was stopped."""
 
     solver: Solver
+    least: int
     most: int
     seconds: float
     exhausted: bool = False
@@ -52,6 +53,6 @@ class Apart:
 
     def _work(self, pipe: Connection) -> None:
         index = {c.enable: i for i, c in enumerate(self.solver.changes)}
-        for choice in self.solver.choices(self.most):
+        for choice in self.solver.choices(self.least, self.most):
             pipe.send(([index[c.enable] for c in choice.changes], dict(choice.values), choice.share))
         pipe.send(self.solver.exhausted)

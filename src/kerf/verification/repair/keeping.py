@@ -15,6 +15,7 @@ def kept_share(old: Model, new: Model, cycles: int = CYCLES) -> float:
     changes least of what the design does is the likeliest meant."""
     if old.outputs != new.outputs or old.inputs != new.inputs:
         return 0.0
+    outputs = [p.name for p in old.design.ports if p.name in old.outputs]
     sides = [Lanes(m.graph, 1, m.initial) for m in (old, new)]
     rng, same = np.random.default_rng(0), 0
     for _ in range(cycles):
@@ -26,7 +27,7 @@ def kept_share(old: Model, new: Model, cycles: int = CYCLES) -> float:
             for node, value in made.held.items():
                 lanes.set_node(node, value)
             lanes.evaluate()
-            seen.append([lanes.planes(made.graph.signals[n].bits) for n in made.outputs])
+            seen.append([lanes.planes(made.graph.signals[n].bits) for n in outputs])
             lanes.clock()
         differ = [np.bitwise_or.reduce(a ^ b, axis=0)[0] for a, b in zip(*seen) if a.shape == b.shape]
         same += 64 - int(np.bitwise_or.reduce(differ)).bit_count() if differ else 0

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from kerf.verification.design import Design
 from kerf.verification.repair.change import Edit
-from kerf.verification.repair.source import Always, Assignment, Places, Span
+from kerf.verification.repair.source import Always, Assignment, Connection, Key, Loop, Places, Span
 from kerf.verification.tables import Table
 
 CLOCKS = re.compile(r"cl(oc)?k", re.I)
@@ -164,20 +164,24 @@ def _needed(table: Table) -> Mapping[str, int]:
     return {n: value.bit_length() for n, value in table.largest().items()}
 
 
-def variants(design: Design, places: Places) -> list[Variant]:
-    """Changes that need a synthesis of their own, the likelier first."""
+def variants(design: Design, places: Places, scope: set[Key] | None = None) -> list[Variant]:
+    """Changes that need a synthesis of their own, the likelier first. `scope`: words whose values may change; None for all."""
     found = _Lint(design, places, None)
+
+    def reaches(place: Loop | Connection) -> bool:
+        return scope is None or not place.targets or any((place.module, t) in scope for t in place.targets)
+
     rows: list[Variant] = []
-    loops = places.loops.values()
+    loops = [loop for loop in places.loops.values() if reaches(loop)]
     last, others = [loop.bounds[-1] for loop in loops], [b for loop in loops for b in loop.bounds[:-1]]
     for step, bounds in ((1, last), (-1, last), (1, others), (-1, others)):
         for span, value in bounds:
             if value + step > 0:
                 rows.append(found._variant("bound of a loop", Edit(span, str(value + step))))
-    for connection in places.connections.values():
+    for connection in filter(reaches, places.connections.values()):
         ends = connection.ends
-        for i, (a, width, _) in enumerate(ends):
-            for b, other, _ in ends[i + 1 :]:
+        for i, (a, width) in enumerate(ends):
+            for b, other in ends[i + 1 :]:
                 if width == other and found._text(a) != found._text(b):
                     rows.append(
                         found._variant(

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, replace
 from kerf.core.types import KerfError
 from kerf.verification.design import Design
 from kerf.verification.graph import Graph
-from kerf.verification.model import Model, model
+from kerf.verification.model import Model, model, with_reset
+from kerf.verification.repair.keeping import kept_share
 from kerf.verification.repair.play import Played, Run, Unknowns, frames_of, play
 from kerf.verification.tables import Table
 
@@ -33,6 +34,11 @@ class Oracle:
     build: Build = plain
     refused: list[str] = field(default_factory=list)
     _known: dict[tuple[str, ...], Played | None] = field(default_factory=dict)
+    _models: dict[tuple[str, ...], Model] = field(default_factory=dict)  # of the design, and of what passes
+
+    @property
+    def _own(self) -> tuple[str, ...]:
+        return tuple(s.text for s in self.design.sources)
 
     def played(self, texts: Mapping[str, str]) -> Played | None:
         """How the design does with `texts` for its sources; None when it does not compile."""
@@ -46,6 +52,11 @@ class Oracle:
         found = self.played(texts)
         return found.share if found else 0.0
 
+    def kept_share(self, texts: Mapping[str, str]) -> float:
+        """How much of what the design does `texts` keep, sources that were played and passed in some lane; 0 for others."""
+        old, new = (self._models.get(key) for key in (self._own, tuple(texts.values())))
+        return kept_share(with_reset(old), with_reset(new)) if old and new else 0.0
+
     def _play(self, texts: Mapping[str, str]) -> Played | None:
         try:
             made = self.made(self.design.with_texts(texts))
@@ -53,6 +64,9 @@ class Oracle:
             self.refused.append(str(error).splitlines()[-1])
             return None
         found = play(made.graph, self.run(made, made.graph), Unknowns(1, self.zero))
+        key = tuple(texts.values())
+        if found.share > 0 or key == self._own:
+            self._models[key] = made
         wrong = found.wrong.get(found.row, set())
         outputs = (s for s in made.graph.signals.values() if s.kind == "output")
         return replace(found, names=tuple(s.name for s in outputs if wrong & set(s.bits)))

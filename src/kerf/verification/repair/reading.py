@@ -110,15 +110,17 @@ class _Reader(ExpressionReader):
 
     def _ends(self, instance: Any) -> None:
         ends, whole = [], self.span(instance.syntax.sourceRange)
+        targets: list[str] = []
         for connection in instance.portConnections:
             e = connection.expression
             out = type(e).__name__ == "AssignmentExpression"
             e = e.left if out else e
+            targets += names_in(e) if out else ()
             span = self.span(e.sourceRange) if e is not None and e.type.isIntegral else None
             if span:
-                ends.append((span, int(e.type.bitWidth), out))
+                ends.append((span, int(e.type.bitWidth)))
         if whole and len(ends) > 1:
-            self.found.connections[whole] = Connection(self.module.name, tuple(ends))
+            self.found.connections[whole] = Connection(self.module.name, tuple(ends), tuple(targets))
 
     def _flow(self, body: Any) -> None:
         """What the process at hand assigns depends on what it reads: at once, or a clock edge later."""
@@ -225,7 +227,8 @@ class _Reader(ExpressionReader):
             if end is not None:
                 end.visit(look)
         if span and bounds:
-            self.found.loops[span] = Loop(self.module.name, tuple(dict.fromkeys(bounds)))
+            targets = self.process.targets if self.process else ()
+            self.found.loops[span] = Loop(self.module.name, tuple(dict.fromkeys(bounds)), targets)
 
     # statements
 

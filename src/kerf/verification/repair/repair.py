@@ -16,9 +16,8 @@ from kerf.core.types import KerfError
 from kerf.verification.design import Design
 from kerf.verification.equivalence import Equivalence, Same, equivalent
 from kerf.verification.graph import Signal
-from kerf.verification.model import Model, model
+from kerf.verification.model import Model
 from kerf.verification.prove import Property, Result, Verdict, prove
-from kerf.verification.repair.keeping import kept_share
 from kerf.verification.repair.oracle import Build, Oracle, plain
 from kerf.verification.repair.search import Outcome, Repair, Search, Status, Watch, with_status
 from kerf.verification.tables import Table, load_table
@@ -72,10 +71,11 @@ def _guided(design: Design, table: Table, judge: Judge, build: Build, deadline: 
         if left <= 0:
             break
         watch(f"round {number + 1}: {len(table)} cycles")
-        outcome = Search(Oracle(design, table, time.monotonic() + left * (1 - CHECK_SHARE), zero, build), most * 2, watch).run()  # fmt: skip
+        oracle = Oracle(design, table, time.monotonic() + left * (1 - CHECK_SHARE), zero, build)
+        outcome = Search(oracle, most * 2, watch).run()
         judged, table, grown = _judged(outcome.repairs, judge, table, deadline, refuted)
         if judged or not grown:
-            order = {r.diff: kept_share(model(design), model(design.with_texts(r.texts))) for r in judged}
+            order = {r.diff: oracle.kept_share(r.texts) for r in judged}
             kept = tuple(sorted(judged, key=lambda r: (r.status is not Status.PROVED, len(r.changes), -order[r.diff])))  # fmt: skip
             return replace(outcome, repairs=kept[:most], passes=False, seconds=time.monotonic() - begun)
     return replace(outcome, repairs=(), passes=False, exhausted=False, seconds=time.monotonic() - begun)

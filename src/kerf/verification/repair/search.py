@@ -10,13 +10,10 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from kerf.core.types import KerfError
-from kerf.verification.deadline import OutOfTime, left
 from kerf.verification.design import Design
-from kerf.verification.model import Model, model
 from kerf.verification.repair.apart import Apart
 from kerf.verification.repair.change import PREFIX, Plan, apply, weave
 from kerf.verification.repair.graft import grafted
-from kerf.verification.repair.keeping import kept_share
 from kerf.verification.repair.lint import Variant, lints, variants
 from kerf.verification.repair.oracle import Oracle
 from kerf.verification.repair.order import Order
@@ -27,10 +24,12 @@ from kerf.verification.repair.source import Key, Places, behind
 from kerf.verification.repair.templates import Offer
 
 MOST_CHANGES = 12
-ENOUGH = 2  # changes, up to which no larger set of templates is tried
+ENOUGH = 2  # changes, few: up to which no larger set of templates is tried
 LEVELS = (0, 1, 2)
+# levels, and whether more than ENOUGH changes are looked for: with many the search is long, and one change of another kind may do
+ROUNDS = ((0, False), (1, False), (0, True), (2, False), (1, True), (2, True))
 MOST_WIDE = 4  # changes of the larger sets of templates
-MANY = 400  # changes, from which on only those that can touch a wrong output are offered
+MANY = 150  # changes, from which on only those that can touch a wrong output are offered
 MOST_RANKED = 12
 RANKING = 0.08  # of the time, if it is over when repairs are found
 SLOWER = 6  # times as long as a design alone its synthesis takes with the changes of a level in it
@@ -96,6 +95,7 @@ class Search:
     found: dict[str, Repair] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     exhausted: bool = False
+    _solvers: dict[tuple[tuple[Variant, ...], int], Solver | None] = field(default_factory=dict)
     plain_s: float = 0.0  # what it took to synthesize and play the design as it is
 
     def run(self) -> Outcome:
@@ -117,26 +117,15 @@ class Search:
         least = [r for r in rows if len(r.changes) == self._best][:MOST_RANKED]
         if len(least) < 2:
             return rows
-        try:
-            old = model(self.oracle.design, timeout_s=left(until, "the ranking of repairs"))
-            kept = {r.diff: self._kept(old, r, until) for r in least}
-        except OutOfTime:
-            self.notes.append(
-                "repairs of as many changes are not ranked by the behaviour they keep: time was over"
-            )
-            return rows
+        kept: dict[str, float] = {}
+        for found in least:
+            if time.monotonic() > until:
+                self.notes.append(
+                    "repairs of as many changes are not ranked by the behaviour they keep: time was over"
+                )
+                return rows
+            kept[found.diff] = round(self.oracle.kept_share(found.texts), 2)
         return sorted(least, key=lambda r: (-kept[r.diff], r.weight + len(r.notes))) + rows[len(least) :]
-
-    def _kept(self, old: Model, found: Repair, until: float) -> float:
-        try:
-            new = model(
-                self.oracle.design.with_texts(found.texts), timeout_s=left(until, "the ranking of repairs")
-            )
-        except OutOfTime:
-            raise
-        except KerfError:
-            return 0.0
-        return round(kept_share(old, new), 2)
 
     @property
     def deadline(self) -> float:
@@ -194,35 +183,48 @@ class Search:
     # changes
 
     def _grow(self, bases: Sequence[_Base]) -> None:
-        """Larger and larger sets of templates; the variants come before them where synthesis with templates is not likely to end in time."""
-        rounds = [(level, base) for level in LEVELS for base in bases]
+        """Larger and larger sets of templates, and more changes at once; the variants come before them where synthesis with templates is not likely to end in time."""
+        rounds = [(level, many, base) for level, many in ROUNDS for base in bases]
+        slow = SLOWER * self.plain_s * len(LEVELS) * len(bases) > self.deadline - time.monotonic()
         final = True
-        for index, (level, base) in enumerate(rounds):
+        for index, (level, many, base) in enumerate(rounds):
             share = (self.deadline - time.monotonic()) / (len(rounds) - index)
-            slow = SLOWER * self.plain_s > share
-            if level == 0 and slow and not self.found:
+            first = not (level or many)
+            if first and slow and not self.found:
                 self._variants(base, 2)
             if self.late or self._best <= ENOUGH:
                 return
-            final = self._level(base, level, share) and final
-            if level == 0 and not slow and not self.found:
+            complete = self._level(base, level, many, share)
+            final = final and (complete or not many)
+            if first and not slow and not self.found:
                 self._variants(base, 4)
         self.exhausted = final and not self.found
 
-    def _level(self, base: _Base, level: int, seconds: float) -> bool:
-        """Whether the search was complete."""
-        self.watch(f"templates of level {level}" + (", warnings mended" if base.mended else ""))
+    def _level(self, base: _Base, level: int, many: bool, seconds: float) -> bool:
+        """Whether the search was complete; of more than a few changes, when `many`."""
+        more = ", more changes at once" if many else ""
+        self.watch(f"templates of level {level}{more}" + (", warnings mended" if base.mended else ""))
         most = self._best - len(base.mended) - (level > 0)
-        solver = self._solver(base, level) if most > 0 else None
+        most = min(most, ENOUGH if not many else MOST_WIDE if level else MOST_CHANGES)
+        if most < (least := ENOUGH + 1 if many else 1):
+            return True
+        solver = self._posed_once(base, level)
         if solver is None:
-            return most <= 0
-        self.watch(f"{len(solver.changes)} possible changes, first failure in row {solver.none.row} of {solver.none.rows}")  # fmt: skip
-        apart = Apart(solver, most if level == 0 else min(most, MOST_WIDE), seconds)
+            return False
+        apart = Apart(solver, least, most, seconds)
         for choice in apart.choices():
             self._keep(base, choice)
             if self.late:
                 break
         return apart.exhausted
+
+    def _posed_once(self, base: _Base, level: int) -> Solver | None:
+        key = (base.mended, level)
+        if key not in self._solvers:
+            self._solvers[key] = made = self._solver(base, level)
+            if made:
+                self.watch(f"{len(made.changes)} possible changes, first failure in row {made.none.row} of {made.none.rows}")  # fmt: skip
+        return self._solvers[key]
 
     def _solver(self, base: _Base, level: int) -> Solver | None:
         offer = Offer(base.places, Order(base.places), base.texts, level)
@@ -257,7 +259,7 @@ class Search:
     def _variants(self, base: _Base, part: int) -> None:
         """In one `part`th of the time that is left."""
         until = time.monotonic() + (self.deadline - time.monotonic()) / part
-        for variant in variants(base.design, base.places):
+        for variant in variants(base.design, base.places, self._scope(base)):
             if time.monotonic() > until:
                 return
             new = apply(base.texts, variant.edits)

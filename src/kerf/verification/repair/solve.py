@@ -178,8 +178,8 @@ class Solver:
     def late(self) -> bool:
         return time.monotonic() > self.deadline
 
-    def choices(self, most: int, wanted: int = 8) -> Iterator[Choice]:
-        """Choices with fewest changes first, at most `most` changes each; nothing when the run passes unchanged."""
+    def choices(self, least: int, most: int, wanted: int = 8) -> Iterator[Choice]:
+        """Choices with fewest changes first, `least` to `most` changes each; nothing when the run passes unchanged."""
         if self.none.passed or not self.changes:
             self.exhausted = not self.changes
             return
@@ -188,10 +188,12 @@ class Solver:
         size, length = len(self.whole.graph), frames - origin
         widths = [w for w in WINDOWS if w < length - 1 and length * size > CHEAP] or [length - 1]
         widths += [length - 1] if length * size < AFFORDABLE and widths[-1] < length - 1 else []
-        for limit in (1, most):
-            for window in widths:
-                yield from self._windowed(frames - 1 - window, frames, limit, wanted)
-                if self.late or self.simulated or most == 0:
+        for sizes in (
+            (range(1, 2), range(max(least, 2), most + 1)) if least == 1 else (range(least, most + 1),)
+        ):
+            for window in widths if sizes else ():
+                yield from self._windowed(frames - 1 - window, frames, sizes, wanted)
+                if self.late or self.simulated:
                     return
 
     def frames_to(self, row: int) -> int:
@@ -202,13 +204,14 @@ class Solver:
         """The frame of the last power-up up to `frame`."""
         return max(i for i in range(frame + 1) if self.whole.run.frames[i].restart)
 
-    def _windowed(self, begin: int, frames: int, most: int, wanted: int) -> Iterator[Choice]:
-        stage = self._alone(begin, frames) if most == 1 else self.whole
+    def _windowed(self, begin: int, frames: int, sizes: range, wanted: int) -> Iterator[Choice]:
+        """Choices of `sizes` numbers of changes that do for the frames from `begin` on."""
+        stage = self._alone(begin, frames) if sizes[-1] == 1 else self.whole
         if not stage.changes:
             return
         attempt = _Attempt(self, stage, begin, frames)
         try:
-            for limit in range(min(most, 2), most + 1):
+            for limit in sizes:
                 if limit == SURE and not attempt.possible():
                     break
                 for choice in attempt.within(limit, wanted - self.simulated):
@@ -216,7 +219,7 @@ class Solver:
                     yield choice
                 if self.late or self.simulated:
                     return
-            self.exhausted = begin == self.origin(begin) and most > 1
+            self.exhausted = begin == self.origin(begin) and sizes[-1] > 1
         finally:
             attempt.clauses.solver.delete()
 

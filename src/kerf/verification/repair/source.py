@@ -179,18 +179,20 @@ class Always:
 
 @dataclass(frozen=True)
 class Loop:
-    """Of a for statement or a generate loop: spans of numbers in its bounds, with their values."""
+    """Of a for statement or a generate loop: spans of numbers in its bounds, with their values; `targets`: what the statement's process assigns, or nothing."""
 
     module: str
     bounds: tuple[tuple[Span, int], ...]
+    targets: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Connection:
-    """The expressions that an instance's ports are given: span, width and direction of each."""
+    """The expressions that an instance's ports are given: span and width of each; `targets`: the words that it drives."""
 
     module: str
-    ends: tuple[tuple[Span, int, bool], ...]
+    ends: tuple[tuple[Span, int], ...]
+    targets: tuple[str, ...] = ()
 
 
 @dataclass
