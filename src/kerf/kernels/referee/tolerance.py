@@ -21,7 +21,8 @@ import torch
 
 from kerf.kernels.referee.elements import at_memory, category, compiled, exponent
 from kerf.kernels.referee.precision import Spread, spread_of
-from kerf.kernels.referee.variants import Picks, run, run_in_double, run_rounded, run_variants
+from kerf.kernels.referee.rounded import run_rounded
+from kerf.kernels.referee.variants import Picks, run, run_in_double, run_variants
 
 MULTIPLE, MULTIPLE_NARROW = 16.0, 4.0  # for 32- and 64-bit floats; for 16-bit ones, whose rounding dominates
 NEAR = 12  # a magnitude with few elements also looks up to this many powers of two upwards

@@ -48,18 +48,11 @@ def run_variants(
 ) -> list[list[torch.Tensor]]:
     """`products`: there are matrix products or convolutions, which oneDNN may compute otherwise. `narrow`: perturb products of
     16-bit floats too, as their sums in float32 in another order would."""
-    ways: list[Callable[[], Any]] = [partial(_Perturbed, seed, narrow) for seed in seeds]
-    return _run_each(module, args, [*ways, _without_onednn] if products else ways)
+    ways: list[Callable[[], Any]] = [partial(Perturbed, seed, narrow) for seed in seeds]
+    return run_each(module, args, [*ways, _without_onednn] if products else ways)
 
 
-def run_rounded(module: Any, args: Sequence[Any], seeds: Sequence[int]) -> list[list[torch.Tensor]]:
-    """Perturbed variants for inputs whose sums have few terms."""
-    return _run_each(module, args, [partial(_Rounded, seed) for seed in seeds])
-
-
-def _run_each(
-    module: Any, args: Sequence[Any], ways: Sequence[Callable[[], Any]]
-) -> list[list[torch.Tensor]]:
+def run_each(module: Any, args: Sequence[Any], ways: Sequence[Callable[[], Any]]) -> list[list[torch.Tensor]]:
     found = []
     for way in ways:
         try:
@@ -80,7 +73,7 @@ def _without_onednn() -> Iterator[None]:
         torch._C._set_mkldnn_enabled(before)
 
 
-class _Perturbed(OperatorMode):
+class Perturbed(OperatorMode):
     """Multiply what each operator makes by 1 + the rounding error that an honest implementation could add: one unit in the last
     place, and for a reduction the random walk of n additions in eight partial sums."""
 
@@ -94,26 +87,24 @@ class _Perturbed(OperatorMode):
         if func.is_view or "copy" in str(func) or "empty" in str(func):
             return out
         if isinstance(out, torch.Tensor):
-            return self._noisy(func, args, out)
+            return self.noisy(func, args, out)
         if isinstance(out, tuple):
             return (
-                type(out)(self._noisy(func, args, o) if isinstance(o, torch.Tensor) else o for o in out)
+                type(out)(self.noisy(func, args, o) if isinstance(o, torch.Tensor) else o for o in out)
                 if type(out) is tuple
                 else out
             )
         return out
 
-    def _noisy(self, func: Any, args: Any, out: torch.Tensor) -> torch.Tensor:
+    def noisy(self, func: Any, args: Any, out: torch.Tensor) -> torch.Tensor:
         if self.narrow and out.dtype in (torch.bfloat16, torch.float16):
             return self._summed_anew(func, args, out)
-        if out.dtype not in (torch.float32, torch.float64) or out.numel() == 0 or _exact(str(func)):
+        if out.dtype not in (torch.float32, torch.float64) or out.numel() == 0 or is_exact(str(func)):
             return out
         eps = torch.finfo(out.dtype).eps / 2
         with torch.utils._python_dispatch._disable_current_modes():
-            sign = self._signs(out.numel(), out.dtype).view(out.shape)
-            noisy = (
-                (sign * (eps * _walk(_reduced(str(func), args, out)))).add_(1).mul_(out)
-            )  # infinities stay
+            sign = self.signs(out.numel(), out.dtype).view(out.shape)
+            noisy = (sign * (eps * walk(reduced(str(func), args, out)))).add_(1).mul_(out)  # infinities stay
             extra = _cancelled(str(func), args, out, eps)
             if extra is not None:
                 noisy.addcmul_(sign, extra)
@@ -124,11 +115,11 @@ class _Perturbed(OperatorMode):
             spread = _sum_error(str(func), args)
             if spread is None:
                 return out
-            sign = self._signs(out.numel(), torch.float32).view(out.shape)
+            sign = self.signs(out.numel(), torch.float32).view(out.shape)
             noisy = out.float().addcmul_(sign, spread).to(out.dtype)
             return out.copy_(noisy) if func._schema.is_mutable else noisy
 
-    def _signs(self, count: int, dtype: torch.dtype) -> torch.Tensor:
+    def signs(self, count: int, dtype: torch.dtype) -> torch.Tensor:
         """`count` random signs: a random stretch of a long tape, repeated in outputs longer than it."""
         tape = _tape(dtype, min(TAPE, 1 << count.bit_length()))
         start = int(torch.randint(0, tape.numel() // 2, (), generator=self.generator))
@@ -136,95 +127,6 @@ class _Perturbed(OperatorMode):
         return (
             found if found.numel() == count else tape.repeat(count // tape.numel() + 2)[start : start + count]
         )
-
-
-class _Rounded(_Perturbed):
-    """The same where sums have few terms that are not zero: the walk is as long as there are such terms, in products too, and nothing is
-    added for what cancels or for neighbours. For root mean squares over large elements, which neither decides."""
-
-    def __init__(self, seed: int) -> None:
-        super().__init__(seed, narrow=False)
-
-    def _noisy(self, func: Any, args: Any, out: torch.Tensor) -> torch.Tensor:
-        name = str(func)
-        if out.dtype != torch.float32 or out.numel() == 0 or _exact(name) or "clone" in name:
-            return out
-        with torch.utils._python_dispatch._disable_current_modes():
-            noise = self._signs(out.numel(), torch.float64).view(out.shape)
-            noise = noise * (2.0**-24 * _few_terms_walk(name, args, out))
-            size = out.abs().clamp_(min=_typical(out)) if "_norm" in name else out
-            noisy = out.double().addcmul_(noise, size.double()).float()
-            return out.copy_(noisy) if func._schema.is_mutable else noisy
-
-
-WINOGRAD = 2.25  # half units in the last place, root mean square over the large elements of a sparse convolution by F(4x4, 3x3): 3.5 to 7
-EQUAL = 1 / 16  # of a half unit for each of many equal terms, added one after the other
-UNLIKE = 0.3  # times the root of the number of terms, of one sign: the small ones are lost in the sum, or only ever round down
-
-
-def _few_terms_walk(name: str, args: Any, out: torch.Tensor) -> float:
-    """As `_walk`, of the terms that are not zero. Zeros that a norm shifts or a softmax raises to a power are equal terms, whose roundings
-    do not cancel but add up."""
-    op, tensors = name.split(".")[1], [a for a in args if isinstance(a, torch.Tensor) and a.numel()]
-    if op == "convolution" or op in _OPERANDS or "attention" in op:
-        n, operands = _factors(op, tensors)
-        walk = _walk(n * math.prod(map(_filled, operands)))
-        return max(WINOGRAD, walk) if op == "convolution" and _mixes_neighbours(args) else walk
-    n = _summed(op, args, out)
-    if n == 1 or not tensors:
-        return 1.0
-    if any(k in op for k in ("norm", "softmax", "var", "std")):
-        return max(_walk(n), EQUAL * n * _equal(_lines(tensors[0], args, n)))
-    unlike = UNLIKE * math.sqrt(n * max(map(_filled, tensors)))
-    return max(1.0, unlike, EQUAL * n * _equal(tensors[0].reshape(1, -1), zeros=False))
-
-
-def _typical(out: torch.Tensor) -> float:
-    """The root mean square. What a norm scales and shifts in one operator may cancel; its error is that of its moments."""
-    return float(out.double().square().mean().sqrt().nan_to_num(0.0, 0.0, 0.0))
-
-
-def _factors(op: str, tensors: Sequence[torch.Tensor]) -> tuple[int, Sequence[torch.Tensor]]:
-    """How many products go into one element, and the tensors that are multiplied."""
-    if op == "convolution":
-        return tensors[1][0].numel(), tensors[:2]
-    if "attention" in op:
-        return tensors[1].shape[-2], tensors[1:3]
-    operands = tensors[_OPERANDS[op] :][:2]
-    return operands[0].shape[-1], operands
-
-
-def _summed(op: str, args: Any, out: torch.Tensor) -> int:
-    """How many elements go into one, more narrowly than `_reduced`."""
-    if "softmax" in op:
-        return int(args[0].shape[args[1]]) if args[0].dim() else 1
-    if "layer_norm" in op:
-        return math.prod(args[1])
-    if "group_norm" in op:
-        return int(args[4] * args[5] // max(1, args[6]))
-    return _reduced(f"aten.{op}", args, out)
-
-
-def _filled(t: torch.Tensor) -> float:
-    """The share of elements that are not zero."""
-    return int(torch.count_nonzero(t)) / t.numel()
-
-
-def _lines(x: torch.Tensor, args: Any, n: int) -> torch.Tensor:
-    """Along the dimension of a softmax, or the last ones: the elements that belong together as rows, without the rows that are all equal
-    (what they give is exact)."""
-    dim = args[1] if len(args) > 1 and isinstance(args[1], int) and x.dim() else -1
-    rows = x.movedim(dim, -1) if x.dim() else x
-    rows = rows.reshape(-1, n) if x.numel() % n == 0 else rows.reshape(1, -1)
-    return rows[(rows != rows[:, :1]).any(1)]
-
-
-def _equal(rows: torch.Tensor, zeros: bool = True) -> float:
-    """The share of elements that equal the one before; `zeros`: zero ones too."""
-    same = rows[:, 1:] == rows[:, :-1]
-    if not zeros:
-        same &= rows[:, 1:] != 0
-    return int(torch.count_nonzero(same)) / max(1, rows.numel())
 
 
 TAPE = 1 << 23  # signs; with an odd remainder, so that its repetitions do not line up with rows
@@ -245,12 +147,12 @@ _EXACT = ("relu", "max", "min", "where", "gather", "index", "neg", "abs", "fill"
           "threshold", "sign", "clamp", "tril", "triu", "_to", "scatter", "constant_pad", "hardtanh", "flip", "roll", "stack", "repeat")  # fmt: skip
 
 
-def _exact(name: str) -> bool:
+def is_exact(name: str) -> bool:
     """Operators that round nothing."""
     return any(name.startswith(f"aten.{e}") for e in _EXACT)
 
 
-def _reduced(name: str, args: Any, out: torch.Tensor) -> int:
+def reduced(name: str, args: Any, out: torch.Tensor) -> int:
     """How many elements go into one, for reductions, scans and norms; 1 for the rest (matrix products have their own variants)."""
     source = next((a for a in args if isinstance(a, torch.Tensor)), None)
     if source is None or source.numel() == 0:
@@ -269,7 +171,7 @@ def _reduced(name: str, args: Any, out: torch.Tensor) -> int:
     return max(1, source.numel() // max(1, out.numel()))
 
 
-def _walk(n: float) -> float:
+def walk(n: float) -> float:
     """Relative error, in half units of the last place, of n additions in eight partial sums (about 0.06 sqrt n where terms of unlike size meet, at least 1)."""
     return max(1.0, 0.06 * math.sqrt(n))
 
@@ -285,7 +187,7 @@ def _cancelled(name: str, args: Any, out: torch.Tensor, eps: float) -> torch.Ten
     x = args[0]
     if not x.is_floating_point() or x.numel() == 0:
         return None
-    n = _reduced(name, args, out)
+    n = reduced(name, args, out)
     spread = (
         float(x.double().square().mean().sqrt())
         * math.sqrt(n)
@@ -299,7 +201,7 @@ def _cancelled(name: str, args: Any, out: torch.Tensor, eps: float) -> torch.Ten
     )
 
 
-_OPERANDS = {"mm": 0, "bmm": 0, "addmm": 1, "baddbmm": 1}  # where they start among the arguments
+OPERANDS = {"mm": 0, "bmm": 0, "addmm": 1, "baddbmm": 1}  # where they start among the arguments
 
 
 def _sum_error(name: str, args: Any) -> torch.Tensor | None:
@@ -310,8 +212,8 @@ def _sum_error(name: str, args: Any) -> torch.Tensor | None:
     if op == "convolution":
         x, weight = (t.float().square() for t in args[:2])
         n, energy = weight[0].numel(), torch.convolution(x, weight, None, *args[3:9])
-    elif op in _OPERANDS:
-        a, b = (t.float().square() for t in args[_OPERANDS[op] :][:2])
+    elif op in OPERANDS:
+        a, b = (t.float().square() for t in args[OPERANDS[op] :][:2])
         n, energy = a.shape[-1], a @ b
     else:
         return None
@@ -321,23 +223,22 @@ def _sum_error(name: str, args: Any) -> torch.Tensor | None:
 def _neighbours(args: Any, eps: float) -> torch.Tensor | None:
     """What Winograd's algorithm adds where it applies (stride 1, small dense kernels): its transforms mix neighbouring elements, so
     that the error is that of the largest value nearby (Lavin and Gray, Fast Algorithms for Convolutional Neural Networks, 2016)."""
-    if not _mixes_neighbours(args):
-        return None
     x, weight, _, stride, padding, dilation, transposed, extra, groups = args[:9]
-    pool = torch.nn.functional.max_pool2d if weight.dim() == 4 else torch.nn.functional.max_pool1d
+    kernel = weight.shape[2:]
+    if (
+        transposed
+        or len(kernel) not in (1, 2)
+        or max(stride) > 1
+        or max(dilation) > 1
+        or not 2 <= min(kernel) <= max(kernel) <= 7
+    ):
+        return None
+    pool = torch.nn.functional.max_pool2d if len(kernel) == 2 else torch.nn.functional.max_pool1d
     near = pool(x.abs(), 3, stride=1, padding=1)
     return (
         torch.convolution(near, weight.abs(), None, stride, padding, dilation, transposed, extra, groups)
         * eps
     )
-
-
-def _mixes_neighbours(args: Any) -> bool:
-    """May a convolution with these arguments be computed by Winograd's algorithm?"""
-    _, weight, _, stride, _, dilation, transposed = args[:7]
-    kernel = weight.shape[2:]
-    unit = not transposed and max(stride) == 1 and max(dilation) == 1
-    return unit and len(kernel) in (1, 2) and 2 <= min(kernel) <= max(kernel) <= 7
 
 
 _PRODUCTS = ("mm", "conv", "linear", "mv", "dot", "attention", "rnn", "lstm", "gru", "matmul")
