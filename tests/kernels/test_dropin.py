@@ -194,3 +194,33 @@ def test_it_can_be_copied_and_pickled(tmp_path: Path) -> None:
 def test_empty_tensors_are_refused_in_words() -> None:
     with pytest.raises(KerfError, match="empty"):
         builder(from_module(nn.Linear(4, 4), [torch.randn(0, 4)]), threads=1)
+
+
+class Recalls(nn.Module):
+    """Keeps its hidden state as an attribute, which a call may set first."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hidden = torch.randn(3, 7)
+        self.cell = nn.Linear(12, 7)
+
+    def forward(self, x: torch.Tensor, start: torch.Tensor | None = None) -> torch.Tensor:
+        if start is not None:
+            self.hidden.copy_(start)
+        self.hidden = torch.tanh(self.cell(torch.cat((x, self.hidden), dim=1)))
+        return self.hidden * 2
+
+
+def test_state_kept_in_an_attribute_goes_on_from_call_to_call(tmp_path: Path) -> None:
+    module, x, start = Recalls(), torch.randn(3, 5), torch.randn(3, 7)
+    made = load(module, [x, start], tmp_path)
+    plain, fast = copy.deepcopy(module), made.ModelNew.from_module(module)
+    with torch.no_grad():
+        for args in [(x,), (x + 1, start), (x,), (x,), (x - 1, start)]:
+            torch.testing.assert_close(fast(*args), plain(*args), rtol=1e-5, atol=1e-5)
+            torch.testing.assert_close(fast.hidden, plain.hidden, rtol=1e-5, atol=1e-5)
+
+
+def test_a_result_that_rests_on_the_last_call_is_refused() -> None:
+    with pytest.raises(KerfError, match=r"Recalls remembers.*'hidden'.*as an argument"):
+        builder(from_module(Recalls(), [torch.randn(3, 5)]), threads=1)

@@ -92,6 +92,25 @@ def test_a_module_that_assigns_to_itself_keeps_its_attributes():
 
     module = Counts()
     before = module.last
-    with pytest.raises(KerfError, match="buffer"):
+    assert list(capture(module, [X]).updates.values()) == ["last"]
+    assert module.last is before and "last" not in module._buffers
+
+
+def test_state_that_is_first_made_in_a_call_is_refused_where_the_next_call_reads_it():
+    class Recalls(nn.Module):
+        reads = True
+
+        def __init__(self):
+            super().__init__()
+            self.last = None
+
+        def forward(self, x):
+            before = torch.zeros_like(x) if self.last is None or not self.reads else self.last
+            self.last = torch.tanh(x + before)
+            return self.last * 2
+
+    module = Recalls()
+    with pytest.raises(KerfError, match=r"Recalls remembers.*'last'"):
         capture(module, [X])
-    assert module.last is before
+    module.reads = False
+    assert capture(module, [X]).outputs and module.last is None

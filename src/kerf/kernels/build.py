@@ -18,6 +18,7 @@ from kerf.kernels.dropin import Signature, dropin
 from kerf.kernels.ir import Program, Role
 from kerf.kernels.problem import KernelProblem
 from kerf.kernels.problem_file import text_with
+from kerf.kernels.remembered import refuse_remembering
 from kerf.kernels.schedule import Value
 from kerf.kernels.space import KernelSpace
 from kerf.kernels.targets.cpu import Chip, native
@@ -58,6 +59,7 @@ class Builder:
             title=self.problem.name,
             state=_state(self.problem.module),
             constants=self.constants,
+            kept=_kept(self.program, self.problem.module),
             values=[x for x in tree_leaves(args) if not isinstance(x, torch.Tensor)],
             returns=_numbered(result, count()),
         )
@@ -70,6 +72,7 @@ def builder(problem: KernelProblem, threads: int, chip: Chip | None = None) -> B
     program = lower_module(
         problem.module, problem.inputs()
     )  # a copy's closures would still see the original's weights
+    refuse_remembering(problem.name, program)
     empty = [b.name for b in program.buffers.values() if b.size == 0]
     if empty:
         raise KerfError(
@@ -79,10 +82,17 @@ def builder(problem: KernelProblem, threads: int, chip: Chip | None = None) -> B
 
 
 def _constants(program: Program, module: torch.nn.Module) -> dict[str, torch.Tensor]:
-    """Tensors of the module that its state dict does not hold (plain attributes, non-persistent buffers), by attribute path."""
-    held = module.state_dict()
+    """Tensors of the module that its state dict does not hold (plain attributes, non-persistent buffers), by attribute path, and that
+    no call changes."""
+    held = {*module.state_dict(), *program.updates.values()}
     sources = [b.source for b in program.buffers.values() if b.role is Role.PARAM and b.source not in held]
     return {path: attrgetter(path)(module).detach() for path in sources}
+
+
+def _kept(program: Program, module: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """The same, of those that a call changes: what they hold before the first."""
+    held = module.state_dict()
+    return {path: attrgetter(path)(module).detach() for path in program.updates.values() if path not in held}
 
 
 def _numbered(result: Any, numbers: Iterator[int]) -> Any:

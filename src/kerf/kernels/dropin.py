@@ -7,7 +7,7 @@ import json
 import re
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ import torch
 from kerf.core.types import KerfError
 from kerf.kernels.assemble import Assembly, Segment
 from kerf.kernels.codegen.standalone import TORCH_DTYPE
-from kerf.kernels.ir import Buffer, Library, Ref, Role
+from kerf.kernels.ir import Library, Ref, Role
 
 SOURCE = "kernel.c"
 _CONSTANTS = re.compile(r"# <<CONSTANTS\n.*?# CONSTANTS>>\n", re.S)
@@ -27,13 +27,15 @@ _STEPS = "        _CALLS(table, packed, scratch, threads, tensors, out)  # <<STE
 @dataclass(frozen=True)
 class Signature:
     """What a drop-in must look like from outside. `state`: (key, shape, dtype, trained) of the original's state dict, in order;
-    `constants`: tensors the program reads that the state dict lacks, by `Buffer.source`; `values`: the plain (non-tensor)
+    `constants`: tensors the program reads that the state dict lacks, by `Buffer.source`; `kept`: those that a call changes, as they are
+    before the first; `values`: the plain (non-tensor)
     arguments it was built for; `returns`: what forward() returns, with the number of an
     output in place of each tensor."""
 
     title: str
     state: tuple[tuple[str, tuple[int, ...], torch.dtype, bool], ...]
     constants: Mapping[str, torch.Tensor]
+    kept: Mapping[str, torch.Tensor] = field(default_factory=dict)
     values: Sequence[Any] = ()
     returns: Any = 0
 
@@ -105,8 +107,11 @@ def _constants(assembly: Assembly, signature: Signature, flags: Sequence[str]) -
         "OUTPUTS": _listed(f"({b.name!r}, {b.shape!r}, {TORCH_DTYPE[b.dtype]})" for b in outputs),
         "RETURNS": repr(signature.returns),
         "STATE": _listed(f"({k!r}, {s!r}, {d}, {t!r})" for k, s, d, t in signature.state),
+        "KEPT": _listed(f"({k!r}, {_start(assembly, k, v)})" for k, v in signature.kept.items()),
         "PARAMS": _listed(f"({slot[b.name]}, {b.source!r})" for b in keyed),
-        "CONSTANTS": _listed(f"({slot[b.name]}, {_encoded(b, signature.constants[b.source])})" for b in held),
+        "CONSTANTS": _listed(
+            f"({slot[b.name]}, {_encoded(TORCH_DTYPE[b.dtype], signature.constants[b.source])})" for b in held
+        ),
         "TEMPS": _listed(
             f"({slot[b.name]}, {assembly.offsets[b.name]}, {b.shape!r}, {TORCH_DTYPE[b.dtype]})"
             for b in temps
@@ -127,6 +132,7 @@ def _constants(assembly: Assembly, signature: Signature, flags: Sequence[str]) -
     notes = {
         "INPUTS": "tensors that forward() takes, in order: name, shape, dtype",
         "STATE": "the original's state dict: key, shape, dtype, is it a parameter",
+        "KEPT": "attributes of the original that a call changes, and what they hold before the first",
         "PARAMS": "slot in the pointer table, state-dict key",
         "TEMPS": "slot, byte offset in the workspace, shape, dtype",
     }
@@ -144,15 +150,20 @@ def _listed(items: Any) -> str:
     return "[]" if not rows else "[\n    " + ",\n    ".join(rows) + ",\n]"
 
 
-def _encoded(buffer: Buffer, value: torch.Tensor) -> str:
+def _start(assembly: Assembly, key: str, value: torch.Tensor) -> str:
+    """Zeros (told by no data) for what is never read before it is written."""
+    read = any(b.source == key and b.role is Role.PARAM for b in assembly.table)
+    return _encoded(value.dtype, value) if read else _coded(tuple(value.shape), value.dtype, b"")
+
+
+def _encoded(dtype: torch.dtype, value: torch.Tensor) -> str:
     data = value.detach().contiguous().view(torch.uint8 if value.dim() else value.dtype)
     raw = data.reshape(-1).view(torch.uint8).numpy().tobytes() if value.numel() else b""
-    coded = (
-        base64.b85encode(zlib.compress(raw, 9)).decode()
-        if raw
-        else base64.b85encode(zlib.compress(b"")).decode()
-    )
-    return f"({tuple(value.shape)!r}, {TORCH_DTYPE[buffer.dtype]}, {coded!r})"
+    return _coded(tuple(value.shape), dtype, raw)
+
+
+def _coded(shape: tuple[int, ...], dtype: torch.dtype, raw: bytes) -> str:
+    return f"({shape!r}, {dtype}, {base64.b85encode(zlib.compress(raw, 9)).decode()!r})"
 
 
 # ---------------------------------------------------------------- the steps of one call

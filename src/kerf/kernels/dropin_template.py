@@ -24,6 +24,7 @@ VALUES: list[object] = []
 OUTPUTS: list[tuple[str, tuple[int, ...], torch.dtype]] = []
 RETURNS: object = 0
 STATE: list[tuple[str, tuple[int, ...], torch.dtype, bool]] = []
+KEPT: list[tuple[str, tuple[tuple[int, ...], torch.dtype, str]]] = []
 PARAMS: list[tuple[int, str]] = []
 CONSTANTS: list[tuple[int, tuple[tuple[int, ...], torch.dtype, str]]] = []
 TEMPS: list[tuple[int, int, tuple[int, ...], torch.dtype]] = []
@@ -140,6 +141,8 @@ class ModelNew(torch.nn.Module):
             raise ValueError("otherwise must be 'refuse', or 'original' together with original=MODULE")
         for key, shape, dtype, trained in STATE:
             _register(self, key, torch.zeros(shape, dtype=dtype), trained)
+        for key, start in KEPT:
+            _register(self, key, _decoded(*start), False, persistent=False)
         self._original, self._otherwise = (original,), otherwise  # in a tuple: not a submodule
         self._homes = [_home(self, key) for _, key in PARAMS]
         self._lock = threading.Lock()
@@ -159,6 +162,8 @@ class ModelNew(torch.nn.Module):
         """A drop-in with `original`'s weights (shared, not copied)."""
         new = cls(original=original, otherwise=otherwise)
         new.load_state_dict(original.state_dict(), assign=True)
+        for key, _ in KEPT:
+            new._state(key).copy_(_reached(original, key))
         return new
 
     def forward(self, *args: object, **kwargs: object) -> object:
@@ -205,15 +210,21 @@ class ModelNew(torch.nn.Module):
         return ""
 
     def _elsewhere(self, problem: str, args: tuple[object, ...], kwargs: dict[str, object]) -> object:
-        if self._otherwise == "original" and self._original[0] is not None:
-            return self._original[0](*args, **kwargs)
-        raise ValueError(problem)
+        original = self._original[0]
+        if self._otherwise != "original" or original is None:
+            raise ValueError(problem)
+        for key, _ in KEPT:  # it goes on from where this is, and this from where it ends
+            path, _, name = key.rpartition(".")
+            setattr(original.get_submodule(path), name, self._state(key).clone())
+        result = original(*args, **kwargs)
+        for key, _ in KEPT:
+            self._state(key).copy_(_reached(original, key))
+        return result
 
     # ------------------------------------------------------------ memory
 
     def _state(self, key: str) -> torch.Tensor:
-        module_path, _, name = key.rpartition(".")
-        return getattr(self.get_submodule(module_path), name)
+        return _reached(self, key)
 
     def _prepare(self) -> None:
         """Allocate once; pack the weights at the first call and whenever they have changed."""
@@ -285,7 +296,14 @@ def _shaped(structure: object, out: tuple[torch.Tensor, ...]) -> object:
     return out[structure] if isinstance(structure, int) else None
 
 
-def _register(module: torch.nn.Module, key: str, value: torch.Tensor, trained: bool) -> None:
+def _reached(module: torch.nn.Module, key: str) -> torch.Tensor:
+    path, _, name = key.rpartition(".")
+    return getattr(module.get_submodule(path), name)
+
+
+def _register(
+    module: torch.nn.Module, key: str, value: torch.Tensor, trained: bool, persistent: bool = True
+) -> None:
     """Put `value` at the dotted state-dict key, making the containers on the way."""
     *path, name = key.split(".")
     for part in path:
@@ -295,7 +313,7 @@ def _register(module: torch.nn.Module, key: str, value: torch.Tensor, trained: b
     if trained:
         module.register_parameter(name, torch.nn.Parameter(value, requires_grad=False))
     else:
-        module.register_buffer(name, value)
+        module.register_buffer(name, value, persistent=persistent)
 
 
 def _decoded(shape: tuple[int, ...], dtype: torch.dtype, data: str) -> torch.Tensor:

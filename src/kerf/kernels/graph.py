@@ -15,6 +15,7 @@ from torch.export.graph_signature import ConstantArgument, InputKind, OutputKind
 from kerf.core.types import KerfError
 from kerf.kernels.copying import copied
 from kerf.kernels.cost import attributes_kept
+from kerf.kernels.remembered import as_buffers, assignments, plain_tensors, remembers
 from kerf.kernels.tensors import flat_tensors
 
 
@@ -39,11 +40,10 @@ def capture(module: torch.nn.Module, inputs: Sequence[Any]) -> Graph:
     returned, arguments written in place.
     """
     name = type(module).__name__
-    with torch.no_grad(), _whole_recurrences(), attributes_kept(module), warnings.catch_warnings():
+    with torch.no_grad(), _whole_recurrences(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch.export's words about its own use of torch
         try:
-            exported = torch.export.export(module, tuple(inputs), strict=False)
-            exported = exported.run_decompositions(_kept_whole())  # type: ignore[arg-type]
+            exported = _exported(module, inputs)
         except KerfError:
             raise
         except Exception as error:
@@ -51,6 +51,55 @@ def capture(module: torch.nn.Module, inputs: Sequence[Any]) -> Graph:
     _refuse_random(name, exported.graph, lambda: _forgotten(module, inputs))
     _refuse_dynamic(name, exported.graph)
     return _signed(name, module, exported)
+
+
+def _exported(module: torch.nn.Module, inputs: Sequence[Any]) -> torch.export.ExportedProgram:
+    """The module as torch.export follows it; where forward() changes tensors that are attributes, with these as buffers. What is
+    first assigned in a call must not be read by the next."""
+    before = plain_tensors(module)
+    with assignments(module) as found:
+        try:
+            exported = _with_buffers(module, inputs, {})
+            held = {path: before[path] for path in found if path in before}
+        except RuntimeError as error:
+            if "mutated in the forward" not in str(error):
+                raise
+            held = before
+    new = {p: torch.zeros(tuple(t.shape), dtype=t.dtype) for p, t in found.items() if p not in before}
+    if new:
+        again = _with_buffers(module, inputs, {**held, **new})
+        if read := _reached(again) & new.keys():
+            raise remembers(type(module).__name__, read)
+    return _with_buffers(module, inputs, held) if held else exported
+
+
+def _with_buffers(
+    module: torch.nn.Module, inputs: Sequence[Any], held: Mapping[str, torch.Tensor]
+) -> torch.export.ExportedProgram:
+    with attributes_kept(module), as_buffers(module, held):
+        exported = torch.export.export(module, tuple(inputs), strict=False)
+        return exported.run_decompositions(_kept_whole())  # type: ignore[arg-type]
+
+
+def _reached(exported: torch.export.ExportedProgram) -> set[str]:
+    """Parameters, buffers and attributes that the results depend on."""
+    signature = exported.graph_signature
+    results = {
+        s.arg.name
+        for s in signature.output_specs
+        if s.kind is OutputKind.USER_OUTPUT and hasattr(s.arg, "name")
+    }
+    needed = [n for n in exported.graph.nodes if n.name in results]
+    seen = set(needed)
+    for node in needed:  # grows
+        sources = [
+            n
+            for n in node.all_input_nodes
+            if not (str(node.target) == "aten.copy.default" and n is node.args[0])
+        ]
+        needed += [n for n in sources if n not in seen]
+        seen |= set(sources)
+    return {s.target for s in signature.input_specs if s.target and any(n.name == s.arg.name for n in seen)}
 
 
 def _untraceable(name: str, error: Exception) -> str:
