@@ -21,11 +21,15 @@ LINE = 64  # bytes
 SMALL = 1 << 18  # bytes of a buffer that caches hold anyway
 
 
-def onward(w: Writer, steps: Iterable[Step], inner: str, start: str, count: int) -> list[str]:
+def onward(
+    w: Writer, steps: Iterable[Step], inner: str, start: str, count: int, after: tuple[str, int] | None = None
+) -> list[str]:
     """Statements that fetch `count` elements along the axis `inner`, `w.choices.ahead` bytes beyond `start`, of each buffer that runs along it
-    and that no earlier sweep has read."""
+    and that no earlier sweep has read. `after`: an axis and the elements by which a step along it moves those buffers that are meant."""
     out = []
     for name, place in _runs(w, steps, inner).items():
+        if after and place.of(after[0]) != after[1]:
+            continue
         size = w.buffer(name).dtype.bytes
         here = placed(place, inner, start)
         first = affine_c(replace(here, offset=here.offset + w.choices.ahead // size))

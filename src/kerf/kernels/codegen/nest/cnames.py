@@ -10,6 +10,8 @@ from kerf.kernels.codegen.nest.domain import Step
 from kerf.kernels.codegen.nest.index import expression
 from kerf.kernels.ir import Affine, Axis, DType
 
+CHUNK = 64  # elements of one aligned step along a row: whole vectors, several of them
+
 
 class Own(dict[str, str]):
     """Loop variables are called like their axes."""

@@ -15,8 +15,8 @@ from math import prod
 
 from kerf.kernels.codegen.expr import CTYPE, ctype
 from kerf.kernels.codegen.nest import reduction
-from kerf.kernels.codegen.nest.ahead import fetched
-from kerf.kernels.codegen.nest.cnames import affine_c, arg_update, indented, nested
+from kerf.kernels.codegen.nest.ahead import fetched, onward
+from kerf.kernels.codegen.nest.cnames import CHUNK, affine_c, arg_update, indented, nested
 from kerf.kernels.codegen.nest.domain import Step
 from kerf.kernels.codegen.nest.index import form
 from kerf.kernels.codegen.nest.sweep import Sweep
@@ -25,7 +25,6 @@ from kerf.kernels.ir import Affine, Axis, DType, Load, loads
 
 RUN = 64  # additions to one partial result before it goes to the total
 LINE = 64  # bytes of a cache line
-CHUNK = 64  # elements of one aligned step along a row: whole vectors, several of them
 
 
 @dataclass
@@ -196,14 +195,20 @@ class Columns:
         if any(c * size % LINE for c in (start.offset, *start.coefficients.values())):
             place = affine_c(start) + (f" + {self.w.vector.name}_0" if self.w.splits else "")
             head = [f"long head = (long)(-(uintptr_t)(p_{first.buffer} + {place}) % {LINE} / {size});",
-                    f"head = head < {count} ? head : {count};", "for (long l = 0; l < head; l++) {", *loop, "}"]  # fmt: skip
+                    f"head = head < {count} ? head : {count};", "#pragma omp simd", "for (long l = 0; l < head; l++) {", *loop, "}"]  # fmt: skip
             begin = "head"
-        ahead = indented(
-            fetched(self.w, self.sweep, "from", f"from + {CHUNK}")
-        )  # between loads, not in a burst
+        ahead = fetched(self.w, self.sweep, "from", f"from + {CHUNK}")  # between loads, not in a burst
+        ahead = indented(ahead or self._onward())
         return ["{", *indented([*head, f"long from = {begin};", f"for (; from + {CHUNK} <= {count}; from += {CHUNK}) {{",
                 *ahead, "    #pragma omp simd", f"    for (long l = from; l < from + {CHUNK}; l++) {{", *indented(loop), "    }", "}",
                 *fetched(self.w, self.sweep, "from"), "#pragma omp simd", f"for (long l = from; l < {count}; l++) {{", *loop, "}"]), "}"]  # fmt: skip
+
+    def _onward(self) -> list[str]:
+        """What the first sweep, if none fetches for it, reads of whole rows that follow each other."""
+        w, rows = self.w, self.inner.name
+        if w.splits or w.fetching or self.sweep is not w.found[0]:
+            return []
+        return onward(w, self.sweep.steps, w.vector.name, "from", CHUNK, after=(rows, w.vector.extent))
 
     def _column(self, count: int) -> list[str]:
         """One column of `count` rows: their values, joined, then joined with the partial result."""

@@ -58,7 +58,7 @@ class NestTemplate:
             out.append(Decision("keep", (True, False), _row_bytes(group, found, chip) <= chip.l2_bytes // 2))
         if any(p.reduced for p in found) or len(found) > 1:
             out.append(Decision("reciprocal", (True, False), True))
-        if group.bytes > chip.l2_bytes and not all(_blocked(p) and p.reduced for p in found):
+        if group.bytes > chip.l2_bytes and any(map(_in_order, found)):
             out.append(Decision("ahead", AHEAD, chip.ahead_bytes))
         if _streamable(group):
             out.append(Decision("stream", (False, True), _streams(group, found, chip)))
@@ -154,6 +154,11 @@ def _stored(p: Phase, group: Group) -> frozenset[str]:
     return frozenset(
         s.out.name for s in p.steps if s.out.name in kept or (s.out.name in later and s.out.size > 1)
     )
+
+
+def _in_order(p: Phase) -> bool:
+    """Does memory go by in its order? Not in blocks of a kept axis, unless one holds all of it."""
+    return not (_blocked(p) and p.reduced) or p.axes[-1].extent <= BLOCKS[-1]
 
 
 def _again(p: Phase, group: Group, chip: Chip) -> bool:

@@ -6,7 +6,11 @@ from kerf.kernels.codegen.scan.writer import Writer
 from kerf.kernels.codegen.tail import pointer, signature, unflattened
 from kerf.kernels.codegen.template import Emitted
 
-SPAN = 1024  # columns of one loop: what it makes is streamed to memory from the first-level cache
+SPAN = 1024  # columns of one loop
+LINE, LINES = (
+    64,
+    4,
+)  # bytes of a cache line; lines of a row that are streamed together: soon after they are made, without gaps
 
 
 class ColumnScan(Writer):
@@ -35,15 +39,25 @@ class ColumnScan(Writer):
                  f"        for (long j = 0; j < n; j++) run[j] = {self.identity};", "        long s = 0;"]  # fmt: skip
         for count in dict.fromkeys((self.rows, 1) if e.length % self.rows else (self.rows,)):
             lines += [f"        for (; s + {count} <= {e.length}L; s += {count})",
-                      f"            for (long c = 0; c < n; c += {SPAN}) {{", *self._span(names, at, count), "            }"]  # fmt: skip
+                      "            for (long c = 0, m; c < n; c += m) {", *self._span(names, at, count), "            }"]  # fmt: skip
         return "\n".join([*lines, "        kf_stream_end();" if self.streamed else "", "    }", "}", ""])
 
     def _span(self, names: list[str], at: int, count: int) -> list[str]:
-        """`count` rows of at most SPAN columns from column c of the block on."""
+        """`count` rows of some columns from column c of the block on; streamed ones end with a line of the first of them, and so of each if
+        rows are whole lines."""
         indent, size = " " * 16, self.element_type
-        lines = [f"{indent}const long m = KF_MIN_L(n - c, {SPAN}L);"]
+        bytes_ = self.op.out.dtype.bytes
+        first = f"(row * {self.e.length} + {self._place('s')}) * {self.e.inner}L + left + c"
+        to = f"{pointer(self.op.out.name)} + {first}"
+        span, off = f"{SPAN}L", ""
+        if self.streamed and (count == 1 or self.e.inner * bytes_ % LINE == 0):
+            span, off = (
+                f"{LINES * LINE // bytes_}L",
+                f" - (c ? 0 : (long)((uintptr_t)({to}) % {LINE} / {bytes_}))",
+            )
+        lines = [f"{indent}m = KF_MIN_L(n - c, {span}{off});"]
         if self.streamed:
-            lines.append(f"{indent}{size} tile[{count}][{SPAN}] __attribute__((aligned(64)));")
+            lines.append(f"{indent}{size} tile[{count}][{span[:-1]}] __attribute__((aligned({LINE})));")
         lines += self._rows_ahead(names, at, count)
         lines += [f"{indent}#pragma omp simd", f"{indent}for (long l = 0; l < m; l++) {{",
                   f"{indent}    const long j = c + l;", f"{indent}    {self.carry} next = run[j];"]  # fmt: skip
@@ -51,9 +65,9 @@ class ColumnScan(Writer):
             lines += [f"{indent}    {{", *self._element(names, at, u), f"{indent}    }}"]
         lines += [f"{indent}    run[j] = next;", f"{indent}}}"]
         if self.streamed:
-            to = f"{pointer(self.op.out.name)} + (row * {self.e.length} + {self._place('s + u')}) * {self.e.inner}L + left + c"
+            row = to.replace(self._place("s"), self._place("s + u"))
             lines.append(
-                f"{indent}for (long u = 0; u < {count}; u++) kf_stream({to}, tile[u], m * sizeof({size}));"
+                f"{indent}for (long u = 0; u < {count}; u++) kf_stream({row}, tile[u], m * sizeof({size}));"
             )
         return lines
 
