@@ -30,9 +30,8 @@ class ScanTemplate:
         e = extent(op)
         if e.inner > 1:
             return _column_decisions(group, e, chip)
-        chunks = (256, 1024, 4096)
         return (
-            Decision("chunk", chunks, 1024),
+            Decision("chunk", (64, 128, 256, 1024, 4096), 128),
             Decision("stream", (False, True), _row_streams(group, chip)),
             *_ahead(group, chip, _row_streams(group, chip)),
             Decision("split_rows", (True, False), threads > 1 and e.outer < threads and e.length >= 16384),
