@@ -36,15 +36,34 @@ def possible(p: Problem, chip: Chip) -> bool:
     )
 
 
-def faster(p: Problem, pack_weights: bool = True) -> bool:
+def faster(p: Problem) -> bool:
     """Is it worth taking the operands apart? By the time of the products, padded, and of what is copied in each call."""
-    squares = ceil(p.m.extent / ROWS) * ceil(p.n.extent / ROWS) * ceil(p.k.extent / DEPTH)
-    order = amx.products(_parts(p, p.left), _parts(p, p.right))
-    copied = sum(
-        o.row.extent * p.k.extent for o in (p.left, p.right) if not (pack_weights and can_be_weights(p, o))
-    )
-    here = p.z.extent * (squares * len(order) * PRODUCT_NS + copied * COPY_NS)
+    here = p.z.extent * (_product_ns(p) + sum(_copy_ns(p)))
     return here < 0.9 * p.flops / VECTOR_GFLOPS
+
+
+def dealt_out(p: Problem, threads: int) -> str:
+    """Rows or columns, "m" or "n": by the larger share of the products, and of the copies, of which those of the other operand are made by
+    every thread."""
+
+    def time(axis: str) -> float:
+        tiles = ceil((p.m if axis == "m" else p.n).extent / SIDE)
+        share = ceil(tiles / threads) / tiles
+        a, b = _copy_ns(p)
+        return share * _product_ns(p) + (share * a + b if axis == "m" else a + share * b)
+
+    return min("mn", key=time)
+
+
+def _product_ns(p: Problem) -> float:
+    squares = ceil(p.m.extent / ROWS) * ceil(p.n.extent / ROWS) * ceil(p.k.extent / DEPTH)
+    return squares * len(amx.products(_parts(p, p.left), _parts(p, p.right))) * PRODUCT_NS
+
+
+def _copy_ns(p: Problem) -> tuple[float, float]:
+    """Of A and of B in each call."""
+    a, b = (0 if can_be_weights(p, o) else o.row.extent * p.k.extent * COPY_NS for o in (p.left, p.right))
+    return a, b
 
 
 def decisions() -> tuple[Decision, ...]:

@@ -47,8 +47,10 @@ def decisions(p: Problem, chip: Chip, threads: int) -> tuple[Decision, ...]:
         found.append(
             Decision("stream", (True, False), p.stored[0].bytes > 2 * chip.l3_bytes and p.k.extent <= 8)
         )
-    found += _parallel(p, mr, nv * lanes, threads)
-    return (*_algorithm(p, chip), *found)
+    algorithm = _algorithm(p, chip)
+    registers = any(d.name == "algorithm" and d.default == "amx" for d in algorithm)
+    found += _parallel(p, mr, nv * lanes, threads, registers)
+    return (*algorithm, *found)
 
 
 def _order(p: Problem, chip: Chip) -> str:
@@ -172,7 +174,7 @@ def _balance(tiles: int, threads: int) -> float:
     return round(20 * tiles / (threads * ceil(tiles / threads)))
 
 
-def _parallel(p: Problem, mr: int, nr: int, threads: int) -> tuple[Decision, ...]:
+def _parallel(p: Problem, mr: int, nr: int, threads: int, registers: bool) -> tuple[Decision, ...]:
     if threads == 1:
         return ()
     options: list[Value] = ["m", "n", "grid", "k", *(["batch"] if p.z.extent > 1 else [])]
@@ -183,4 +185,6 @@ def _parallel(p: Problem, mr: int, nr: int, threads: int) -> tuple[Decision, ...
         best = "batch"
     elif rows * columns < 2 * threads and p.k.extent >= 1024:
         best = "k"
+    elif registers:
+        best = amx.dealt_out(p, threads)
     return (Decision("parallel", tuple(options), best),)
