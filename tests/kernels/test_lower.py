@@ -199,6 +199,26 @@ def test_poisson_loss_with_the_term_that_approximates_the_factorial(log_input):
     assert Library not in kinds(program)
 
 
+@pytest.mark.parametrize("options", [{}, {"full": True, "reduction": "sum"}, {"reduction": "none"}])
+def test_gaussian_loss_asks_no_questions_about_variances(options):
+    x, target, variance = randn(4, 5), randn(4, 5).flip(0), randn(4, 1).abs()
+    calls(lambda a, b, v: F.gaussian_nll_loss(a, b, v, **options), x, target, variance)
+    calls(lambda a, b, v: F.gaussian_nll_loss(a, b, v, **options), x, target, variance[:, 0])
+
+
+def test_a_step_written_into_a_cache_is_a_select():
+    cache, step, place = randn(2, 9, 3), randn(2, 2, 3), torch.tensor([-1, 4])
+    program = calls(
+        lambda x, s, i: (x.index_copy(1, i % 9, s), torch.ops.aten.index_put(x, (None, i), s)),
+        cache,
+        step,
+        place,
+    )
+    assert Library not in kinds(program)
+    rows = calls(lambda x, i: x.index_add(0, i, x) * 2, randn(5, 6), torch.tensor([0, 3, 3, 1, 2]))
+    assert [op.target for op in rows.ops if isinstance(op, Library)] == ["aten.index_add.default"]
+
+
 def test_buckets_of_values_that_no_edge_compares_with():
     edges, x = torch.linspace(-1, 1, 9), torch.tensor([-2.0, -1.0, 0.0, 0.3, 1.0, torch.nan, torch.inf])
     program = calls(lambda x, e: (torch.bucketize(x, e), torch.bucketize(x, e, right=True)), x, edges)

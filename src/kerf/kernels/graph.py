@@ -17,6 +17,7 @@ from kerf.kernels.copying import copied
 from kerf.kernels.cost import attributes_kept
 from kerf.kernels.remembered import as_buffers, assignments, plain_tensors, remembers
 from kerf.kernels.tensors import flat_tensors
+from kerf.kernels.unquestioned import unquestioned
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ def capture(module: torch.nn.Module, inputs: Sequence[Any]) -> Graph:
     returned, arguments written in place.
     """
     name = type(module).__name__
-    with torch.no_grad(), _whole_recurrences(), warnings.catch_warnings():
+    with _as_exported(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch.export's words about its own use of torch
         try:
             exported = _exported(module, inputs)
@@ -100,6 +101,13 @@ def _reached(exported: torch.export.ExportedProgram) -> set[str]:
         needed += [n for n in sources if n not in seen]
         seen |= set(sources)
     return {s.target for s in signature.input_specs if s.target and any(n.name == s.arg.name for n in seen)}
+
+
+@contextmanager
+def _as_exported() -> Iterator[None]:
+    """torch as `capture` wants it: no gradients, recurrent layers whole, no questions about values."""
+    with torch.no_grad(), _whole_recurrences(), unquestioned():
+        yield
 
 
 def _untraceable(name: str, error: Exception) -> str:

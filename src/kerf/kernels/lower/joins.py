@@ -1,4 +1,4 @@
-"""Tensors put together and margins put around them: index arithmetic and selects."""
+"""Tensors put together, written into and given margins: index arithmetic and selects."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from itertools import accumulate
 from typing import Any
 
-from kerf.kernels.ir import Const, Expr, apply, const_index
+from kerf.kernels.ir import Const, DType, Expr, apply, const_index
+from kerf.kernels.lower.creation import wrapped
 from kerf.kernels.lower.registry import Context, lowers
 from kerf.kernels.lower.values import Indices, Value
-from kerf.kernels.lower.views import dim_of, narrowed, replaced, replaced_size, shift, view
+from kerf.kernels.lower.views import dim_of, expanded, narrowed, replaced, replaced_size, shift, view
 
 
 @lowers("roll")
@@ -164,3 +165,52 @@ def _scatter_range(
         raise LookupError("slice_scatter with a step")
     parts = [narrowed(x, d, 0, first), c.converted(source, x.dtype), narrowed(x, d, stop, x.shape[d] - stop)]
     return cat_values(c, parts, d)
+
+
+_FEW_PLACES = 8  # along a dimension, compared one after the other at every element
+
+
+@lowers("index_copy")
+def _index_copy(c: Context, x: Value, dim: int, places: Value, source: Value) -> Value:
+    d = dim_of(dim, x.rank)
+    return _placed(c, x, d, places, source)
+
+
+@lowers("index_put")
+def _index_put(
+    c: Context, x: Value, indices: Sequence[Value | None], values: Value, accumulate: bool = False
+) -> Value:
+    """One index of a few places along one dimension (a cache that a step is written to); the rest is torch's."""
+    given = [(d, i) for d, i in enumerate(indices) if i is not None]
+    if accumulate or len(given) != 1 or given[0][1].rank > 1 or given[0][1].dtype is DType.BOOL:
+        raise LookupError("scattered writes")
+    d, places = given[0]
+    shape = (*x.shape[:d], *places.shape, *x.shape[d + 1 :])
+    return _placed(c, x, d, places, expanded(c, values, shape))
+
+
+def _placed(c: Context, x: Value, d: int, places: Value, source: Value) -> Value:
+    """x with source[k] where dimension d is at places[k]; of equal places the last counts."""
+    if places.size > _FEW_PLACES:
+        raise LookupError("writes to many places")
+    flat = c.reshape(places, (places.size,))
+    rows = c.reshape(c.converted(source, x.dtype), replaced_size(x.shape, d, places.size))
+
+    def at(index: Indices) -> Expr:
+        out = x.at(index)
+        for k in range(places.size):
+            here = apply("eq", index[d], wrapped(flat.at((const_index(k),)), x.shape[d]))
+            new = rows.at(replaced(index, d, const_index(k)))
+            out = apply("select", here, new, out, dtype=out.dtype)
+        return out
+
+    return Value(x.shape, x.dtype, at, hint=c.builder.hint)
+
+
+def _whole(c: Context, *_: Any, **__: Any) -> Value:
+    raise LookupError("torch has a kernel for the whole of it")
+
+
+# Their decompositions make scattered writes of many places, which take several times as long as torch's own kernels.
+for _name in ("index_add", "max_unpool2d", "max_unpool3d", "col2im"):
+    lowers(_name)(_whole)
