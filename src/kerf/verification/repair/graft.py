@@ -19,6 +19,9 @@ def grafted(graph: Graph, changes: Sequence[Change], modules: Mapping[str, Modul
     signals of their own names. Only what outputs and registers need is kept."""
     work = _Graft(graph)
     for change in changes:
+        work.enables |= {
+            b >> 1 for path in modules[change.module].paths for b in work.bits(path + change.enable)
+        }
         for pick in change.picks:
             work.declare(pick)
             for path in modules[change.module].paths:
@@ -33,6 +36,8 @@ class _Graft:
     index: dict[str, tuple[int, ...]] = field(default_factory=dict)
     picked: dict[int, tuple[Pick, list[int]]] = field(default_factory=dict)  # input node -> its words' bits
     literal: dict[int, int] = field(default_factory=lambda: {0: FALSE})
+    enables: set[int] = field(default_factory=set)  # input nodes
+    unchanged: dict[int, int] = field(default_factory=lambda: {0: FALSE})  # as `literal`, without any change
 
     def declare(self, pick: Pick) -> None:
         for name, width in ((pick.index, pick.bits), (pick.inverted, 1)):
@@ -40,6 +45,10 @@ class _Graft:
                 bits = tuple(self.new.add_input() for _ in range(width))
                 self.index[name] = bits
                 self.new.signals[name] = Signal(name, bits, "input")
+
+    def bits(self, name: str) -> tuple[int, ...]:
+        signal = self.old.signals.get(name)
+        return signal.bits if signal else ()
 
     def place(self, pick: Pick, path: str) -> None:
         wire, words = self.old.signals.get(path + pick.wire), self.old.signals.get(path + pick.words)
@@ -79,7 +88,7 @@ class _Graft:
                 entered.pop(node, None)
                 continue
             sources = self._sources(node)
-            missing = [s >> 1 for s in sources if s >> 1 not in self.literal]
+            missing = [s >> 1 for s in sources if s >= 0 and s >> 1 not in self.literal]
             loop = next((m for m in missing if m in entered or m == node), None)
             if loop is not None:
                 self._cut(loop, node, todo, entered)
@@ -87,12 +96,13 @@ class _Graft:
                 entered[node] = len(todo) - 1
                 todo += missing
             else:
-                values = [self.literal[s >> 1] ^ (s & 1) for s in sources]
+                values = [self.literal[s >> 1] ^ (s & 1) if s >= 0 else self._unchanged(~s) for s in sources]
                 self.literal[node] = self.new.conjunction(*values) if old.kind[node] == Node.AND else self._choose(node, values)  # fmt: skip
         return self.literal[literal >> 1] ^ (literal & 1)
 
     def _cut(self, first: int, last: int, todo: list[int], entered: dict[int, int]) -> None:
-        """A loop through gates from `first` to `last` and back: the last choice in it loses the word that closes it (it reads false then)."""
+        """A loop through gates from `first` to `last` and back: the last choice in it takes the word that closes it as it is without any change, which
+        is right as long as no other change of the loop is made."""
         entered.setdefault(last, len(todo) - 1)
         loop = sorted((n for n in entered if entered[n] >= entered[first]), key=entered.__getitem__)
         at = max((i for i, n in enumerate(loop) if n in self.picked), default=-1)
@@ -100,12 +110,30 @@ class _Graft:
             raise KerfError("a loop through gates")
         chooser, follower = loop[at], loop[(at + 1) % len(loop)]
         pick, options = self.picked[chooser]
-        self.picked[chooser] = (pick, [FALSE if o >> 1 == follower else o for o in options])
+        self.picked[chooser] = (pick, [~o if o >> 1 == follower else o for o in options])
         del todo[entered[chooser] + 1 :]
         for node in loop[at:]:
             del entered[node]
 
+    def _unchanged(self, literal: int) -> int:
+        """The new literal of an old one in the design without any change."""
+        old, known, todo = self.old, self.unchanged, [literal >> 1]
+        while todo:
+            node = todo[-1]
+            sides = (old.left[node], old.right[node]) if old.kind[node] == Node.AND else ()
+            missing = [s >> 1 for s in sides if s >> 1 not in known]
+            if missing:
+                todo += missing
+                continue
+            todo.pop()
+            if sides:
+                known[node] = self.new.conjunction(*(known[s >> 1] ^ (s & 1) for s in sides))
+            elif node:
+                known[node] = FALSE if node in self.enables or node in self.picked else self.literal[node]
+        return known[literal >> 1] ^ (literal & 1)
+
     def _sources(self, node: int) -> list[int]:
+        """What a node reads; ~literal stands for one without any change."""
         if node in self.picked:
             return self.picked[node][1]
         return [self.old.left[node], self.old.right[node]]
