@@ -43,7 +43,7 @@ def bind(program: ir.Program, module: torch.nn.Module, inputs: Sequence[Any]) ->
             value: Any = module
             for part in buffer.source.split("."):
                 value = getattr(value, part)
-            found[name] = value.detach()
+            found[name] = torch.view_as_real(value.detach()) if value.is_complex() else value.detach()
     return found
 
 
@@ -65,7 +65,7 @@ class Evaluator:
     """Evaluates expressions over the grid of `axes`; results broadcast against (extent of each axis)."""
 
     def __init__(self, axes: Sequence[ir.Axis], memory: Tensors, double: bool) -> None:
-        self.memory, self.double = memory, double
+        self.memory, self.double, self.axes = memory, double, axes
         self.grid = {}
         for d, axis in enumerate(axes):
             shape = [1] * len(axes)
@@ -96,6 +96,9 @@ class Evaluator:
     def _load(self, e: ir.Load, guarded: bool) -> torch.Tensor:
         """Counts in element offsets of the whole buffer. In a branch of a select it may point outside."""
         source = self.memory[e.buffer]
+        view = self._view(e, source)
+        if view is not None:
+            return view.to(_compute(e.dtype, self.double))
         offset: torch.Tensor = torch.tensor(0)
         for i, stride in zip(e.index, source.stride(), strict=True):
             offset = offset + self(i, guarded) * stride
@@ -104,6 +107,25 @@ class Evaluator:
         elif offset.numel() and (int(offset.min()) < 0 or int(offset.max()) >= source.numel()):
             raise KerfError(f"{ir.text(e)} reads outside its buffer of {source.numel()} elements")
         return source.reshape(-1)[offset].to(_compute(e.dtype, self.double))
+
+    def _view(self, e: ir.Load, source: torch.Tensor) -> torch.Tensor | None:
+        """Where the indices are affine and inside the buffer, nothing need be gathered."""
+        offset, steps = source.storage_offset(), dict[str, int]()
+        for i, stride in zip(e.index, source.stride(), strict=True):
+            form = ir.affine(i)
+            if form is None:
+                return None
+            offset += form.offset * stride
+            for axis, factor in form.coefficients.items():
+                steps[axis] = steps.get(axis, 0) + factor * stride
+        extents = {a.name: a.extent for a in self.axes}
+        offset += sum(int(self.grid[a]) * step for a, step in steps.items() if a not in extents)
+        places = [steps.get(a.name, 0) for a in self.axes]
+        last = offset + sum((extents[a] - 1) * step for a, step in steps.items() if a in extents)
+        inside = source.storage_offset() <= offset and last < source.storage_offset() + source.numel()
+        if not inside or min(places, default=0) < 0 or not source.is_contiguous() or 0 in extents.values():
+            return None
+        return source.as_strided([a.extent if p else 1 for a, p in zip(self.axes, places)], places, offset)
 
     def _apply(self, e: ir.Apply, args: list[torch.Tensor]) -> torch.Tensor:
         if e.op == "cast":

@@ -56,15 +56,16 @@ def reroll(program: Program) -> Program | None:
 
 
 def _loops_in(program: Program) -> Iterator[tuple[Op, tuple[Op, ...]]]:
-    """Ops with the loops over time that compute them: stacks along one of their axes, then last values; without matrix products
-    in a step, then with them."""
+    """Ops with the loops over time that compute them: stacks along one of their axes, then last values; each time without matrix
+    products in a step before with them, but for last values, of which any op could be one."""
     maps = [op for op in program.ops if isinstance(op, Map)]
     stacks = [(op, time) for op in reversed(maps) for time in op.axes if _cut(program, op, time)]
     deep = [op for op in reversed(maps) if _size(op) > 2 * FEWEST_ALONE]
-    yield from _tried(program, [*stacks, *((op, None) for op in deep)], whole=False)
+    yield from _tried(program, stacks, whole=False)
     if _repeats(program):
         last = list(reversed(maps))[:MOST_ENDS]
         yield from _tried(program, [*stacks, *((op, None) for op in last)], whole=True)
+    yield from _tried(program, [(op, None) for op in deep], whole=False)
 
 
 def _tried(
