@@ -63,6 +63,24 @@ def test_a_product_with_a_constant_operand_is_built(cell: type[nn.Module], tmp_p
     agree(loaded(build, tmp_path), build.problem.module, x)
 
 
+class Rotary(nn.Module):
+    def __init__(self, persistent: bool) -> None:
+        super().__init__()
+        angles = torch.outer(torch.arange(7.0), torch.tensor([1.0, 0.1, 0.01]))
+        self.register_buffer("turn", torch.polar(torch.ones_like(angles), angles), persistent=persistent)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = torch.view_as_complex(x.unflatten(-1, (-1, 2))) * self.turn
+        return torch.view_as_real(y).flatten(-2)
+
+
+@pytest.mark.parametrize("persistent", [True, False])
+def test_a_complex_buffer_is_read_as_it_lies(persistent: bool, tmp_path: Path) -> None:
+    x = torch.randn(4, 7, 6)
+    build = built(Rotary(persistent), x)
+    agree(loaded(build, tmp_path), build.problem.module, x)
+
+
 def test_running_statistics_are_kept_without_packing_the_weights_again(tmp_path: Path) -> None:
     x = torch.randn(16, 32)
     build = built(nn.Sequential(nn.Linear(32, 48), nn.BatchNorm1d(48)).train(), x)
@@ -171,14 +189,14 @@ class Cell(nn.Module):
 
     def forward(self, x: torch.Tensor, h: torch.Tensor) -> torch.Tensor:
         made = []
-        for step in range(4):
+        for step in range(3):  # fewer than are worth a loop
             h = torch.tanh(self.line(torch.cat((x[step], h), 1)))
             made.append(self.out(h))
         return torch.stack(made)
 
 
 def test_a_weight_that_is_used_often_is_packed_once(tmp_path: Path) -> None:
-    x, h = torch.randn(3, 20, 8), torch.randn(20, 16)  # of so few steps no loop is made
+    x, h = torch.randn(3, 20, 8), torch.randn(20, 16)
     build = built(Cell(), x, h)
     assembly = build.assembly(build.space.default())
     assert len({p.reads or (p.source,) for p in assembly.packed}) == len(assembly.packed) <= 3
