@@ -4,7 +4,7 @@ many terms, Winograd's algorithm and equal terms add to that."""
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -21,7 +21,9 @@ from kerf.kernels.referee.variants import (
 
 WINOGRAD = 2.25  # half units in the last place, root mean square over the large elements of a sparse convolution by F(4x4, 3x3): 3.5 to 7
 EQUAL = 1 / 16  # of a half unit for each of many equal terms, added one after the other
-UNLIKE = 0.3  # times the root of the number of terms, of one sign: the small ones are lost in the sum, or only ever round down
+LONG = (
+    1 / 400
+)  # of a half unit for each of many terms of one sign: small ones beside a long sum are only ever rounded down
 _MOVES = ("clone", "set_", "view")
 _NORMS = ("layer_norm", "group_norm", "batch_norm", "instance_norm")  # which subtract a mean
 
@@ -62,9 +64,15 @@ def _few_terms_walk(name: str, args: Any, out: torch.Tensor) -> float:
     if n == 1 or not tensors:
         return 1.0
     if any(k in op for k in (*_NORMS, "softmax", "var", "std")):
-        return max(walk(n), EQUAL * n * _equal(_lines(tensors[0], args[1] if "softmax" in op else -1, n)))
-    unlike = UNLIKE * math.sqrt(n * max(map(_filled, tensors)))
-    return max(1.0, unlike, EQUAL * n * _equal(tensors[0].reshape(1, -1), zeros=False))
+        lines = _lines(tensors[0], args[1] if "softmax" in op else -1, n)
+        return max(_one_sign(n), EQUAL * n * _equal(lines))
+    same = EQUAL * n * _equal(tensors[0].reshape(1, -1), skip=_short)
+    return max(_one_sign(n * max(map(_filled, tensors))), same)
+
+
+def _one_sign(n: float) -> float:
+    """Half units in the last place that the order of n additions of one sign may cost, a plain one too."""
+    return max(1.0, 0.1 * math.sqrt(n), LONG * n)
 
 
 def _typical(out: torch.Tensor) -> float:
@@ -108,9 +116,14 @@ def _lines(x: torch.Tensor, dim: int, n: int) -> torch.Tensor:
     return rows[(rows != rows[:, :1]).any(1)]
 
 
-def _equal(rows: torch.Tensor, zeros: bool = True) -> float:
-    """The share of elements that equal the one before; `zeros`: zero ones too."""
+def _equal(rows: torch.Tensor, skip: Callable[[torch.Tensor], torch.Tensor] | None = None) -> float:
+    """The share of elements that equal the one before, without those to `skip`."""
     same = rows[:, 1:] == rows[:, :-1]
-    if not zeros:
-        same &= rows[:, 1:] != 0
+    if skip is not None:
+        same &= ~skip(rows[:, 1:])
     return int(torch.count_nonzero(same)) / max(1, rows.numel())
+
+
+def _short(x: torch.Tensor) -> torch.Tensor:
+    """Zeros, and values of so few bits (powers of two, small integers) that thousands are added exactly; also as perturbed."""
+    return ((x.float().contiguous().view(torch.int32) + 8) & 0xFFF) <= 16
