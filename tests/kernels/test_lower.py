@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from tests.kernels.test_graph import Calls
 from torch import nn
 
+from kerf.core.types import KerfError
 from kerf.kernels.graph import capture
 from kerf.kernels.interpret import bind, interpret
 from kerf.kernels.ir import (
@@ -377,6 +378,23 @@ def test_running_extremes_know_where_they_were_met_last(dim):
 def test_narrow_storage(dtype):
     module = nn.Sequential(nn.Linear(6, 8), nn.LayerNorm(8), nn.GELU()).to(dtype)
     compare(module, randn(5, 6, dtype=dtype), rtol=3e-2)
+
+
+def test_complex_numbers_within_a_program_are_pairs():
+    def rotated(x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        turn = torch.polar(torch.ones(5, 3), torch.arange(15.0).view(5, 3))[:, None].conj()
+        y = torch.view_as_complex(x.unflatten(-1, (-1, 2))) * turn
+        z = torch.cat([y * 2 + y / 3.0, -y], 1).transpose(0, 1)
+        return y.real + 2 * y.imag, torch.view_as_real(z).flatten(-2)
+
+    assert Library not in kinds(calls(rotated, randn(2, 5, 4, 6)))
+
+
+def test_complex_results_and_transforms_are_refused_in_words():
+    with pytest.raises(KerfError, match="view_as_real"):
+        lower_module(Calls(lambda x: torch.complex(x, x)), [randn(3)])
+    with pytest.raises(KerfError, match="_fft_r2c"):
+        lower_module(Calls(lambda x: torch.fft.rfft(x).real), [randn(8)])
 
 
 def test_what_has_no_lowering_stays_a_library_call():

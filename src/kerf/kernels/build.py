@@ -86,7 +86,12 @@ def _constants(program: Program, module: torch.nn.Module) -> dict[str, torch.Ten
     no call changes."""
     held = {*module.state_dict(), *program.updates.values()}
     sources = [b.source for b in program.buffers.values() if b.role is Role.PARAM and b.source not in held]
-    return {path: attrgetter(path)(module).detach() for path in sources}
+    return {path: _as_read(attrgetter(path)(module).detach()) for path in sources}
+
+
+def _as_read(t: torch.Tensor) -> torch.Tensor:
+    """Complex numbers as the pairs that kernels read."""
+    return torch.view_as_real(t.resolve_conj()) if t.is_complex() else t
 
 
 def _kept(program: Program, module: torch.nn.Module) -> dict[str, torch.Tensor]:

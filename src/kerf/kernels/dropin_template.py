@@ -242,7 +242,9 @@ class ModelNew(torch.nn.Module):
             self._table = (ctypes.c_void_p * max(1, SLOTS))()
             self._constants = {slot: _usable(_decoded(*constant)) for slot, constant in CONSTANTS}
             self._temps = {slot: self._temp(at, shape, dtype) for slot, at, shape, dtype in TEMPS}
-        self._weights = {slot: _usable(t) for (slot, _), t in zip(PARAMS, sources, strict=True)}
+        self._weights = {
+            slot: _usable(t.resolve_conj()) for (slot, _), t in zip(PARAMS, sources, strict=True)
+        }
         for slot, t in (*self._weights.items(), *self._constants.items(), *self._temps.items()):
             self._table[slot] = t.data_ptr()
         _LIB.kerf_pack(self._table, self._packed)

@@ -24,9 +24,9 @@ def _gaussian_nll(
     input: torch.Tensor,
     target: torch.Tensor,
     var: torch.Tensor | float,
-    full: bool = False,
-    eps: float = 1e-6,
-    reduction: str = "mean",
+    full: bool | None = False,
+    eps: float | None = 1e-6,
+    reduction: str | None = "mean",
 ) -> torch.Tensor:
     """0.5 (log v + (x - t)^2 / v) with v = max(var, eps), plus 0.5 log(2 pi) where `full` (Nix and Weigend 1994, as torch has it)."""
     given = var if isinstance(var, torch.Tensor) else torch.full_like(input, var)

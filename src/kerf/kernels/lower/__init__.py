@@ -19,6 +19,7 @@ from kerf.kernels.ir import Buffer, Library, Map, Op, Program, Role, outputs_of,
 from kerf.kernels.lower import (  # noqa: F401  (importing them registers their lowerings)
     activations,
     attention,
+    complexes,
     creation,
     joins,
     losses,
@@ -32,6 +33,7 @@ from kerf.kernels.lower import (  # noqa: F401  (importing them registers their 
     views,
     windows,
 )
+from kerf.kernels.lower.complexes import Complex, of_pairs, part_type
 from kerf.kernels.lower.constants import embedded
 from kerf.kernels.lower.library import keep
 from kerf.kernels.lower.matrix_unit import left_to_library
@@ -72,6 +74,9 @@ def _placeholder(builder: Builder, graph: Graph, node: torch.fx.Node) -> Any:
     key = graph.parameters.get(node.name)
     name = f"in_{node.name}" if key is None else f"p_{key}"
     role = Role.INPUT if key is None else Role.PARAM
+    part = part_type(tensor.dtype)
+    if part is not None and key is not None:  # in memory the parts lie side by side
+        return of_pairs(stored(builder.declare(name, (*tensor.shape, 2), part, role, key)))
     return stored(builder.declare(name, tuple(tensor.shape), dtype_of(tensor.dtype), role, key or node.name))
 
 
@@ -80,15 +85,22 @@ def _lowered(builder: Builder, node: torch.fx.Node, values: dict[torch.fx.Node, 
         return values[node.args[0]][node.args[1]]  # type: ignore[index]
     if not list(flat_tensors(node.meta.get("val"))):
         return None
-    outs = tuple((tuple(t.shape), dtype_of(t.dtype)) for t in flat_tensors(node.meta["val"]))
+    made_of = list(flat_tensors(node.meta["val"]))
+    outs = tuple((tuple(t.shape), part_type(t.dtype) or dtype_of(t.dtype)) for t in made_of)
     builder.hint = _readable(node.name)
     context = Context(builder, node, outs, values)
     args = torch.fx.map_arg(node.args, lambda n: values[n])
     kwargs = dict(torch.fx.map_arg(node.kwargs, lambda n: values[n]))
+    if any(t.is_complex() for t in (*made_of, *_read(node))):
+        return complexes.lowered(context, args, kwargs)
     made = _apply(context, args, kwargs)
     if isinstance(made, Value) and len(node.users) > 1:
         builder.reusable(made)
     return made
+
+
+def _read(node: torch.fx.Node) -> list[torch.Tensor]:
+    return list(flat_tensors([n.meta.get("val") for n in node.all_input_nodes]))
 
 
 def _readable(name: str) -> str:
@@ -115,8 +127,10 @@ _IGNORED = frozenset(
 )
 
 
-def _result(builder: Builder, value: Value, name: str) -> Buffer:
+def _result(builder: Builder, value: Value | Complex, name: str) -> Buffer:
     """A buffer of its own with the role OUTPUT, copied only where the value is stored under another shape or role."""
+    if isinstance(value, Complex):
+        raise KerfError("a complex result has no place here; return torch.view_as_real of it")
     here = value.buffer
     if here is None or here.shape != value.shape or builder.buffers[here.name].role is not Role.TEMP:
         here = builder.declare(name, value.shape, value.dtype)
