@@ -38,7 +38,7 @@ def spread_of(
     exact: torch.Tensor, variants: Sequence[torch.Tensor], free: torch.Tensor | None
 ) -> Spread | None:
     """What the variants show; None where no element is finite and not zero."""
-    size = exact.abs().reshape(-1).nan_to_num(0.0, 0.0, 0.0)
+    size = exact.abs().reshape(-1).nan_to_num_(0.0, 0.0, 0.0)
     if free is not None:
         size.masked_fill_(free.reshape(-1), 0.0)
     at = torch.nonzero(size >= _large(size)).reshape(-1) if bool(size.any()) else None

@@ -45,10 +45,10 @@ class _Rounded(Perturbed):
         if out.dtype != torch.float32 or out.numel() == 0 or is_exact(name) or any(k in name for k in _MOVES):
             return out
         with torch.utils._python_dispatch._disable_current_modes():
-            noise = self.signs(out.numel(), torch.float32).view(out.shape).double()
-            noise.mul_(2.0**-24 * _few_terms_walk(name, args, out))
+            noise = self.signs(out.numel(), torch.float32).view(out.shape)
+            noise = noise * (2.0**-24 * _few_terms_walk(name, args, out))
             size = out.abs().clamp_(min=_typical(out)) if any(k in name for k in _NORMS) else out
-            noisy = out.double().addcmul_(noise, size.double()).float()
+            noisy = torch.addcmul(out, noise, size)
             return out.copy_(noisy) if func._schema.is_mutable else noisy
 
 
@@ -77,7 +77,8 @@ def _one_sign(n: float) -> float:
 
 def _typical(out: torch.Tensor) -> float:
     """The root mean square. What a norm scales and shifts in one operator may cancel; its error is that of its moments."""
-    return float(out.double().square().mean().sqrt().nan_to_num(0.0, 0.0, 0.0))
+    norm = float(torch.linalg.vector_norm(out, dtype=torch.float64))
+    return norm / math.sqrt(out.numel()) if math.isfinite(norm) else 0.0
 
 
 def _factors(op: str, tensors: Sequence[torch.Tensor]) -> tuple[int, Sequence[torch.Tensor]]:
