@@ -131,11 +131,10 @@ class RecurrenceProductsTemplate:
         gates = max(len(s.products) for s in step.sides)
         most = max(1, min(WIDEST // gates, -(-step.units // chip.lanes)))
         units = tuple(n for n in (1, 2, 4) if n <= most)
-        tall = max(1, (chip.registers - 1) // gates - 1)
-        rows = tuple(sorted({max(1, min(n, step.rows)) for n in (tall, tall // 2, tall // 3, 4, 6, 8)}))
-        return Decision("units", units, units[-1]), Decision(
-            "rows", rows, _rows(rows, step.rows, gates * units[-1], chip)
-        )
+        heights = {n: min(step.rows, _fit(gates * n, chip)) for n in units}
+        best = min(reversed(units), key=lambda n: _cycles(step, n, heights[n], chip.lanes))
+        rows = tuple(sorted({*heights.values(), *(max(1, n // 2) for n in heights.values())}))
+        return Decision("units", units, best), Decision("rows", rows, heights[best])
 
     def emit(
         self, group: Group, choices: Mapping[str, Value], chip: Chip, threads: int, symbol: str
@@ -145,11 +144,17 @@ class RecurrenceProductsTemplate:
         return _Writer(step, choices, chip, threads, symbol).emit()
 
 
-def _rows(choices: tuple[int, ...], batch: int, vectors: int, chip: Chip) -> int:
-    """As many rows as registers hold sums for beside a row of weights, in tiles of nearly equal height."""
-    most = max(1, (chip.registers - vectors - 1) // vectors)
-    even = -(-batch // -(-batch // most))
-    return min(choices, key=lambda n: (abs(n - even), n))
+def _fit(vectors: int, chip: Chip) -> int:
+    """Rows of a register tile: sums, beside at least a weight and a value."""
+    return max(1, (chip.registers - 2) // vectors)
+
+
+def _cycles(step: Step, units: int, height: int, lanes: int) -> tuple[float, int]:
+    """What a step's tiles take at two multiplications or two loads a cycle; and how often the weights are read."""
+    panels, tiles = -(-step.units // (units * lanes)), Rows(step.rows, 1, height).split(step.rows)
+    vectors = [len(s.products) * units for s in step.sides]
+    each = sum(n * max(r * v, r + v) for r, n in tiles.items() for v in vectors)
+    return panels * each / 2, sum(tiles.values())
 
 
 class _Writer:
@@ -164,8 +169,7 @@ class _Writer:
         self.H_pad = self.panels * self.wide
         self.crews = max(1, min(threads, self.B))
         widest = max(len(s.products) for s in step.sides) * self.units
-        fit = max(1, (chip.registers - 2) // widest)  # sums, at least a weight and a value
-        self.rows = Rows(self.B, self.crews, min(int(choices["rows"]), fit))
+        self.rows = Rows(self.B, self.crews, min(int(choices["rows"]), _fit(widest, chip)))
         self.packed = all(self.group.buffer(n).role is Role.PARAM for n in step.weights)
         self.turns = max(s.turn for s in step.sides)
         self.axes = {a.name: a.name for a in (*self.op.axes, self.op.time)}
