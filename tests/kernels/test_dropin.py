@@ -75,6 +75,16 @@ def test_it_computes_what_the_module_does(tmp_path: Path) -> None:
 
 
 @torch.no_grad()
+def test_an_input_that_is_negative_in_name_only(tmp_path: Path) -> None:
+    module, x = Affine(), torch.zeros(23, 37, dtype=torch.complex64).conj().imag
+    assert x.is_neg()
+    x.copy_(torch.randn(23, 37))
+    fast = load(module, [x.clone()], tmp_path).ModelNew.from_module(module)
+    for got, want in zip(fast(x), module(x), strict=True):
+        same(got, want)
+
+
+@torch.no_grad()
 def test_non_contiguous_and_misaligned_inputs(tmp_path: Path) -> None:
     module, x = Affine(), torch.randn(23, 37)
     fast = load(module, [x], tmp_path).ModelNew.from_module(module)

@@ -89,10 +89,10 @@ def _aligned(size: int) -> torch.Tensor:
 
 
 def _usable(t: torch.Tensor) -> torch.Tensor:
-    """The tensor as the kernels read it: contiguous and 64-byte aligned; a copy where it is not."""
-    if t.is_contiguous() and t.data_ptr() % 64 == 0:
+    """The tensor as the kernels read it: contiguous, 64-byte aligned, not a conjugate or negative in name only; a copy where it is not."""
+    if t.is_contiguous() and t.data_ptr() % 64 == 0 and not t.is_conj() and not t.is_neg():
         return t
-    t = t.detach().contiguous()
+    t = t.detach().resolve_conj().resolve_neg().contiguous()
     return t if t.data_ptr() % 64 == 0 or t.numel() == 0 else _copy(t)
 
 
@@ -242,9 +242,7 @@ class ModelNew(torch.nn.Module):
             self._table = (ctypes.c_void_p * max(1, SLOTS))()
             self._constants = {slot: _usable(_decoded(*constant)) for slot, constant in CONSTANTS}
             self._temps = {slot: self._temp(at, shape, dtype) for slot, at, shape, dtype in TEMPS}
-        self._weights = {
-            slot: _usable(t.resolve_conj()) for (slot, _), t in zip(PARAMS, sources, strict=True)
-        }
+        self._weights = {slot: _usable(t) for (slot, _), t in zip(PARAMS, sources, strict=True)}
         for slot, t in (*self._weights.items(), *self._constants.items(), *self._temps.items()):
             self._table[slot] = t.data_ptr()
         _LIB.kerf_pack(self._table, self._packed)

@@ -392,7 +392,8 @@ def _digest(tensors: Mapping[Any, Any]) -> str:
             repr((key, str(getattr(value, "dtype", "")), tuple(getattr(value, "shape", ())))).encode()
         )
         if isinstance(value, torch.Tensor):
-            digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+            plain = value.detach().cpu().resolve_conj().resolve_neg().contiguous()
+            digest.update(plain.flatten().view(torch.uint8).numpy().tobytes())
         else:
             digest.update(repr(value).encode())
     return digest.hexdigest()
