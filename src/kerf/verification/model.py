@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,18 +13,28 @@ from kerf.verification.graph import FREE, Graph, Node
 from kerf.verification.netlist import Check, Netlist
 from kerf.verification.synthesis import synthesize
 
-RESET_NAMES = re.compile(r"(^|_|\b)(a|s|hw|sys|n|async_|sync_)?(rst|reset|resetn|rstn|clr|clear)(_?n|_?ni|_?i|_?b|_?l)?($|_)", re.I)  # fmt: skip
+RESET_NAMES = re.compile(r"(^|_|\b)(a|s|r|w|rd|wr|hw|sys|n|async_|sync_)?(rst|reset|resetn|rstn|clr|clear)(_?n|_?ni|_?i|_?b|_?l)?($|_)", re.I)  # fmt: skip
 RESET_CYCLES = 16
 X = 2
 
 
 @dataclass(frozen=True)
 class Reset:
-    """An input that, held at `active` for `cycles` clock cycles, brings registers to known values."""
+    """An input that, held at `active` for `cycles` clock cycles, brings registers to known values. `clocks`: inputs that all change in such a cycle, where
+    every clock is an input."""
 
     name: str
     active: int
     cycles: int
+    clocks: tuple[str, ...] = ()
+
+    def steps(self, graph: Graph, clock: str = "") -> list[dict[int, int]]:
+        """Input node -> value in every step in which it is held: a cycle each, or two where clocks are inputs: low, then high."""
+        held = {graph.signals[self.name].bits[0] >> 1: self.active}
+        if not self.clocks:
+            return [held | ({graph.signals[clock].bits[0] >> 1: 0} if clock else {})] * self.cycles
+        pins = [b >> 1 for name in self.clocks for b in graph.signals[name].bits]
+        return [held | dict.fromkeys(pins, level) for level in (0, 1)] * self.cycles
 
 
 @dataclass(frozen=True)
@@ -42,6 +52,7 @@ class Model:
     reset_free: bool = False
     edge: str = ""
     stepped: bool = False
+    clocks: tuple[str, ...] = ()  # inputs, where `stepped`
 
     @property
     def inputs(self) -> list[str]:
@@ -86,13 +97,22 @@ def model(design: Design, texts: Mapping[str, str] | None = None, *, reset: str 
     notes = made.notes
     if clock and _reads_clock(net):
         notes += (f"{clock} is data too: taken everywhere as it is just before its edge",)
-    found = Model(design, net.graph, net.checks, clock, None, initial, notes, reset_free, edge, made.stepped)
-    return _begun(found, find_reset(net.graph, clock) if reset is None else _given_reset(net.graph, reset))
+    pins = _clock_inputs(net) if made.stepped else ()
+    found = Model(
+        design, net.graph, net.checks, clock, None, initial, notes, reset_free, edge, made.stepped, pins
+    )
+    chosen = find_reset(net.graph, clock, pins) if reset is None else _given_reset(net.graph, reset, pins)
+    return _begun(found, chosen)
+
+
+def _clock_inputs(net: Netlist) -> tuple[str, ...]:
+    signals = net.graph.signals
+    return tuple(dict.fromkeys(n for n, _ in net.clocks if n in signals and signals[n].kind == "input"))
 
 
 def with_reset(made: Model) -> Model:
     """A model that was made without a reset, with the one that is found by name and effect."""
-    return _begun(made, find_reset(made.graph, made.clock))
+    return _begun(made, find_reset(made.graph, made.clock, made.clocks))
 
 
 def _begun(made: Model, chosen: Reset | None) -> Model:
@@ -131,50 +151,51 @@ def _reads_clock(net: Netlist) -> bool:
     return False
 
 
-def _given_reset(graph: Graph, text: str) -> Reset | None:
+def _given_reset(graph: Graph, text: str, clocks: Sequence[str] = ()) -> Reset | None:
     name = text.lstrip("!")
     if not name:
         return None
     signal = graph.signals.get(name)
     if signal is None or signal.kind != "input" or len(signal.bits) != 1:
         raise KerfError(f"--reset {text}: no input of one bit has this name")
-    return _measured(graph, name, 0 if text.startswith("!") else 1)[1]
+    return _measured(graph, name, 0 if text.startswith("!") else 1, clocks)[1]
 
 
-def find_reset(graph: Graph, clock: str) -> Reset | None:
+def find_reset(graph: Graph, clock: str, clocks: Sequence[str] = ()) -> Reset | None:
     """The input with a reset's name that determines most registers; None when none determines any that were free. Its level is the one of its name,
-    but where the other one determines more than twice as many: held inactive, a design may lose some of its unknowns too."""
+    but where the other one determines more than twice as many: held inactive, a design may lose some of its unknowns too. `clocks`: as for `Reset`."""
     best: tuple[int, Reset | None] = (0, None)
     for name, signal in graph.signals.items():
         if signal.kind == "input" and len(signal.bits) == 1 and name != clock and RESET_NAMES.search(name):
             low_first = bool(re.search(r"n$|_ni$|_n$|_b$|_l$", name, re.I))
-            named, other = (_measured(graph, name, active) for active in ((0, 1) if low_first else (1, 0)))
+            named, other = (_measured(graph, name, active, clocks) for active in ((0, 1) if low_first else (1, 0)))  # fmt: skip
             best = max(best, other if other[0] > 2 * named[0] else named, key=lambda found: found[0])
     return best[1]
 
 
-def _measured(graph: Graph, name: str, active: int) -> tuple[int, Reset]:
+def _measured(graph: Graph, name: str, active: int, clocks: Sequence[str]) -> tuple[int, Reset]:
     """How many registers the reset determines, and after how many cycles it determines no more."""
-    node = graph.signals[name].bits[0] >> 1
+    once = Reset(name, active, 1, tuple(clocks))
     state = dict.fromkeys(graph.latches, X)
     known, cycles = 0, 1
     for cycle in range(1, RESET_CYCLES + 1):
-        state = ternary_step(graph, state, {node: active})
+        for held in once.steps(graph):
+            state = ternary_step(graph, state, held)
         now = sum(v != X for v in state.values())
         if now > known:
             known, cycles = now, cycle
         elif cycle > cycles + 2:
             break
-    return known, Reset(name, active, cycles)
+    return known, replace(once, cycles=cycles)
 
 
 def _after(graph: Graph, reset: Reset, clock: str) -> dict[int, int]:
-    node = graph.signals[reset.name].bits[0] >> 1
-    held = {node: reset.active} | ({graph.signals[clock].bits[0] >> 1: 0} if clock else {})
     state = {n: graph.right[n] for n in graph.latches}
-    for _ in range(reset.cycles):
+    for held in reset.steps(graph, clock):
         state = ternary_step(graph, state, held)
-    return state
+    # a clock's level before the first step is the one from which no edge follows at once
+    pins = {b >> 1 for name in reset.clocks for b in graph.signals[name].bits}
+    return state | {n: graph.right[n] for n in graph.latches if graph.left[n] >> 1 in pins}
 
 
 def ternary(graph: Graph, state: Mapping[int, int], inputs: Mapping[int, int]) -> bytearray:

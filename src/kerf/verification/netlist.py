@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -33,7 +33,8 @@ class Check:
 
 @dataclass(frozen=True)
 class Netlist:
-    """`undriven`: names of signals that nothing drives (they are free inputs of the graph); `clocks`: (net name, edge) of the flip-flops."""
+    """`undriven`: names of signals that nothing drives (they are free inputs of the graph); `clocks`: (net name, edge) of the flip-flops, or of what they
+    were where every clock became an input."""
 
     graph: Graph
     checks: tuple[Check, ...] = ()
@@ -52,6 +53,7 @@ class _Reader:
     graph: Graph = field(default_factory=Graph)
     literal: dict[Bit, int] = field(default_factory=lambda: {"0": FALSE, "1": TRUE})
     driver: dict[Bit, Mapping[str, Any]] = field(default_factory=dict)
+    shared: dict[Bit, list[Mapping[str, Any]]] = field(default_factory=dict)  # nets of tri-state drivers
     undriven: list[Bit] = field(default_factory=list)
 
     def read(self) -> Netlist:
@@ -67,6 +69,8 @@ class _Reader:
                 checks.append((name, cell))
             elif kind in ("$_AND_", "$_NOT_"):
                 self.driver[pins["Y"][0]] = cell
+            elif kind == "$_TBUF_":
+                self.shared.setdefault(pins["Y"][0], []).append(pins)
             elif kind in FREE_CELLS:
                 for bit in pins["Y"]:
                     constant = "const" in kind
@@ -78,6 +82,7 @@ class _Reader:
                 self.literal[pins["Y"][0]] = begun ^ 1
             elif kind != "$scopeinfo":
                 raise KerfError(f"cell {name} of type {kind} is no gate: a black box or an unsupported cell")
+        self._inouts()
         for latch, data in flops:
             self.graph.set_next(latch, self._value(data))
         made = tuple(self._check(n, c) for n, c in checks)
@@ -86,10 +91,17 @@ class _Reader:
 
     def _inputs(self) -> None:
         for port in self.module["ports"].values():
-            if port["direction"] in ("input", "inout"):
+            if port["direction"] == "input":
                 for bit in port["bits"]:
                     if bit not in self.literal:
                         self.literal[bit] = self.graph.add_input()
+
+    def _inouts(self) -> None:
+        """What the design does not drive itself is an input."""
+        for port in self.module["ports"].values():
+            for bit in port["bits"] if port["direction"] == "inout" else ():
+                if not any(bit in known for known in (self.literal, self.driver, self.shared)):
+                    self.literal[bit] = self.graph.add_input()
 
     def _initial_values(self) -> Iterator[tuple[Bit, int]]:
         for net in self.module["netnames"].values():
@@ -111,13 +123,11 @@ class _Reader:
             if self._ready(top):
                 todo.pop()
                 continue
-            cell = self.driver[top]
-            pins = cell["connections"]
-            sources = [pins["A"][0], *pins.get("B", [])]
+            sources = self._sources(top)
             missing = [s for s in sources if s not in self.literal]
             if not missing:
                 values = [self.literal[s] for s in sources]
-                self.literal[top] = self.graph.conjunction(*values) if len(values) == 2 else values[0] ^ 1
+                self.literal[top] = self._resolved(values) if top in self.shared else self._gate(values)
                 todo.pop()
                 continue
             if top in entered:
@@ -126,11 +136,28 @@ class _Reader:
             todo += missing
         return self.literal[bit]
 
+    def _sources(self, bit: Bit) -> list[Bit]:
+        if bit in self.shared:
+            return [pins[name][0] for pins in self.shared[bit] for name in ("A", "E")]
+        pins = self.driver[bit]["connections"]
+        return [pins["A"][0], *pins.get("B", [])]
+
+    def _gate(self, values: Sequence[int]) -> int:
+        return self.graph.conjunction(*values) if len(values) == 2 else values[0] ^ 1
+
+    def _resolved(self, values: Sequence[int]) -> int:
+        """A net of tri-state drivers, given as data and enable of each: what those that are on agree upon; any value where they do not, or none is on."""
+        graph, one, zero = self.graph, FALSE, FALSE
+        for data, on in zip(values[::2], values[1::2], strict=True):
+            one = graph.disjunction(one, graph.conjunction(on, data))
+            zero = graph.disjunction(zero, graph.conjunction(on, data ^ 1))
+        return graph.choose(graph.exclusive_or(one, zero), one, graph.add_input())
+
     def _ready(self, bit: Bit) -> bool:
         """Whether its literal is known; a net that nothing drives and an `x` get a free input."""
         if bit in self.literal:
             return True
-        if bit in self.driver:
+        if bit in self.driver or bit in self.shared:
             return False
         self.literal[bit] = self.graph.add_input()
         self.undriven.append(bit)

@@ -123,7 +123,7 @@ def _how(row: Mapping[str, Any]) -> str:
 
 def repair(result: Result) -> str:
     if result["passes"]:
-        return f"{result['design']} does already what is wanted ({result['seconds']:.1f} s)"
+        return f"{result['design']} already does what is wanted ({result['seconds']:.1f} s)"
     if not result["repairs"]:
         why_not = (
             "no change of any template would do" if result["exhausted"] else "none found in the time given"
@@ -141,4 +141,5 @@ def repair(result: Result) -> str:
         lines += [f"note: {n}" for n in found["notes"]]
     lines += [f"note: {n}" for n in result["notes"]]
     lines += [f"written: {', '.join(result['written'])}"] if result["written"] else []
-    return "\n".join([*lines, f"{len(result['repairs'])} repairs in {result['seconds']:.1f} s"])
+    count = len(result["repairs"])
+    return "\n".join([*lines, f"{count} repair{'s' * (count != 1)} in {result['seconds']:.1f} s"])

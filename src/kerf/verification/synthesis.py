@@ -37,6 +37,7 @@ NAMED = "setattr -set keep 1 w:* w:$* %d"
 APART = "setattr -set keep 1 t:$any*"
 ALWAYS_COMB = re.compile(r"\balways_comb\b")
 CASE_EQUALITY = re.compile(r"(?:^  attribute [^\n]*\n)*^  cell \$(eqx|nex) .*?^  end$", re.M | re.S)
+UNSIZED = re.compile(r"(?<![\w'])'[sS]?[bBoOhHdD]([xXzZ])\1*(?!\w)")
 STEP = "synthesis"
 YOSYS_SHARE = 0.8  # of the time; reading what it made cannot be stopped, and takes a quarter as long
 BLACK_BOX = "; give its source, or leave its instance out"
@@ -117,12 +118,12 @@ def _synthesized(
     worker.run(_gates(worker, "async2sync", free_unknowns), left(deadline, STEP))
     left(deadline, STEP)
     found = netlist(_module(worker, "gates.json", design.top))
-    notes = _notes(words, found)
+    notes = _notes(words, found, design)
     if not stepped and len(found.clocks) <= 1 and _is_input(found, found.clocks):
         return Synthesized(_renamed(found, design, worker), False, notes)
     worker.run(_gates(worker, "clk2fflogic", free_unknowns), left(deadline, STEP))
     left(deadline, STEP)
-    by_steps = netlist(_module(worker, "gates.json", design.top))
+    by_steps = replace(netlist(_module(worker, "gates.json", design.top)), clocks=found.clocks)
     clocks = ", ".join(sorted({name for name, _ in found.clocks}))
     note = f"clocks {clocks}: modelled step by step, each clock an input that may change at any step"
     return Synthesized(_renamed(by_steps, design, worker), True, (*notes, note) if clocks else notes)
@@ -132,6 +133,7 @@ def _restart(worker: Yosys, design: Design, texts: Mapping[str, str], checks: bo
     names = []
     for index, source in enumerate(design.sources):
         text = texts.get(source.name, source.text)
+        text = UNSIZED.sub(_extended, text)
         (worker.scratch / f"s{index}.sv").write_bytes(text.encode("utf-8", "surrogateescape"))
         names.append(str(worker.scratch / f"s{index}.sv"))
     flags = [f"-I {_linked(worker, i, folder)}" for i, folder in enumerate(design.folders)]
@@ -143,6 +145,14 @@ def _restart(worker: Yosys, design: Design, texts: Mapping[str, str], checks: bo
     worker.run([read, NAMED, EACH, f"write_rtlil {worker.scratch}/read.il"], left(deadline, STEP))
     check_whole(worker.scratch / "read.il", b"end")
     _fold_case_equality(worker.scratch / "read.il")
+
+
+def _extended(literal: re.Match[str]) -> str:
+    """An unsized x or z is as wide as what is around it (1800-2017, 5.7.1); slang makes it 32 bits, and what is beyond them 0."""
+    before = literal.string[max(literal.string.rfind(";", 0, literal.start()), 0) : literal.start()]
+    if re.search(r"\b(parameter|localparam)\b[^)]*$", before):
+        return literal[0]  # its width is the constant's own
+    return f"'{literal[1]}".rjust(len(literal[0]))
 
 
 def _fold_case_equality(file: Path) -> None:
@@ -214,16 +224,31 @@ def _is_input(found: Netlist, clocks: Sequence[tuple[str, str]]) -> bool:
     return all(found.graph.signals[name].kind == "input" for name, _ in clocks if name in found.graph.signals)
 
 
-def _notes(words: Mapping[str, Any], found: Netlist) -> tuple[str, ...]:
+def _notes(words: Mapping[str, Any], found: Netlist, design: Design) -> tuple[str, ...]:
     kinds = {cell["type"] for cell in words["cells"].values()}
     notes = []
     if kinds & {"$adff", "$adffe", "$aldff", "$aldffe", "$dffsr", "$dffsre"}:
         notes.append("asynchronous resets: modelled as seen at the next clock edge")
     if kinds & {"$dlatch", "$adlatch", "$dlatchsr"}:
         notes.append("latches: modelled as a register and a multiplexer")
-    if found.undriven:
-        notes.append(f"undriven, taken to be free: {', '.join(found.undriven[:8])}")
+    if "$tribuf" in kinds:
+        notes.append("tri-state drivers: a net has any value while none of them is on, or several disagree")
+    undriven = [n for n in found.undriven if not _inside(design.root.body, n.split("."))]
+    if undriven:
+        notes.append(f"undriven, taken to be free: {', '.join(undriven[:8])}")
     return tuple(notes)
+
+
+def _inside(scope: Any, path: Sequence[str]) -> bool:
+    """Whether a name is that of a function's argument or of a covergroup's method: no net that somebody forgot to drive."""
+    if scope is None or len(path) < 2:
+        return False
+    found = scope.find(path[0].partition("[")[0])
+    if type(found).__name__ in ("SubroutineSymbol", "CovergroupType"):
+        return True
+    blocks = getattr(found, "entries", None)
+    inner = blocks[0] if blocks else found if hasattr(found, "find") else getattr(found, "body", None)
+    return _inside(inner, path[1:])
 
 
 def _renamed(found: Netlist, design: Design, worker: Yosys) -> Netlist:

@@ -234,7 +234,9 @@ class Seeker:
         self._release(planes)
         column = self._reset_column
         if column is not None and self.rng.random() < RELEASED:
-            planes[: self.reset.cycles, column] = spread(np.array([self.reset.active]))
+            planes[: self.reset.cycles * (2 if self.reset.clocks else 1), column] = spread(
+                np.array([self.reset.active])
+            )
 
     def _release(self, planes: np.ndarray) -> None:
         column = self._reset_column
@@ -253,7 +255,7 @@ class Seeker:
 
 def seeker(gold: Model, gate: Model, made: Product) -> Seeker:
     numbers = sorted({*mined(gold.design), *mined(gate.design)})
-    reset = None if gold.reset else find_reset(gold.graph, gold.clock)
+    reset = None if gold.reset else find_reset(gold.graph, gold.clock, gold.clocks)
     return Seeker(gold, gate, made, numbers, reset)
 
 

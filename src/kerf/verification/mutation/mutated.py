@@ -127,10 +127,11 @@ class Mutated:
             lanes.set_node(node, value)
         if reset and not _resets(self.model, test):
             node = self.graph.signals[reset.name].bits[0] >> 1
-            inputs = [n for n in map(self.nodes.get, self._driven_bits()) if n is not None]
-            bits = np.random.default_rng(0).integers(0, 2, (reset.cycles, len(inputs) + 1), np.uint8)
-            bits[:, -1] = reset.active
-            lanes.run([*(n >> 1 for n in inputs), node], np.where(bits == 1, ALL, np.uint64(0)), [])
+            steps = reset.steps(self.graph)
+            inputs = [n >> 1 for n in map(self.nodes.get, self._driven_bits()) if n is not None and n >> 1 not in steps[0]]  # fmt: skip
+            bits = np.random.default_rng(0).integers(0, 2, (len(steps), len(inputs) + len(steps[0])), np.uint8)  # fmt: skip
+            bits[:, len(inputs) :] = [list(held.values()) for held in steps]
+            lanes.run([*inputs, *steps[0]], np.where(bits == 1, ALL, np.uint64(0)), [])
             lanes.set_node(node, 1 - reset.active)
         for node in self.graph.latches:
             if node >= self.size:

@@ -92,11 +92,8 @@ class Products:
         if model.reset is None:
             return state
         quiet = dict.fromkeys((*self._switches, *self._unused), 0) | dict.fromkeys(on, 1)
-        held = quiet | {source.signals[model.reset.name].bits[0] >> 1: model.reset.active}
-        if model.clock:
-            held[source.signals[model.clock].bits[0] >> 1] = 0
-        for _ in range(model.reset.cycles):
-            state = ternary_step(source, state, held)
+        for held in model.reset.steps(source, model.clock):
+            state = ternary_step(source, state, quiet | held)
         return state
 
     def compare(self, index: int, seconds: float) -> Difference:

@@ -7,6 +7,7 @@ design or another assertion has a second one, the model goes step by step, and e
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -226,10 +227,15 @@ def _clock_bit(made: Model, s: Statement) -> int:
 
 
 def _immediate(made: Model) -> list[Assertion]:
-    found = []
+    """Those without a label are called after their line, as concurrent ones are."""
+    found, count = [], Counter[str]()
     for check in made.checks:
         bad = check.holds if check.kind == "cover" else check.holds ^ 1
         file, _, line = check.source.rpartition(":")
         source = f"{file}:{line.partition('.')[0]}" if file else check.source
-        found.append(Assertion(check.name, check.kind, "", source, bad, finite=bad))
+        scope, dot, own = check.name.rpartition(".")
+        name = f"{scope}{dot}{check.kind}_{line.partition('.')[0]}" if own.startswith("$") else check.name
+        count[name] += 1
+        name = f"{name}_{count[name]}" if count[name] > 1 else name
+        found.append(Assertion(name, check.kind, "", source, bad, finite=bad))
     return found
