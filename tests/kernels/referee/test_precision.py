@@ -198,6 +198,17 @@ def test_sparse_values_are_few_in_every_line(shape: list[int], seed: int) -> Non
     assert 0 < int(torch.count_nonzero(x)) <= max(8, x.numel() // max(shape[1:]))
 
 
+def test_complex_answers_are_judged_in_both_parts() -> None:
+    class Spectrum(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.fft.rfft(x)
+
+    (x,) = drawn((32, 200))
+    wanted = expected(Spectrum(), [x])
+    assert compare(Spectrum()(x), wanted).passed
+    assert not compare(Spectrum()(x.half().float()), wanted).passed
+
+
 def test_sparse_values_stay_in_their_range() -> None:
     rule = Rule("x", "float32", (50, 50), domain="range", low=0.25, high=2.0)
     x = draw_rule(rule, "sparse", torch.Generator().manual_seed(0))
