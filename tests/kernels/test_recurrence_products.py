@@ -93,6 +93,27 @@ def peephole(net, x):
     return h, c
 
 
+def both_ways(net, x):
+    ahead, back = [], [x[0]] * STEPS
+    h = g = x.new_zeros(BATCH, HIDDEN)
+    for t in range(STEPS):
+        h = net.a(x[t], h)
+        ahead.append(h)
+    for t in reversed(range(STEPS)):
+        g = net.b(x[t], g)
+        back[t] = g
+    return net.out(torch.cat((torch.stack(ahead), torch.stack(back)), dim=2))
+
+
+def columns(net, x, h):
+    """Batch last: the weight stands on the left."""
+    out = []
+    for t in range(STEPS):
+        h = torch.tanh(net.u @ x[t] + net.w @ h)
+        out.append(h)
+    return torch.stack(out)
+
+
 def linear(inputs: int, outputs: int = HIDDEN) -> nn.Linear:
     return nn.Linear(inputs, outputs)
 
@@ -127,6 +148,18 @@ CASES: dict[str, Case] = {
         {"start": linear(FEATURES), "i": linear(FEATURES), "h": linear(HIDDEN)},
         (X,),
         ("Reduce", "Contract", "Map", *ONE),
+    ),
+    "both ways": (
+        both_ways,
+        {"a": nn.GRUCell(FEATURES, HIDDEN), "b": nn.GRUCell(FEATURES, HIDDEN), "out": linear(2 * HIDDEN, OUT)},
+        (X,),
+        (*ONE, *ONE, "Map", "Contract", "Map"),
+    ),
+    "columns": (
+        columns,
+        {"u": nn.Parameter(torch.randn(HIDDEN, FEATURES) / 3), "w": nn.Parameter(torch.randn(HIDDEN, HIDDEN) / 5)},
+        (X.mT.contiguous(), H.mT.contiguous()),
+        (*ONE, "Contract", "Map"),
     ),
     "peephole": (
         peephole,

@@ -15,15 +15,20 @@ from dataclasses import replace
 from kerf.kernels.ir import (
     Apply,
     Axis,
+    Buffer,
+    Const,
     Contract,
     DType,
     Emit,
     Expr,
     Index,
+    Load,
     Map,
     Op,
     Program,
     Reduce,
+    apply,
+    const_index,
     loads,
     outputs_of,
     reads_of,
@@ -45,14 +50,60 @@ def reroll(program: Program) -> Program | None:
     """The program with its first unrolled recurrence as a `Recurrence`, or None where there is none."""
     from kerf.kernels.lower import live
 
-    for op, new in _loops_in(program):
-        ops = tuple(o for old in program.ops for o in (new if old is op else [old]))
-        again = {b.name for o in new for b in outputs_of(o)}
-        ops = tuple(o for o in ops if o in new or not again & {b.name for b in outputs_of(o)})
-        ops = _in_order(live(_in_order(ops), {*program.outputs, *program.updates}))
-        if len(new) == 1 or len(program.ops) - len(ops) >= FEWEST:
-            return program.rewritten("reroll", ops)
+    wanted = {*program.outputs, *program.updates}
+    for start in filter(None, (_apart(program), program)):
+        for op, new in _loops_in(start):
+            ops = tuple(o for old in start.ops for o in (new if old is op else [old]))
+            again = {b.name for o in new for b in outputs_of(o)}
+            ops = tuple(o for o in ops if o in new or not again & {b.name for b in outputs_of(o)})
+            ops = _in_order(live(_in_order(ops), wanted))
+            if len(new) == 1 or len(program.ops) - len(ops) >= FEWEST:
+                return program.rewritten("reroll", ops)
     return None
+
+
+def _apart(program: Program) -> Program | None:
+    """What two loops made, put side by side in one value (both directions of a layer), in a buffer for each."""
+    for k, op in enumerate(program.ops):
+        axis, cut = _seam(op) if isinstance(op, Map) else (None, 0)
+        if axis is None or not isinstance(op, Map) or not isinstance(op.value, Apply):
+            continue
+        if any(_cut(program, op, time) for time in op.axes if time != axis):
+            first, second = _part(op, axis, 0, cut), _part(op, axis, cut, axis.extent)
+            sides = [_read(first, op, axis, 0), _read(second, op, axis, cut)]
+            joined = apply("select", op.value.args[0], *sides, dtype=op.value.dtype)
+            ops = (*program.ops[:k], first, second, replace(op, value=joined), *program.ops[k + 1 :])
+            return program.rewritten("apart", ops)
+    return None
+
+
+def _seam(op: Map) -> tuple[Axis | None, int]:
+    """The loop along which a value is put together from two, and where the second begins."""
+    if isinstance(op.value, Apply) and op.value.op == "select" and op.out.dtype.compute is op.out.dtype:
+        cond = op.value.args[0]
+        for a in op.axes:
+            if isinstance(cond, Apply) and cond.op == "lt" and cond.args[0] == Index(a.name):
+                limit = cond.args[1]
+                return (
+                    (a, int(limit.value))
+                    if isinstance(limit, Const) and 0 < limit.value < a.extent
+                    else (None, 0)
+                )
+    return None, 0
+
+
+def _part(op: Map, axis: Axis, start: int, stop: int) -> Map:
+    """The op's points from `start` to `stop` along a loop."""
+    assert isinstance(op.value, Apply)
+    axes = tuple(Axis(a.name, stop - start) if a == axis else a for a in op.axes)
+    out = Buffer(f"{op.out.name}_from_{start}", tuple(a.extent for a in axes), op.out.dtype)
+    place = apply("add", Index(axis.name), const_index(start))
+    return Map(out, axes, rename_axes(op.value.args[2 if start else 1], {axis.name: place}))
+
+
+def _read(part: Map, op: Map, axis: Axis, start: int) -> Load:
+    index = (apply("sub", Index(a.name), const_index(start if a == axis else 0)) for a in op.axes)
+    return Load(part.out.name, tuple(index), part.out.dtype)
 
 
 def _loops_in(program: Program) -> Iterator[tuple[Op, tuple[Op, ...]]]:
@@ -71,9 +122,10 @@ def _loops_in(program: Program) -> Iterator[tuple[Op, tuple[Op, ...]]]:
 def _tried(
     program: Program, tries: Sequence[tuple[Map, Axis | None]], whole: bool
 ) -> Iterator[tuple[Op, tuple[Op, ...]]]:
-    for op, time in tries:
+    roots = ((op, t, root) for op, t in tries for root in (_framed(op, t) if whole else [op]))
+    for op, time, root in roots:
+        graph = Unrolled(program, whole)
         try:
-            graph, root = Unrolled(program, whole), _framed(op, time) if whole else op
             new = _stacked(graph, root, time) if time else _last(graph, root)
         except (Unfit, RecursionError):  # deeper than the interpreter's stack: left as it is
             continue
@@ -89,16 +141,17 @@ def _repeats(program: Program) -> bool:
     return max(kinds.values(), default=0) >= FEWEST
 
 
-def _frame(axes: Sequence[Axis], time: Axis | None = None) -> tuple[Axis, ...]:
-    """The loops with the last but time called as in the left sides of products, where the value may be read."""
-    last = [a for a in axes if a != time][-1:]
-    return tuple(feature(a.extent) if a in last else a for a in axes)
+def _frame(axes: Sequence[Axis], named: Axis) -> tuple[Axis, ...]:
+    """The loops, one of them called as in the left sides of products, where the value may be read."""
+    return tuple(feature(a.extent) if a == named else a for a in axes)
 
 
-def _framed(op: Map, time: Axis | None) -> Map:
-    axes = _frame(op.axes, time)
-    new: dict[str, Expr] = {old.name: Index(a.name) for old, a in zip(op.axes, axes)}
-    return replace(op, axes=axes, value=rename_axes(op.value, new))
+def _framed(op: Map, time: Axis | None) -> Iterator[Map]:
+    """The op so that one of its loops but time is what products sum over, the last first."""
+    for named in [a for a in reversed(op.axes) if a != time][:2]:
+        axes = _frame(op.axes, named)
+        new: dict[str, Expr] = {old.name: Index(a.name) for old, a in zip(op.axes, axes)}
+        yield replace(op, axes=axes, value=rename_axes(op.value, new))
 
 
 def _size(op: Map) -> int:
@@ -190,7 +243,9 @@ def _from_the_first(graph: Unrolled) -> None:
     """Every product written out in the program's order, so that each rests on those before and none goes deep."""
     for op in graph.program.ops:
         if isinstance(op, Contract):
-            graph.loaded(op.out.name, tuple(graph.index(a) for a in _frame(op.axes)), op.out.dtype)
+            graph.loaded(
+                op.out.name, tuple(graph.index(a) for a in _frame(op.axes, op.axes[-1])), op.out.dtype
+            )
 
 
 def _paths(end: Node) -> Iterator[tuple[int, ...]]:

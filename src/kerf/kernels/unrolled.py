@@ -19,6 +19,7 @@ from kerf.kernels.ir import (
     Map,
     Program,
     Reduce,
+    Role,
     affine,
     apply,
     const_index,
@@ -216,7 +217,7 @@ class Unrolled:
 
     def _product(self, op: Contract, names: dict[str, Node]) -> Node | None:
         """A matrix product, as a sum of one for each part of a left side that was put together from parts."""
-        sides = _sides(op, self.producers)
+        sides = _sides(op, self.program)
         if sides is None or op.out.dtype is not DType.F32:
             return None
         left, right, rows, outs = sides
@@ -274,11 +275,9 @@ class Unrolled:
         return apply(str(node.label), *args, dtype=node.dtype)
 
 
-def _sides(op: Contract, producers: Mapping[str, object]) -> tuple[Expr, Load, list[Axis], list[Axis]] | None:
+def _sides(op: Contract, program: Program) -> tuple[Expr, Load, list[Axis], list[Axis]] | None:
     """(left, weight, the loops of each) of a matrix product, or None for other contractions."""
-    left, right = op.lhs, op.rhs
-    if _made(right, producers) and not _made(left, producers):
-        left, right = right, left
+    left, right = sorted((op.lhs, op.rhs), key=lambda e: _fixed(e, program))
     if len(op.raxes) != 1 or not isinstance(right, Load) or right.dtype is not DType.F32:
         return None
     reads, columns = ({x.axis for x in walk(e) if isinstance(x, Index)} for e in (left, right))
@@ -288,9 +287,10 @@ def _sides(op: Contract, producers: Mapping[str, object]) -> tuple[Expr, Load, l
     return left, right, [a for a in op.axes if a not in outs], outs
 
 
-def _made(e: Expr, producers: Mapping[str, object]) -> bool:
-    """Does it read what an op of the program computes?"""
-    return any(isinstance(x, Load) and x.buffer in producers for x in walk(e))
+def _fixed(e: Expr, program: Program) -> int:
+    """How much like a weight it is: 2 where it reads parameters only, 1 inputs too, 0 what the program computes."""
+    roles = {program.buffers[x.buffer].role for x in walk(e) if isinstance(x, Load)}
+    return 2 if roles == {Role.PARAM} else 1 if roles and roles <= {Role.PARAM, Role.INPUT} else 0
 
 
 def _cuts(node: Node, index: Node) -> Iterator[int]:
