@@ -349,11 +349,6 @@ class _Attempt:
             ):
                 self._block(choice)
 
-    def _before(self, row: int) -> bool:
-        """Whether a row comes before the window, in the same run from power-up."""
-        frame = self.owner.frames_to(row) - 1
-        return frame < self.begin and self.owner.origin(frame) == self.owner.origin(self.begin)
-
     def _extend(self, lane: int, row: int) -> bool:
         """Whether rows were added that exclude the last candidate."""
         frames = self.owner.frames_to(row)
