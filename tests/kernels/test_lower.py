@@ -380,6 +380,11 @@ def test_narrow_storage(dtype):
     compare(module, randn(5, 6, dtype=dtype), rtol=3e-2)
 
 
+def test_recurrent_layers_in_double_precision_stay_torch_s():
+    program = compare(nn.LSTM(3, 4).double(), randn(5, 2, 3, dtype=torch.float64))
+    assert [op.target for op in program.ops if isinstance(op, Library)] == ["aten.lstm.input"]
+
+
 def test_complex_numbers_within_a_program_are_pairs():
     def rotated(x: torch.Tensor) -> tuple[torch.Tensor, ...]:
         turn = torch.polar(torch.ones(5, 3), torch.arange(15.0).view(5, 3))[:, None].conj()

@@ -229,6 +229,11 @@ def _results(name: str, exported: torch.export.ExportedProgram) -> tuple[list[st
             )
         if spec.kind is OutputKind.BUFFER_MUTATION:
             updates[spec.arg.name] = spec.target or ""
+        elif spec.kind is OutputKind.TOKEN:
+            raise KerfError(
+                f"{name} calls something that torch orders by side effects (a factorization that may fail, a print); "
+                "optimize a submodule without it."
+            )
         elif isinstance(spec.arg, TensorArgument):
             outputs.append(spec.arg.name)
         elif not (isinstance(spec.arg, ConstantArgument) and spec.arg.value is None):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from kerf.kernels.ir import Recurrent
+from kerf.kernels.ir import DType, Recurrent
 from kerf.kernels.lower.registry import Context, lowers
 from kerf.kernels.lower.values import Value, stored
 
@@ -25,6 +25,8 @@ def _recurrent(
     directions = 2 if bidirectional else 1
     if len(params) != layers * directions * (4 if has_biases else 2):
         raise LookupError("recurrent layers with projections")
+    if c.dtype is DType.F64:
+        raise LookupError("recurrent layers in double precision: their generator has none")
     name, state = c.builder.plain(x, "x"), c.builder.plain(h0, "h0")
     memory = c.builder.plain(c0, "c0") if c0 is not None else None
     weights = _weights(c, params, has_biases)
