@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
+import torch.nn.functional as F
 from tests.kernels.test_graph import Calls
 from tests.kernels.test_lower import kinds, randn
 from torch import nn
@@ -11,7 +14,7 @@ from torch import nn
 from kerf.kernels.folding import bounds, folded
 from kerf.kernels.graph import capture
 from kerf.kernels.interpret import bind, interpret
-from kerf.kernels.ir import Const, Contract, DType, Map, Program, Reduce, apply, text
+from kerf.kernels.ir import Const, Contract, Conv, DType, Map, Program, Reduce, apply, text
 from kerf.kernels.lower import lower
 from kerf.kernels.proof import equivalent
 from kerf.kernels.rewrite import simplify
@@ -106,3 +109,48 @@ def test_proofs_are_cheap_at_any_size(size):
         capture(Calls(lambda x, w: (x @ w).sum(1)), (torch.empty(size, size), torch.empty(size, size)))
     )
     assert "sum_before_contracting" in steps(simplify(program))
+
+
+@pytest.mark.parametrize(
+    ("convolve", "weight", "pool", "channels"),
+    [
+        (lambda x, w, b: F.conv2d(x, w, b), (5, 3, 1, 1), lambda y: F.avg_pool2d(y, 2), 3),
+        (lambda x, w, b: F.conv2d(x, w, b, groups=3), (6, 1, 1, 1), lambda y: F.avg_pool2d(y, 3, 2), 3),
+        (lambda x, w, b: F.conv2d(x, w, b), (5, 3, 3, 3), lambda y: F.avg_pool2d(y, 4), 3),
+        (lambda x, w, b: F.conv2d(x, w, b, stride=2, padding=1), (5, 3, 5, 4), lambda y: F.avg_pool2d(y, (6, 7)), 3),
+        (lambda x, w, b: F.conv2d(x, w, b, padding=2, groups=2), (4, 2, 5, 3), lambda y: F.avg_pool2d(y, 3), 4),
+    ],
+)  # fmt: skip
+def test_an_average_goes_before_a_convolution_or_into_its_filters(convolve, weight, pool, channels):
+    out = weight[0]
+    before, after = both(
+        lambda x, w, b: pool(convolve(x, w, b)).sigmoid(), randn(2, channels, 29, 31), randn(*weight), randn(out)
+    )  # fmt: skip
+    assert "average_before_convolving" in steps(after)
+    work = [_products(p) for p in (before, after)]
+    assert work[1] <= work[0] / 3
+
+
+@pytest.mark.parametrize(
+    "fn",
+    [
+        lambda x, w, b: F.avg_pool2d(
+            F.conv2d(x, w, b), 2
+        ),  # four 3 x 3 filters are hardly more than one of 4 x 4
+        lambda x, w, b: F.avg_pool2d(F.conv2d(x, w, b), 4, padding=1),
+        lambda x, w, b: F.avg_pool2d(F.conv2d(x, w, b), 4, ceil_mode=True),
+        lambda x, w, b: F.avg_pool2d(F.conv2d(x, w, b), 4, divisor_override=3),
+        lambda x, w, b: F.max_pool2d(F.conv2d(x, w, b), 4),
+        lambda x, w, b: (lambda y: (F.avg_pool2d(y, 4), y))(F.conv2d(x, w, b)),
+        lambda x, w, b: F.avg_pool2d(F.conv2d(x, w, b, dilation=2), 4),
+    ],
+)
+def test_an_average_stays_where_it_is_not_one_of_plain_results_or_saves_little(fn):
+    _, after = both(fn, randn(2, 3, 17, 19), randn(5, 3, 3, 3), randn(5))
+    assert "average_before_convolving" not in steps(after)
+
+
+def _products(program: Program) -> int:
+    """Of all convolutions."""
+    found = [(op.out, program.buffers[op.weight]) for op in program.ops if isinstance(op, Conv)]
+    return sum(math.prod(out.shape) * math.prod(weight.shape[1:]) for out, weight in found)

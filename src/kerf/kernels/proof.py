@@ -16,10 +16,12 @@ from kerf.kernels.ir import (
     Buffer,
     Const,
     Contract,
+    Conv,
     DType,
     Index,
     Map,
     Op,
+    Pool,
     Program,
     Recurrence,
     Reduce,
@@ -36,7 +38,7 @@ from kerf.kernels.lower.registry import TORCH_DTYPES
 _LOOPS = Map | Reduce | Scan | Contract | Recurrence
 _INSTANCES = 3
 _MOST_POINTS = 2_000_000  # of one op; a proof that needs more is not attempted, and the rewrite not made
-_MOST_VALUES = 16_000_000  # the same where a loop of matrix products was found, which takes hundreds of ops out: of one array
+_MOST_VALUES = 16_000_000  # the same of one array: for convolutions, and where a loop of matrix products takes hundreds of ops out
 
 
 def equivalent(before: Program, after: Program) -> bool:
@@ -48,11 +50,12 @@ def equivalent(before: Program, after: Program) -> bool:
         return _only_dead(before, after, old)
     sizes = _Sizes((*old, *new), {**before.buffers, **after.buffers})
     loop = any(isinstance(op, Recurrence) and op.products for op in new)
+    windows = any(isinstance(op, Conv) for op in new)
     many = sizes.points() > _MOST_POINTS
-    if many and (not loop or sizes.values() > _MOST_VALUES):
+    if many and (not (loop or windows) or sizes.values() > _MOST_VALUES):
         return False
     try:
-        return all(_agree(sizes, old, new, wanted, seed, loop) for seed in range(1 if loop else _INSTANCES))
+        return all(_agree(sizes, old, new, wanted, seed, loop) for seed in range(1 if loop or many else _INSTANCES))
     except (KerfError, RuntimeError):  # a miniature that reads outside its buffers proves nothing
         return False
 
@@ -94,7 +97,12 @@ class _Sizes:
 
     def __post_init__(self) -> None:
         for k, op in enumerate(self.ops):
-            self._visit(k, op) if isinstance(op, _LOOPS) else self._fix(op)
+            if isinstance(op, _LOOPS):
+                self._visit(k, op)
+            elif isinstance(op, Conv | Pool):
+                self._windows(op)
+            else:
+                self._fix(op)
 
     def _find(self, x: Any) -> Any:
         while self.parent.setdefault(x, x) != x:
@@ -110,6 +118,34 @@ class _Sizes:
             b, self.extent.get(a)
         ):
             self.fixed.add(b)
+
+    def _windows(self, op: Conv | Pool) -> None:
+        """What windows slide over keeps its size; how many there are beside each other does not matter."""
+        x, outs = op.x, [b.name for b in outputs_of(op)]
+        names = [x, *outs, *([op.weight] if isinstance(op, Conv) else [])]
+        for name in names:
+            for d, n in enumerate(self.buffers[name].shape):
+                self._dimension(("buffer", name, d), n)
+        same = [((x, 0), (outs[0], 0))]
+        windowed = {(name, d) for name in names for d in range(2, len(self.buffers[name].shape))}
+        if isinstance(op, Conv):
+            i, o = (0, 1) if op.transposed else (1, 0)
+            channels = [((x, 1), (op.weight, i)), ((outs[0], 1), (op.weight, o))]
+            if op.bias:
+                self._dimension(("buffer", op.bias, 0), self.buffers[op.bias].shape[0])
+                channels.append(((op.bias, 0), (outs[0], 1)))
+            if op.groups == 1:
+                same += channels
+            else:
+                windowed |= {place for pair in channels for place in pair}
+        else:
+            lead = len(self.buffers[x].shape) - len(op.kernel)
+            same = [((x, d), (name, d)) for name in outs for d in range(lead)]
+            windowed = {(name, d) for name in names for d in range(lead, lead + len(op.kernel))}
+        for a, b in same:
+            self._join(("buffer", *a), ("buffer", *b))
+        for name, d in windowed:
+            self._pin(("buffer", name, d), self.buffers[name].shape[d])
 
     def _fix(self, op: Op) -> None:
         for name in (*reads_of(op), *(b.name for b in outputs_of(op))):
@@ -176,6 +212,10 @@ class _Sizes:
 
     def op(self, k: int) -> Op:
         op = self.ops[k]
+        if isinstance(op, Conv):
+            return replace(op, out=self.buffer(op.out))
+        if isinstance(op, Pool):
+            return replace(op, out=self.buffer(op.out), indices=op.indices and self.buffer(op.indices))
         if not isinstance(op, _LOOPS):
             return op
         if isinstance(op, Recurrence):
@@ -224,7 +264,8 @@ class _Sizes:
     def _points(self, k: int) -> int:
         op = self.op(k)
         if not isinstance(op, _LOOPS):
-            return max(self.buffers[n].size for n in reads_of(op)) if reads_of(op) else 0
+            names = (*reads_of(op), *(b.name for b in outputs_of(op)))
+            return max((self.buffer(self.buffers[n]).size for n in names), default=0)
         return math.prod(a.extent for a in _loops_of(op))
 
 

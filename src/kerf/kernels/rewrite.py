@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 
+from kerf.kernels.early_averages import average_before_convolving
 from kerf.kernels.early_sums import sum_before_contracting
 from kerf.kernels.folding import folded
 from kerf.kernels.ir import (
@@ -278,5 +279,6 @@ RULES: tuple[Rule, ...] = (
     merge_equal_ops,
     inline_cheap_maps,
     sum_before_contracting,
+    average_before_convolving,
     reshape_into_producer,
 )

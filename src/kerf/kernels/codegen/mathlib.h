@@ -178,8 +178,13 @@ static inline float kf_exp_twice(float r) {
 }
 
 // Zero, of which compilers do not know it: with constants as bounds they turn minima and maxima into comparisons and blends, or into a
-// copy of all that follows for the constant.
-float kf_unseen __attribute__((weak, visibility("hidden"))) = 0.0f;
+// copy of all that follows for the constant. A constant all the same: loads of a variable that may change keep loops from being vectorized.
+extern const float kf_unseen __attribute__((visibility("hidden")));
+#if defined(__ELF__)
+__asm__(".pushsection .rodata\n.balign 4\n.weak kf_unseen\n.hidden kf_unseen\nkf_unseen: .long 0\n.popsection");
+#else
+const float kf_unseen = 0.0f;
+#endif
 
 // x, or `low` where that is more; NaN as it is.
 static inline float kf_at_least(float x, float low) {

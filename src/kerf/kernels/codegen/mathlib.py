@@ -51,5 +51,7 @@ def _mentioned(text: str) -> set[str]:
 def _defined(text: str) -> set[str]:
     """The kf_ names that `text` defines at file level: functions, types and constant tables."""
     code = _code(text)
-    names = re.findall(r"^(?:static|typedef|float|#define|#\s*define)\b[^;{(\[\n]*\b(kf_\w+)", code, re.MULTILINE)
+    names = re.findall(
+        r"^(?:static|typedef|extern|#define|#\s*define)\b[^;{(\[\n]*\b(kf_\w+)", code, re.MULTILINE
+    )
     return set(names)
