@@ -139,3 +139,17 @@ def test_steps_that_differ_are_left_as_they_are() -> None:
     assert not any(isinstance(op, ir.Recurrence) for op in program.ops)
     made = interpret(program, bind(program, Loop(irregular), inputs))
     torch.testing.assert_close(made[program.outputs[0]], irregular(*inputs), rtol=1e-5, atol=1e-5)
+
+
+def projected(x, w, rate):
+    return selective(x, torch.nn.functional.softplus(x @ w[:, :37]), rate, x @ w[:, 37:41], x @ w[:, 41:])
+
+
+def test_products_over_all_times_stay_outside_of_the_loop() -> None:
+    inputs = (sequence(), torch.randn(37, 45) * 0.1, torch.randn(37, 4))
+    program = lower_module(Loop(projected), inputs)
+    (loop,) = [op for op in program.ops if isinstance(op, ir.Recurrence)]
+    assert len(loop.sums) == 1 and not loop.products
+    assert sum(isinstance(op, ir.Contract) for op in program.ops) <= 3
+    made = interpret(program, bind(program, Loop(projected), inputs))
+    torch.testing.assert_close(made[program.outputs[0]], projected(*inputs), rtol=1e-4, atol=1e-4)

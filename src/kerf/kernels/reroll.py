@@ -111,20 +111,33 @@ def _loops_in(program: Program) -> Iterator[tuple[Op, tuple[Op, ...]]]:
     products in a step before with them, but for last values, of which any op could be one."""
     maps = [op for op in program.ops if isinstance(op, Map)]
     stacks = [(op, time) for op in reversed(maps) for time in op.axes if _cut(program, op, time)]
-    deep = [op for op in reversed(maps) if _size(op) > 2 * FEWEST_ALONE]
-    yield from _tried(program, stacks, whole=False)
+    yield from _tried(program, stacks, "kept")
+    yield from _tried(program, stacks, "short")
     if _repeats(program):
         last = list(reversed(maps))[:MOST_ENDS]
-        yield from _tried(program, [*stacks, *((op, None) for op in last)], whole=True)
-    yield from _tried(program, [(op, None) for op in deep], whole=False)
+        yield from _tried(program, [*stacks, *((op, None) for op in last)], "nodes")
+    ends = [(op, None) for op in _ends(program, maps) if _size(op) > 2 * FEWEST_ALONE]
+    yield from _tried(program, ends, "short")
+
+
+def _ends(program: Program, maps: Sequence[Map]) -> Iterator[Map]:
+    """The ops, the last first, whose results no op of the same form reads: the steps before are no ends of a loop."""
+    forms = {op.out.name: _form(op.value) for op in maps}
+    goes_on = {n for op in maps for n in reads_of(op) if forms.get(n) == forms[op.out.name]}
+    return (op for op in reversed(maps) if op.out.name not in goes_on)
+
+
+def _form(e: Expr) -> tuple[object, ...]:
+    return (e.op, *map(_form, e.args)) if isinstance(e, Apply) else (type(e),)
 
 
 def _tried(
-    program: Program, tries: Sequence[tuple[Map, Axis | None]], whole: bool
+    program: Program, tries: Sequence[tuple[Map, Axis | None]], products: str
 ) -> Iterator[tuple[Op, tuple[Op, ...]]]:
+    whole = products == "nodes"
     roots = ((op, t, root) for op, t in tries for root in (_framed(op, t) if whole else [op]))
     for op, time, root in roots:
-        graph = Unrolled(program, whole)
+        graph = Unrolled(program, products)
         try:
             new = _stacked(graph, root, time) if time else _last(graph, root)
         except (Unfit, RecursionError):  # deeper than the interpreter's stack: left as it is

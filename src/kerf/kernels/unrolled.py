@@ -68,11 +68,11 @@ class Node:
 
 
 class Unrolled:
-    """Nodes of a program, and its buffers as nodes. `extents` of every loop ever used, for bounds of indices. `whole`: matrix
-    products are nodes (`weights` by their names), where otherwise only short sums are written out."""
+    """Nodes of a program, and its buffers as nodes. `extents` of every loop ever used, for bounds of indices. `products`: matrix products
+    are "kept" in memory, "short" sums are written out, or they are "nodes" (`weights` by their names)."""
 
-    def __init__(self, program: Program, whole: bool = False) -> None:
-        self.program, self.whole = program, whole
+    def __init__(self, program: Program, products: str = "short") -> None:
+        self.program, self.products = program, products
         self.producers = {b.name: (k, op) for k, op in enumerate(program.ops) for b in outputs_of(op)}
         self.extents: dict[str, int] = {}
         self.inner: dict[str, Axis] = {}
@@ -83,6 +83,11 @@ class Unrolled:
         self._names: dict[Weight, str] = {}
         self._lefts: dict[tuple[object, ...], list[tuple[Axis, int, Node]]] = {}
         self._stored: dict[int, Node] = {}
+
+    @property
+    def whole(self) -> bool:
+        """Are matrix products nodes?"""
+        return self.products == "nodes"
 
     # ------------------------------------------------------------ nodes
 
@@ -182,6 +187,8 @@ class Unrolled:
             return None
         op = self.producers[name][1]
         if not isinstance(op, Map | Reduce | Contract) or op.out.dtype.compute is not op.out.dtype:
+            return None
+        if self.products == "kept" and isinstance(op, Contract):
             return None
         if not all(self._inside(i, n) for i, n in zip(index, op.out.shape, strict=True)):
             return None
