@@ -163,7 +163,7 @@ def one(path: Path, pairs: int) -> dict[str, Any]:
     times: dict[str, list[float]] = {name: [] for name in calls}
     for i in range(pairs + 1):
         for name in list(calls)[:: 1 if i % 2 else -1]:
-            calls[name]()  # memory as it leaves it, not as another does: the stores of one may reach memory during the next
+            calls[name]()  # so that memory is as this one leaves it: stores may reach it during the next call
             start = time.process_time()
             calls[name]()
             times[name].append(time.process_time() - start)

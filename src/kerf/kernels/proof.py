@@ -55,7 +55,9 @@ def equivalent(before: Program, after: Program) -> bool:
     if many and (not (loop or windows) or sizes.values() > _MOST_VALUES):
         return False
     try:
-        return all(_agree(sizes, old, new, wanted, seed, loop) for seed in range(1 if loop or many else _INSTANCES))
+        return all(
+            _agree(sizes, old, new, wanted, seed, loop) for seed in range(1 if loop or many else _INSTANCES)
+        )
     except (KerfError, RuntimeError):  # a miniature that reads outside its buffers proves nothing
         return False
 
