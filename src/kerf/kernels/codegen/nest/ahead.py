@@ -1,8 +1,8 @@
 """What is fetched from memory while something else is computed.
 
 A sweep that reads memory in order asks for what lies a few kilobytes further on: hardware prefetchers stop at the end of a page, and
-see little of a stream beside long arithmetic. Where pieces of a row are read twice, each reading fetches half of the next piece. Sweeps by blocks of a kept axis that read a tile again leave memory idle: one of them
-fetches the next tile meanwhile."""
+see little of a stream beside long arithmetic. Where pieces of a row are read twice, each reading fetches half of the next piece. Sweeps
+by blocks of a kept axis that read a tile again leave memory idle: one of them fetches the next tile meanwhile."""
 
 from __future__ import annotations
 
