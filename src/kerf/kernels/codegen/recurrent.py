@@ -62,7 +62,7 @@ def _split_of(op: Recurrent, batch: int, tile: int, chip: Chip, threads: int) ->
     if "directions" in ways and batch >= threads // 2:
         return Decision("parallel", ways, "directions")
     weights = CELLS[op.cell].gates * op.hidden**2
-    far = 4 * weights > chip.l2_bytes // 2 and batch < UNITS_TILES * tile * threads
+    far = 4 * weights >= chip.l2_bytes // 2 and batch < UNITS_TILES * tile * threads
     units = batch * weights > UNITS_WORK * threads and (far or batch < threads)
     return Decision("parallel", ways, "units" if units else "batch")
 
