@@ -25,8 +25,8 @@ from kerf.kernels.schedule import Decision, Value
 from kerf.kernels.targets.cpu import Chip
 
 DEPTHS, WIDTHS = (128, 256, 512, 1024), (128, 256, 384, 512)
-PRODUCT_NS, COPY_NS = 5.6, 0.45  # measured: an instruction with its loads; a value that is copied
-VECTOR_GFLOPS = 170.0  # what the vector units reach
+PRODUCT_NS, COPY_NS = 5.6, 0.38  # measured: an instruction with its loads; a value that is copied
+VECTOR_GFLOPS, BYTE_NS = 170.0, 0.022  # what the vector units reach, and what they wait for each byte that is read or written
 
 
 def possible(p: Problem, chip: Chip) -> bool:
@@ -39,7 +39,7 @@ def possible(p: Problem, chip: Chip) -> bool:
 def faster(p: Problem) -> bool:
     """Is it worth taking the operands apart? By the time of the products, padded, and of what is copied in each call."""
     here = p.z.extent * (_product_ns(p) + sum(_copy_ns(p)))
-    return here < 0.9 * p.flops / VECTOR_GFLOPS
+    return here < 0.95 * (p.flops / VECTOR_GFLOPS + p.bytes * BYTE_NS)
 
 
 def dealt_out(p: Problem, threads: int) -> str:
