@@ -26,7 +26,7 @@ from kerf.kernels.targets.cpu import Chip
 
 DEPTHS, WIDTHS = (128, 256, 512, 1024), (128, 256, 384, 512)
 PRODUCT_NS, COPY_NS = 5.6, 0.38  # measured: an instruction with its loads; a value that is copied
-VECTOR_GFLOPS, BYTE_NS = 170.0, 0.022  # what the vector units reach, and what they wait for each byte that is read or written
+VECTOR_GFLOPS, BYTE_NS = 170.0, 0.022  # what the vector units reach, and wait for each byte read or written
 
 
 def possible(p: Problem, chip: Chip) -> bool:
