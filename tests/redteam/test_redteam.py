@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from functools import cache
 from pathlib import Path
@@ -42,6 +43,17 @@ def test_answers_kept_by_address_never_pass(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(case, "SAME_PLACE", 0.0)
     entry = next(e for e in ENTRIES if e.name == "B8_c_static_cache")
     assert not redteam.run(CORPUS, [entry])[0].accepted
+
+
+def test_an_early_answer_never_passes_on_a_core_that_is_shared_with_the_referee() -> None:
+    """There the work is done before anybody reads the early answer: the true one that follows betrays it."""
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(cores)})
+    try:
+        entry = next(e for e in ENTRIES if e.name == "D1c_early_reply")
+        assert not redteam.run(CORPUS, [entry])[0].accepted
+    finally:
+        os.sched_setaffinity(0, cores)
 
 
 def test_the_corpus_is_as_wide_as_it_says() -> None:

@@ -73,7 +73,10 @@ class Worker:
         self.used, self.delayed = clock.cpu_time(self.pid), clock.waited(self.pid)
 
     def ask(self, message: dict[str, Any], timeout_s: float) -> tuple[dict[str, Any], Timing]:
-        """Send, wait, stop. Raises Ended when it dies, talks nonsense or takes too long (it is dead afterwards)."""
+        """Send, wait, stop. Raises Ended when it dies, talks nonsense, has answered before it was asked (an early answer to the call before,
+        on a core that it shares with us, comes with the true one) or takes too long (it is dead afterwards)."""
+        if select.select([self.channel], [], [], 0)[0]:
+            raise self._ended()
         started = time.perf_counter()
         try:
             os.kill(self.pid, signal.SIGCONT)
