@@ -223,6 +223,17 @@ def test_matrix_registers_are_the_first_choice_where_they_pay() -> None:
     assert default(512, 512, 512, replace(TILES, features=frozenset())) == "panel"
 
 
+def test_threads_share_what_each_of_them_would_else_copy() -> None:
+    """Weights are copied once: the other operand's rows, or columns, are dealt out."""
+
+    def parallel(m: int, n: int, weights: str) -> object:
+        decisions = TEMPLATE.decisions(matmul(m, n, 512, weights=weights), TILES, 2)
+        return next(d.default for d in decisions if d.name == "parallel")
+
+    assert parallel(512, 512, "y") == "m" and parallel(512, 512, "x") == "n"
+    assert parallel(2048, 512, "") == "m" and parallel(512, 2048, "") == "n"
+
+
 @pytest.mark.parametrize("shape", [(64, 40, 1024), (5, 10, 1000)], ids=str)
 def test_whole_blocks_compile_without_a_warning(shape: tuple[int, int, int]) -> None:
     group = matmul(*shape, tb=True, weights="y")

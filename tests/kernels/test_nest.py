@@ -337,6 +337,29 @@ def test_streams_through_memory_are_asked_for_ahead(threads, block):
     )
 
 
+def test_streamed_columns_leave_in_runs_that_end_with_a_line():
+    choices = {"block": 256, "stream": True}
+    x = randn(40, 5, 301)
+    f = lambda x: x * (x * x).mean(1, keepdim=True).rsqrt()  # noqa: E731
+    agree(f, [x], choices=choices)
+    runs = source(f, [x], choices)
+    assert "from + 64 - (from ? 0 : (long)((uintptr_t)(p_out" in runs and "(end - from) * sizeof" in runs
+
+
+def test_norms_fetch_the_next_piece_in_both_readings_of_this_one():
+    text = source(lambda x: F.instance_norm(x), [randn(2, 3, 200, 201)], {"ahead": 4096, "lanes": 32})
+    fetches = [line.strip() for line in text.splitlines() if "__builtin_prefetch(n_in" in line]
+    assert len(fetches) == 2 and fetches[0] != fetches[1]
+
+
+def test_whole_rows_that_are_reduced_over_columns_are_fetched_ahead():
+    choices = {"ahead": 4096, "block": 512}
+    assert "__builtin_prefetch" in source(lambda x: x.argmax(1), [randn(4, 300, 301)], choices)
+    assert "__builtin_prefetch" not in source(
+        lambda x: x.argmax(1), [randn(4, 300, 301)], {**choices, "ahead": 0}
+    )
+
+
 def test_a_condition_does_not_hold_up_loads_that_are_safe_without_it():
     """A masked vector load waits for its mask: a divergence that skips zeros took four times as long. Padding must stay guarded."""
     inputs = [randn(40, 50), randn(40, 50, seed=1)]

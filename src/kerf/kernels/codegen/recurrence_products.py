@@ -292,7 +292,7 @@ class _Writer:
             width = self._vectors(s) * self.lanes
             array = f"left_{s.number}" if s.array is None else f"h_{s.array}"
             lines.append(
-                f"            {self.symbol}_product{self._vectors(s)}(b1 - b0, {self.H}, {array} + b0 * {self.H_pad}, {self.H_pad}, weights + {self._place(s)}L + p * {self.H * width}L, y_{s.number} + (p * {self.B} + b0) * {width});"
+                f"            {self.symbol}_product{self._vectors(s)}(b1 - b0, {self.H}, {array} + b0 * {self.H_pad}, {self.H_pad}, weights + {self._place(s)}L + p * {self.H * width}L, y_{s.number} + (p * {self.B} + b0) * {width}, 0);"
             )
         if values:
             lines += self._points(values)

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from kerf.kernels.codegen.expr import CTYPE, loaded, stored
 from kerf.kernels.codegen.recurrent_cells import CELLS
+from kerf.kernels.codegen.recurrent_rows import Rows
 from kerf.kernels.codegen.tail import MACROS, Tail, pointer, signature, split
 from kerf.kernels.codegen.template import Emitted, Packed
 from kerf.kernels.codegen.vector import tile_function, vector_types
@@ -97,13 +98,14 @@ class _Writer:
         self.width, self.wide = self.vectors * self.lanes, self.units * self.lanes
         self.panels = -(-self.H // self.wide)
         self.H_pad, self.row = self.panels * self.wide, self.panels * self.width
-        self.rows, self.block = int(choices["rows"]), min(int(choices["time_block"]), self.T)
+        self.block = min(int(choices["time_block"]), self.T)
         self.parallel = str(choices["parallel"]) if threads > 1 else ""
         self.by_units, self.by_directions = self.parallel == "units", self.parallel == "directions"
         self.ways = 2 if self.by_directions else 1
         self.crews = {"batch": threads, "directions": threads // 2}.get(
             self.parallel, 1
         )  # that share the batch
+        self.rows = Rows(self.B, self.crews, int(choices["rows"]))
         weights = [n for four in op.weights for n in four if n]
         self.packed = all(self.group.buffer(n).role is Role.PARAM for n in weights)
         self.convert = self.group.buffer(op.x).dtype is not DType.F32
@@ -111,8 +113,8 @@ class _Writer:
     def emit(self) -> Emitted:
         s = self.symbol
         packs, wrappers = self._packs()
-        code = [MACROS, vector_types(s, "float", self.lanes), *(tile_function(s, r, self.vectors, self.lanes) for r in self._tiles()),
-                self._product(), self._pack_functions(), wrappers, self._gates(), *self._parts(), self._kernel(packs)]  # fmt: skip
+        code = [MACROS, vector_types(s, "float", self.lanes), *(tile_function(s, r, self.vectors, self.lanes) for r in self.rows.tiles),
+                self.rows.product(s, self.vectors, self.lanes), self._pack_functions(), wrappers, self._gates(), *self._parts(), self._kernel(packs)]  # fmt: skip
         ins = [self.I] + [self.D * self.H] * (self.op.layers - 1)
         flops = sum(2.0 * self.T * self.B * self.cell.gates * self.H * (k + self.H) * self.D for k in ins)
         moved = float(self.group.bytes)
@@ -171,35 +173,6 @@ class _Writer:
                           f"    float *const apart = p + {self.row};", "    (void)apart;", *self._pack_loops(body), "}", ""])  # fmt: skip
 
     # ------------------------------------------------------------ products and gates
-
-    def _shares(self) -> list[int]:
-        """How many batch rows a part may hold."""
-        return sorted({self.B // self.crews, -(-self.B // self.crews)} - {0})
-
-    def _split(self, n: int) -> dict[int, int]:
-        """How many register tiles of each height cover n rows: heights differ by one at most, because a low tile does not hide
-        its loads."""
-        low, more = divmod(n, -(-n // self.rows))
-        return {low + 1: more, low: -(-n // self.rows) - more} if more else {low: n // low}
-
-    def _tiles(self) -> list[int]:
-        return sorted({size for n in self._shares() for size in self._split(n)}, reverse=True)
-
-    def _product(self) -> str:
-        """c (n x a panel) = [c +] a (n x k) times one panel."""
-        s = self.symbol
-        lines = [f"static void {s}_product(long n, long k, const float *restrict a, long lda, const float *restrict panel, float *restrict c, int add) {{",
-                 "    long r = 0;"]  # fmt: skip
-        for n in self._shares():
-            end = 0
-            lines.append(f"    if (n == {n}) {{")
-            for size, count in self._split(n).items():
-                end += size * count
-                lines.append(
-                    f"        for (; r < {end}; r += {size}) {s}_tile{size}x{self.vectors}(k, a + r * lda, lda, panel, {self.width}, c + r * {self.width}, {self.width}, add);"
-                )
-            lines.append("    }")
-        return "\n".join([*lines, "}", ""])
 
     def _gates(self) -> str:
         """The next state of the units of one panel, for one batch row."""
@@ -309,13 +282,13 @@ class _Writer:
                  f"        for (long s0 = 0; s0 < {self.T}; s0 += {self.block}) {{",
                  f"            const long steps = KF_MIN_L({self.T} - s0, {self.block});",
                  "            for (long p = p0; p < p1; p++) for (long s = s0; s < s0 + steps; s++)",
-                 f"                {self.symbol}_product(b1 - b0, {k}, {source} + ({time}) * {along}L + b0 * {across}, {across}, {pointer(w_ih)} + p * {k * self.width}L, inner + (s - s0) * {self.B * self.row}L + {place} + b0 * {self.width}, 0);",
+                 f"                {self.symbol}_product{self.vectors}(b1 - b0, {k}, {source} + ({time}) * {along}L + b0 * {across}, {across}, {pointer(w_ih)} + p * {k * self.width}L, inner + (s - s0) * {self.B * self.row}L + {place} + b0 * {self.width}, 0);",
                  "            for (long s = s0; s < s0 + steps; s++) {",
                  f"                const float *const h = states + (s % 2) * {self.B * self.H_pad}L;",
                  f"                float *const next = states + ((s + 1) % 2) * {self.B * self.H_pad}L, *const x = inner + (s - s0) * {self.B * self.row}L;",
                  f"                const long t = {time};", "                (void)t;",
                  "                for (long p = p0; p < p1; p++) {",
-                 f"                    {self.symbol}_product(b1 - b0, {self.H}, h + b0 * {self.H_pad}, {self.H_pad}, {pointer(w_hh)} + p * {self.H * self.width}L, {target}, {0 if self.cell.apart else 1});",
+                 f"                    {self.symbol}_product{self.vectors}(b1 - b0, {self.H}, h + b0 * {self.H_pad}, {self.H_pad}, {pointer(w_hh)} + p * {self.H * self.width}L, {target}, {0 if self.cell.apart else 1});",
                  "                    for (long b = b0; b < b1; b++) {",
                  f"                        {self.symbol}_gates(x + {place} + b * {self.width}, {y}, {bias}, {apart}, h + b * {self.H_pad} + p * {self.wide}, {cells}, next + b * {self.H_pad} + p * {self.wide});",
                  *self._store(layer, d), "                    }", "                }", *self._sync(" " * 16), "            }", "        }",

@@ -29,9 +29,9 @@ class Rows:
         return sorted({size for n in self.shares for size in self.split(n)}, reverse=True)
 
     def product(self, symbol: str, vectors: int, lanes: int) -> str:
-        """`SYMBOL_product{vectors}`: c (n x a panel) = a (n x k) times one panel, n a part's rows."""
+        """`SYMBOL_product{vectors}`: c (n x a panel) = [c +] a (n x k) times one panel, n a part's rows."""
         width = vectors * lanes
-        lines = [f"static void {symbol}_product{vectors}(long n, long k, const float *restrict a, long lda, const float *restrict panel, float *restrict c) {{",
+        lines = [f"static void {symbol}_product{vectors}(long n, long k, const float *restrict a, long lda, const float *restrict panel, float *restrict c, int add) {{",
                  "    long r = 0;"]  # fmt: skip
         for n in self.shares:
             end = 0
@@ -39,7 +39,7 @@ class Rows:
             for size, count in self.split(n).items():
                 end += size * count
                 lines.append(
-                    f"        for (; r < {end}; r += {size}) {symbol}_tile{size}x{vectors}(k, a + r * lda, lda, panel, {width}, c + r * {width}, {width}, 0);"
+                    f"        for (; r < {end}; r += {size}) {symbol}_tile{size}x{vectors}(k, a + r * lda, lda, panel, {width}, c + r * {width}, {width}, add);"
                 )
             lines.append("    }")
         return "\n".join([*lines, "}", ""])

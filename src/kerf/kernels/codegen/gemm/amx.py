@@ -11,6 +11,7 @@ from math import ceil
 
 from kerf.kernels.codegen import amx
 from kerf.kernels.codegen.amx import DEPTH, GUARD, ROWS, SIDE
+from kerf.kernels.codegen.blocks import balanced, rounded
 from kerf.kernels.codegen.expr import CTYPE
 from kerf.kernels.codegen.gemm import packing, panel
 from kerf.kernels.codegen.gemm.amx_copy import Copies
@@ -18,7 +19,7 @@ from kerf.kernels.codegen.gemm.amx_plan import LINE, Layout, Plan
 from kerf.kernels.codegen.gemm.analysis import Operand, Problem, pointer
 from kerf.kernels.codegen.gemm.epilogue import Signature, never, store
 from kerf.kernels.codegen.gemm.parts import bounds, everything, ranges
-from kerf.kernels.codegen.gemm.plan import balanced, can_be_weights, rounded, sources
+from kerf.kernels.codegen.gemm.plan import can_be_weights, sources
 from kerf.kernels.codegen.template import Emitted, Packed
 from kerf.kernels.ir import DType
 from kerf.kernels.schedule import Decision, Value

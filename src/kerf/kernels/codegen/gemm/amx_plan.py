@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from math import ceil
 
 from kerf.kernels.codegen.amx import DEPTH, SIDE
+from kerf.kernels.codegen.blocks import balanced, rounded
 from kerf.kernels.codegen.gemm.analysis import Operand, Problem
-from kerf.kernels.codegen.gemm.plan import balanced, rounded, sources
+from kerf.kernels.codegen.gemm.plan import sources
 
 ROOM = 16 << 20  # bytes of the parts of rows that are copied at a time
 NEAR = 256 << 10  # ... where one block of columns is all that they are used for

@@ -6,11 +6,12 @@ Columns (B): panels of nr columns, `dst[(panel) + k * nr + column]`, the last pa
 
 from __future__ import annotations
 
+from kerf.kernels.codegen.blocks import rounded
 from kerf.kernels.codegen.expr import CTYPE
 from kerf.kernels.codegen.gemm import pairs
 from kerf.kernels.codegen.gemm.analysis import Operand, Problem, pointer
 from kerf.kernels.codegen.gemm.epilogue import Signature
-from kerf.kernels.codegen.gemm.plan import Plan, rounded, runs_along_rows
+from kerf.kernels.codegen.gemm.plan import Plan, runs_along_rows
 from kerf.kernels.codegen.template import Packed
 from kerf.kernels.ir import Group, Load, linear, loads
 

@@ -9,12 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import ceil
 
+from kerf.kernels.codegen.blocks import rounded
 from kerf.kernels.codegen.expr import CTYPE
 from kerf.kernels.codegen.gemm import micro, packing, pairs
 from kerf.kernels.codegen.gemm.analysis import Operand, Problem, pointer
 from kerf.kernels.codegen.gemm.epilogue import STREAM, Signature, never, store
 from kerf.kernels.codegen.gemm.parts import bounds, everything, ranges
-from kerf.kernels.codegen.gemm.plan import LINE, Layout, Plan, make, rounded, sums_buffer
+from kerf.kernels.codegen.gemm.plan import LINE, Layout, Plan, make, sums_buffer
 from kerf.kernels.codegen.template import Emitted, Packed
 from kerf.kernels.schedule import Value
 from kerf.kernels.targets.cpu import Chip

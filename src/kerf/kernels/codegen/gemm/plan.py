@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import ceil
 
+from kerf.kernels.codegen.blocks import balanced, rounded
 from kerf.kernels.codegen.gemm.analysis import Operand, Problem, read_outside, sources
 from kerf.kernels.codegen.gemm.micro import Shape
 from kerf.kernels.ir import Role
@@ -21,10 +22,6 @@ EVERYTHING = (
 
 def lanes_of(p: Problem, chip: Chip) -> int:
     return max(2, chip.vector_bits // 8 // p.acc.bytes)
-
-
-def rounded(value: int, step: int) -> int:
-    return -(-value // step) * step
 
 
 @dataclass(frozen=True)
@@ -117,12 +114,6 @@ def make(p: Problem, choices: Mapping[str, Value], chip: Chip, threads: int) -> 
         stream=bool(choices.get("stream", False)) and partial != "out",
         parallel=parallel, parts=threads if parallel != "none" else 1, partial=partial, tall=tall, low=low, pairs=pairs,
     )  # fmt: skip
-
-
-def balanced(extent: int, size: int, step: int) -> int:
-    """The block size, a multiple of `step`, that cuts `extent` into even blocks no larger than `size`."""
-    pieces = ceil(extent / max(size, step))
-    return rounded(ceil(extent / pieces), step)
 
 
 def heights(rows: int, mr: int, *, even: bool) -> tuple[int, int]:

@@ -10,14 +10,13 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from kerf.kernels.codegen.expr import CTYPE
-from kerf.kernels.codegen.nest.cnames import affine_c
+from kerf.kernels.codegen.nest.cnames import LINE, affine_c
 from kerf.kernels.codegen.nest.domain import Step
 from kerf.kernels.codegen.nest.index import form
 from kerf.kernels.codegen.nest.sweep import Sweep
 from kerf.kernels.codegen.nest.writer import Writer
 from kerf.kernels.ir import Affine, Axis, loads
 
-LINE = 64  # bytes
 SMALL = 1 << 18  # bytes of a buffer that caches hold anyway
 
 

@@ -10,6 +10,7 @@ from kerf.kernels.codegen.nest.domain import Step
 from kerf.kernels.codegen.nest.index import expression
 from kerf.kernels.ir import Affine, Axis, DType
 
+LINE = 64  # bytes of a cache line
 CHUNK = 64  # elements of one aligned step along a row: whole vectors, several of them
 
 

@@ -16,7 +16,7 @@ from math import prod
 from kerf.kernels.codegen.expr import CTYPE, ctype
 from kerf.kernels.codegen.nest import reduction
 from kerf.kernels.codegen.nest.ahead import fetched, onward
-from kerf.kernels.codegen.nest.cnames import CHUNK, affine_c, arg_update, indented, nested
+from kerf.kernels.codegen.nest.cnames import CHUNK, LINE, affine_c, arg_update, indented, nested
 from kerf.kernels.codegen.nest.domain import Step
 from kerf.kernels.codegen.nest.index import form
 from kerf.kernels.codegen.nest.sweep import Sweep
@@ -24,7 +24,6 @@ from kerf.kernels.codegen.nest.writer import Writer
 from kerf.kernels.ir import Affine, Axis, DType, Load, loads
 
 RUN = 64  # additions to one partial result before it goes to the total
-LINE = 64  # bytes of a cache line
 
 
 @dataclass

@@ -6,14 +6,13 @@ from collections.abc import Callable
 
 from kerf.kernels.codegen.expr import CTYPE, bound, ctype, stored
 from kerf.kernels.codegen.nest.ahead import fetched
-from kerf.kernels.codegen.nest.cnames import CHUNK, Own, affine_c, indented, nested
+from kerf.kernels.codegen.nest.cnames import CHUNK, LINE, Own, affine_c, indented, nested
 from kerf.kernels.codegen.nest.columns import Columns
 from kerf.kernels.codegen.nest.domain import Step
 from kerf.kernels.codegen.nest.sweep import Sweep
 from kerf.kernels.codegen.nest.writer import Writer
 from kerf.kernels.ir import Affine, Axis
 
-LINE = 64  # bytes of a cache line
 Update = Callable[[Step, str], list[str]]
 
 

@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 from functools import partial
 from math import prod
 
+from kerf.kernels.codegen.blocks import balanced
 from kerf.kernels.codegen.expr import CTYPE, ctype
-from kerf.kernels.codegen.gemm.plan import balanced
 from kerf.kernels.codegen.nest import reduction
 from kerf.kernels.codegen.nest.ahead import following, half, onward, placed
-from kerf.kernels.codegen.nest.cnames import affine_c, arg_update, indented, nested, simd
+from kerf.kernels.codegen.nest.cnames import LINE, affine_c, arg_update, indented, nested, simd
 from kerf.kernels.codegen.nest.domain import Step
 from kerf.kernels.codegen.nest.index import form
 from kerf.kernels.codegen.nest.loops import point
@@ -23,7 +23,6 @@ from kerf.kernels.codegen.nest.sweep import HEAVY, Sweep
 from kerf.kernels.codegen.nest.writer import Writer
 from kerf.kernels.ir import Affine, Apply, Axis, DType, loads, walk
 
-LINE = 64  # bytes of a cache line
 PIECE = 24576  # bytes of elements whose mean and deviations are found together: they stay in L1 with what is fetched meanwhile
 DEPTH = 512  # values that a lane adds up before it goes into a wider total
 

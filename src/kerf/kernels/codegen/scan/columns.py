@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from kerf.kernels.codegen.scan.writer import Writer
+from kerf.kernels.codegen.scan.writer import LINE, Writer
 from kerf.kernels.codegen.tail import pointer, signature, unflattened
 from kerf.kernels.codegen.template import Emitted
 
 SPAN = 1024  # columns of one loop
-LINE, LINES = (
-    64,
-    4,
-)  # bytes of a cache line; lines of a row that are streamed together: soon after they are made, without gaps
+LINES = 4  # of a row that are streamed together: soon after they are made, without gaps
 
 
 class ColumnScan(Writer):
@@ -47,14 +44,10 @@ class ColumnScan(Writer):
         rows are whole lines."""
         indent, size = " " * 16, self.element_type
         bytes_ = self.op.out.dtype.bytes
-        first = f"(row * {self.e.length} + {self._place('s')}) * {self.e.inner}L + left + c"
-        to = f"{pointer(self.op.out.name)} + {first}"
         span, off = f"{SPAN}L", ""
         if self.streamed and (count == 1 or self.e.inner * bytes_ % LINE == 0):
-            span, off = (
-                f"{LINES * LINE // bytes_}L",
-                f" - (c ? 0 : (long)((uintptr_t)({to}) % {LINE} / {bytes_}))",
-            )
+            span = f"{LINES * LINE // bytes_}L"
+            off = f" - (c ? 0 : (long)((uintptr_t)({self._target('s')}) % {LINE} / {bytes_}))"
         lines = [f"{indent}m = KF_MIN_L(n - c, {span}{off});"]
         if self.streamed:
             lines.append(f"{indent}{size} tile[{count}][{span[:-1]}] __attribute__((aligned({LINE})));")
@@ -65,11 +58,16 @@ class ColumnScan(Writer):
             lines += [f"{indent}    {{", *self._element(names, at, u), f"{indent}    }}"]
         lines += [f"{indent}    run[j] = next;", f"{indent}}}"]
         if self.streamed:
-            row = to.replace(self._place("s"), self._place("s + u"))
+            to = self._target("s + u")
             lines.append(
-                f"{indent}for (long u = 0; u < {count}; u++) kf_stream({row}, tile[u], m * sizeof({size}));"
+                f"{indent}for (long u = 0; u < {count}; u++) kf_stream({to}, tile[u], m * sizeof({size}));"
             )
         return lines
+
+    def _target(self, step: str) -> str:
+        """Where the columns from c on of a step's result go."""
+        row = f"(row * {self.e.length} + {self._place(step)}) * {self.e.inner}L"
+        return f"{pointer(self.op.out.name)} + {row} + left + c"
 
     def _rows_ahead(self, names: list[str], at: int, count: int) -> list[str]:
         """The same span of each row, some bytes on."""
