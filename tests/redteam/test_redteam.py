@@ -11,7 +11,7 @@ import pytest
 
 from kerf.core.types import KerfError
 from kerf.kernels import redteam
-from kerf.kernels.referee import case
+from kerf.kernels.referee import case, trial
 
 CORPUS = Path(__file__).parent
 ENTRIES = redteam.read_corpus(CORPUS)
@@ -38,9 +38,11 @@ def test_honest_kernels_pass(problem: str) -> None:
     assert not found, "\n".join(f"{r['name']}: {r['status']} ({r['reason']})" for r in found)
 
 
-def test_answers_kept_by_address_never_pass(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not by luck: some check surely finds new values at the address of the call before."""
+@pytest.mark.parametrize("looked_at_again", [0.0, 1.0])
+def test_answers_kept_by_address_never_pass(monkeypatch: pytest.MonkeyPatch, looked_at_again: float) -> None:
+    """Not by luck: some check surely finds new values at the address of the call before, whatever was read in between."""
     monkeypatch.setattr(case, "SAME_PLACE", 0.0)
+    monkeypatch.setattr(trial, "LOOKED_AT_AGAIN", looked_at_again)
     entry = next(e for e in ENTRIES if e.name == "B8_c_static_cache")
     assert not redteam.run(CORPUS, [entry])[0].accepted
 

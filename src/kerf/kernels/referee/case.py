@@ -148,11 +148,15 @@ class Case:
             tensors = [a for a in args if isinstance(a, torch.Tensor)]
             offsets = keep[i] if keep else scatter(tensors, *_part(self.inputs, i, len(sets)), rng)
             places.append(offsets)
-            out = Outputs(outputs, self.like, scatter(self.like, *_part(outputs, i, len(sets)), rng), rng)
+            out = self.output(outputs, rng, i, len(sets))
             calls.append((write_arguments(self.inputs, args, offsets), out.places))
             held.append(out)
         self.last[outputs] = places
         return {"op": "call", "calls": calls, "shift": shift}, held
+
+    def output(self, outputs: Pool, rng: random.Random, i: int = 0, n: int = 1) -> Outputs:
+        """A new place in the i-th of n parts for the outputs of a call."""
+        return Outputs(outputs, self.like, scatter(self.like, *_part(outputs, i, n), rng), rng)
 
     def _same_place(self, outputs: Pool, sets: int) -> list[list[int]] | None:
         """Where this worker's last call had its arguments, for the first of the coming calls."""
