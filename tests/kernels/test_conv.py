@@ -73,7 +73,7 @@ def registers(case: Case, threads: int = 1, **choices: Value) -> Standalone:
     made = standalone(
         case.group(), {"algorithm": "amx", **choices}, template=TEMPLATE, chip=TILES, threads=threads
     )
-    assert "_tile_dpbf16ps" in made.source
+    assert "KF_TILE_MULTIPLY(0," in made.source
     return made
 
 

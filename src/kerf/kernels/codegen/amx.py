@@ -4,7 +4,8 @@ Each operand is taken apart into three bfloat16 values whose sum it is, exactly;
 first, so that what is left out is of the size of float32's own rounding (Henry, Tang and Heinecke, "Leveraging the bfloat16 Artificial
 Intelligence Datatype For Higher-Precision Computations", ARITH 2019; vendors call it BF16x6 or BF16x9). Values stored in 16 bits need fewer parts.
 
-The instructions flush subnormal numbers to zero: see `LEAST`. Texts here are complete C definitions, every name prefixed by the kernel's."""
+The instructions flush subnormal numbers to zero: what is smaller than 2**-40 takes another way (`kf_odd` in `amx.h`, which holds what all such
+kernels share: the instructions and the taking apart)."""
 
 from __future__ import annotations
 
@@ -19,7 +20,6 @@ ROWS = 16  # of a matrix register, each of 64 bytes: 16 sums, or 32 values of k
 DEPTH = 32  # k steps of one instruction
 SIDE = 2 * ROWS  # of the square of sums that four registers hold
 KEPT = 2  # parts i and j are multiplied where i + j is at most this; the rest is 2**-24 of the product
-LEAST, MOST = 127 - 40, 127 + 60  # exponents, biased
 GUARD = "#if defined(__AMX_BF16__) && defined(__AVX512BF16__) && defined(__AVX512BW__) && defined(__linux__)"
 
 
@@ -44,58 +44,6 @@ def _loads(order: Sequence[tuple[int, int]]) -> int:
     return sum((p[0] != q[0]) + (p[1] != q[1]) for p, q in zip(around, order, strict=False))
 
 
-def registers(s: str) -> str:
-    """`S_amx()`: may this process use matrix registers? The kernel must be asked once. `S_open()`: eight of 16 rows x 64 bytes."""
-    return f"""#include <immintrin.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-/* Matrix registers are there for those who ask: ARCH_REQ_XCOMP_PERM, XTILEDATA. */
-static int {s}_amx(void) {{
-    static int known;
-    int found = __atomic_load_n(&known, __ATOMIC_RELAXED);
-    if (!found) {{
-        found = syscall(SYS_arch_prctl, 0x1023, 18) == 0 ? 1 : 2;
-        __atomic_store_n(&known, found, __ATOMIC_RELAXED);
-    }}
-    return found == 1;
-}}
-typedef struct {{ uint8_t palette, start, reserved[14]; uint16_t bytes[16]; uint8_t rows[16]; }} {s}_shape;
-static void {s}_open(void) {{
-    static const {s}_shape shape = {{1, 0, {{0}}, {{64, 64, 64, 64, 64, 64, 64, 64}}, {{16, 16, 16, 16, 16, 16, 16, 16}}}};
-    _tile_loadconfig(&shape);
-}}
-"""
-
-
-def split(s: str) -> str:
-    """`S_split`: 16 values x and 16 values y as sums of bfloat16 values, x before y in each 64 bytes, or taking turns, `step` from part to part. `S_odd`: is anything there too
-    small or too large for that?"""
-    return f"""/* What the first n of 16 values are, and zeros. */
-static inline __attribute__((always_inline)) __m512 {s}_some(const float *p, long n) {{
-    return n >= 16 ? _mm512_loadu_ps(p) : n <= 0 ? _mm512_setzero_ps() : _mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1), p);
-}}
-static inline __attribute__((always_inline)) __m512 {s}_wide(__m256i half) {{
-    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16));
-}}
-/* x and y as sums of bfloat16 values: the nearest, the nearest to what is left, and what is then left. */
-static inline __attribute__((always_inline)) void {s}_split(__m512 x, __m512 y, uint16_t *dst, long step, int parts, int turns) {{
-    const __m512i order = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8,
-        23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
-    for (int i = 0; i < parts; ++i) {{
-        const __m512i part = (__m512i)_mm512_cvtne2ps_pbh(y, x);
-        _mm512_store_si512(dst + step * i, turns ? _mm512_permutexvar_epi16(order, part) : part);
-        x = _mm512_sub_ps(x, {s}_wide(_mm512_castsi512_si256(part)));
-        y = _mm512_sub_ps(y, {s}_wide(_mm512_extracti64x4_epi64(part, 1)));
-    }}
-}}
-static inline __attribute__((always_inline)) __m512i {s}_larger(__m512i top, __m512 x) {{
-    return _mm512_max_epu32(top, _mm512_and_si512(_mm512_castps_si512(x), _mm512_set1_epi32(0x7fffffff)));
-}}
-/* Is a row's or column's largest magnitude neither zero nor between 2^{LEAST - 127} and 2^{MOST - 127}? Subnormal parts and products would be lost. */
-static inline int {s}_odd(uint32_t top) {{ return top && top - ({LEAST}u << 23) >= ({MOST - LEAST}u << 23); }}
-"""
-
-
 @dataclass(frozen=True)
 class Far:
     """Rows of results that are asked for in each step of k, and the bytes from one to the next."""
@@ -109,19 +57,19 @@ def micro(s: str, rows: int, columns: int, a: int, b: int, ahead: int, width: in
     of a or b holds the parts of 32 rows or columns, each a register. `ahead`: lines of the next rows' parts that are asked for in
     each step."""
     far = [
-        f"        for (int i = 0; i < {ahead}; ++i) _mm_prefetch(next + 64 * i, _MM_HINT_T1);",
+        f"        for (int i = 0; i < {ahead}; ++i) __builtin_prefetch(next + 64 * i, 0, 2);",
         f"        next += {64 * ahead};",
     ]
     lines = [
         f"static __attribute__((noinline)) void {s}_micro_{rows}x{columns}(const uint16_t *a, const uint16_t *b, long steps,",
         "        float *c, const char *next) {",
         "    (void)next;",
-        *_zeros(rows, columns),
+        *_zeros(rows, columns, (a, b)),
         f"    for (; steps; --steps, a += {1024 * a}, b += {1024 * b}) {{",
         *(far if ahead else []),
         *_step(rows, columns, (a, b), ("b + {}", b * 512, 512, 64), 16 * columns * b),
         "    }",
-        *_sums(rows, columns, width),
+        *_sums(rows, columns, (a, b), width),
         "}",
     ]
     return "\n".join(lines) + "\n"
@@ -141,7 +89,7 @@ def micro_in_place(
         f"static __attribute__((noinline)) void {s}_micro_{rows}x{columns}(const uint16_t *a, const uint32_t *b, long blocks,",
         "        const int *restrict tap, long taps, float *c, const char *out) {",
         f"    int asked = {ROWS * rows};" if far else "    (void)out;",
-        *_zeros(rows, columns),
+        *_zeros(rows, columns, parts),
         f"    for (; blocks; --blocks, b += {ROWS * row}L)",
         f"    for (long t = 0; t < taps; ++t, a += {1024 * a}) {{",
         "        const uint32_t *at = b + tap[t];",
@@ -154,19 +102,28 @@ def micro_in_place(
     lines += [
         *_step(rows, columns, (a, b), ("at + {}", ROWS, part, 4 * row), 0),
         "    }",
-        *_sums(rows, columns, width),
+        *_sums(rows, columns, parts, width),
         "}",
     ]
     return "\n".join(lines) + "\n"
 
 
-def _zeros(rows: int, columns: int) -> list[str]:
-    return [f"    _tile_zero({t});" for t in range(rows * columns)]
+def _sets(rows: int, columns: int, order: Sequence[tuple[int, int]]) -> int:
+    """Registers that each sum is spread over: an instruction waits for the one before it that adds to the same."""
+    return min(4 // (rows * columns), len(order))
 
 
-def _sums(rows: int, columns: int, width: int = SIDE) -> list[str]:
+def _zeros(rows: int, columns: int, parts: tuple[int, int]) -> list[str]:
+    return [f"    KF_TILE_ZERO({t});" for t in range(rows * columns * _sets(rows, columns, products(*parts)))]
+
+
+def _sums(rows: int, columns: int, parts: tuple[int, int], width: int = SIDE) -> list[str]:
     places = [i * ROWS * width + j * ROWS for i in range(rows) for j in range(columns)]
-    return [f"    _tile_stored({t}, c + {p}, {4 * width});" for t, p in enumerate(places)]
+    lines = [f"    KF_TILE_STORE({t}, c + {p}, {4 * width});" for t, p in enumerate(places)]
+    sets = _sets(rows, columns, products(*parts))
+    for t in range(len(places), sets * len(places)):
+        lines.append(f"    KF_TILE_ADD({t}, c + {places[t % len(places)]}, {width});")
+    return lines
 
 
 def _step(
@@ -184,15 +141,17 @@ def _step(
         if held.get(name) == wanted:
             return ""
         held[name] = wanted
-        return f"_tile_loadd({name}, {code}, {step}); "
+        return f"KF_TILE_LOAD({name}, {code}, {step}); "
 
-    for i, j in order:
+    sets = _sets(rows, columns, order)
+    for turn, (i, j) in enumerate(order):
+        first = turn % sets * rows * columns
         for r in range(rows):
             for c in range(columns):
                 code = load(4 + r, f"a + {(r * a + i) * 512}", i, 64)
                 code += load(6 + c, text.format(c * register + j * part), j, stride)
-                lines.append(f"        {code}_tile_dpbf16ps({r * columns + c}, {4 + r}, {6 + c});")
+                lines.append(f"        {code}KF_TILE_MULTIPLY({first + r * columns + c}, {4 + r}, {6 + c});")
                 for _ in range(min(share, near - line)):
-                    lines.append(f"        _mm_prefetch(b + {1024 * b + 32 * line}, _MM_HINT_T0);")
+                    lines.append(f"        __builtin_prefetch(b + {1024 * b + 32 * line});")
                     line += 1
     return lines

@@ -1,4 +1,4 @@
-"""The helper functions of generated C: includes, and those `kf_` functions of `mathlib.h` that a kernel mentions."""
+"""The helper functions of generated C: includes, and those `kf_` functions of `mathlib.h` and `amx.h` that a kernel mentions."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _NAME = re.compile(r"\bkf_\w+")
 
 def prelude(code: str) -> str:
     """What must stand above `code`: the includes, then every helper that it names and what those need, in the order of
-    the header. Raises KeyError for a `kf_` name that is neither a helper nor defined in `code`."""
+    the headers. Raises KeyError for a `kf_` name that is neither a helper nor defined in `code`."""
     blocks = helpers()
     wanted, queue = set[str](), _mentioned(code) - _defined(code)
     while queue:
         name = queue.pop()
         if name not in blocks:
-            raise KeyError(f"no helper {name} in mathlib.h")
+            raise KeyError(f"no helper {name}")
         wanted.add(name)
         queue |= _mentioned(blocks[name]) - wanted
     chosen = dict.fromkeys(blocks[name] for name in blocks if name in wanted)
@@ -34,8 +34,8 @@ def prelude(code: str) -> str:
 
 @cache
 def helpers() -> dict[str, str]:
-    """Helper name -> its text, comments included, in the order of the header."""
-    text = Path(__file__).with_name("mathlib.h").read_text()
+    """Helper name -> its text, comments included, in the order of the headers."""
+    text = "\n\n".join(Path(__file__).with_name(n).read_text() for n in ("mathlib.h", "amx.h"))
     blocks = [b.strip() for b in re.split(r"\n\s*\n", text)]
     return {name: block for block in blocks for name in sorted(_defined(block))}
 

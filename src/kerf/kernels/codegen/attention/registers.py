@@ -64,8 +64,6 @@ class _Registers(Writer):
             MACROS,
             vector_types(s, "float", ROWS),
             transpose_function(s, ROWS),
-            amx.registers(s),
-            amx.split(s),
             amx.micro(f"{s}_score", 2, 2, PARTS, self.k_parts, 0, self.pitch),
             amx.micro(f"{s}_sum", 2, 2, PARTS, self.v_parts, 0),
             self._load(f"{s}_key", self.k),
@@ -127,10 +125,10 @@ class _Registers(Writer):
         """16 values from a place on, the first n of them."""
         t = CTYPE[b.dtype]
         if b.dtype is DType.F32:
-            body = f"    return {self.symbol}_some(p, n);"
+            body = "    return kf_some(p, n);"
         else:
-            body = f"    float line[16] = {{0}};\n    for (long i = 0; i < 16 && i < n; i++) line[i] = {loaded('p[i]', b.dtype)};\n    return _mm512_loadu_ps(line);"
-        return f"static inline __m512 {name}(const {t} *p, long n) {{\n{body}\n}}\n"
+            body = f"    float line[16] = {{0}};\n    for (long i = 0; i < 16 && i < n; i++) line[i] = {loaded('p[i]', b.dtype)};\n    return *(const kf_line *)(line);"
+        return f"static inline kf_floats {name}(const {t} *p, long n) {{\n{body}\n}}\n"
 
     def _pack_keys(self) -> str:
         """Keys [from, to) as columns: parts of pairs of elements; 1 where that is not possible."""
@@ -139,24 +137,22 @@ class _Registers(Writer):
 static int {s}_keys(const {CTYPE[self.k.dtype]} *restrict k, uint16_t *restrict packed, long from, long to) {{
     int odd = 0;
     for (long g = from; g < to; g += 16) {{
-        __m512i top = _mm512_setzero_si512();
+        kf_words top = (kf_words){{0}};
         for (long e0 = 0; e0 < {z.E}; e0 += 32) {{
             float lines[16 * 16], block[32 * 16] __attribute__((aligned(64)));
             for (int half = 0; half < 2; half++) {{
                 for (long j = 0; j < 16; j++)
-                    _mm512_storeu_ps(lines + j * 16, g + j < {z.S} ? {s}_key(k + (g + j) * {z.E}L + e0 + 16 * half, {z.E} - e0 - 16 * half) : _mm512_setzero_ps());
+                    *(kf_line *)(lines + j * 16) = g + j < {z.S} ? {s}_key(k + (g + j) * {z.E}L + e0 + 16 * half, {z.E} - e0 - 16 * half) : (kf_floats){{0}};
                 {s}_turn(lines, 16, block + half * 256, 16);
             }}
             uint16_t *to_part = packed + g / 32 * {self.deep * self.key_step}L + e0 / 32 * {self.key_step} + g % 32 / 16 * {self.k_parts * REGISTER};
             for (long e = 0; e < 32; e += 2) {{
-                const __m512 x = _mm512_load_ps(block + e * 16), y = _mm512_load_ps(block + e * 16 + 16);
-                top = {s}_larger({s}_larger(top, x), y);
-                {s}_split(x, y, to_part + e * 16, {REGISTER}, {self.k_parts}, 1);
+                const kf_floats x = *(const kf_line *)(block + e * 16), y = *(const kf_line *)(block + e * 16 + 16);
+                top = kf_larger(kf_larger(top, x), y);
+                kf_split(x, y, to_part + e * 16, {REGISTER}, {self.k_parts}, 1);
             }}
         }}
-        uint32_t tops[16];
-        _mm512_storeu_si512(tops, top);
-        for (int j = 0; j < 16; j++) odd |= {s}_odd(tops[j]);
+        for (int j = 0; j < 16; j++) odd |= kf_odd(top[j]);
     }}
     return odd;
 }}
@@ -170,16 +166,14 @@ static int {s}_keys(const {CTYPE[self.k.dtype]} *restrict k, uint16_t *restrict 
 static int {s}_values(const {CTYPE[self.v.dtype]} *restrict v, uint16_t *restrict packed, long from, long to) {{
     int odd = 0;
     for (long e = 0; e < {z.Ev_pad}; e += 16) {{
-        __m512i top = _mm512_setzero_si512();
+        kf_words top = (kf_words){{0}};
         for (long j = from; j < to; j += 2) {{
-            const __m512 x = j < {z.S} ? {s}_value(v + j * {z.Ev}L + e, {z.Ev} - e) : _mm512_setzero_ps();
-            const __m512 y = j + 1 < {z.S} ? {s}_value(v + (j + 1) * {z.Ev}L + e, {z.Ev} - e) : _mm512_setzero_ps();
-            top = {s}_larger({s}_larger(top, x), y);
-            {s}_split(x, y, packed + e / 32 * {strip}L + j / 32 * {self.value_step} + e % 32 / 16 * {self.v_parts * REGISTER} + j % 32 * 16, {REGISTER}, {self.v_parts}, 1);
+            const kf_floats x = j < {z.S} ? {s}_value(v + j * {z.Ev}L + e, {z.Ev} - e) : (kf_floats){{0}};
+            const kf_floats y = j + 1 < {z.S} ? {s}_value(v + (j + 1) * {z.Ev}L + e, {z.Ev} - e) : (kf_floats){{0}};
+            top = kf_larger(kf_larger(top, x), y);
+            kf_split(x, y, packed + e / 32 * {strip}L + j / 32 * {self.value_step} + e % 32 / 16 * {self.v_parts * REGISTER} + j % 32 * 16, {REGISTER}, {self.v_parts}, 1);
         }}
-        uint32_t tops[16];
-        _mm512_storeu_si512(tops, top);
-        for (int j = 0; j < 16; j++) odd |= {s}_odd(tops[j]);
+        for (int j = 0; j < 16; j++) odd |= kf_odd(top[j]);
     }}
     return odd;
 }}
@@ -191,13 +185,13 @@ static int {s}_values(const {CTYPE[self.v.dtype]} *restrict v, uint16_t *restric
         return f"""static int {s}_rows(const float *restrict from, long ld, long n, uint16_t *restrict to) {{
     int odd = 0;
     for (long r = 0; r < 32; r++) {{
-        __m512i top = _mm512_setzero_si512();
+        kf_words top = (kf_words){{0}};
         for (long k = 0; k < n; k += 32) {{
-            const __m512 x = _mm512_loadu_ps(from + r * ld + k), y = _mm512_loadu_ps(from + r * ld + k + 16);
-            top = {s}_larger({s}_larger(top, x), y);
-            {s}_split(x, y, to + k / 32 * {2 * PARTS * REGISTER} + r / 16 * {PARTS * REGISTER} + r % 16 * 32, {REGISTER}, {PARTS}, 0);
+            const kf_floats x = *(const kf_line *)(from + r * ld + k), y = *(const kf_line *)(from + r * ld + k + 16);
+            top = kf_larger(kf_larger(top, x), y);
+            kf_split(x, y, to + k / 32 * {2 * PARTS * REGISTER} + r / 16 * {PARTS * REGISTER} + r % 16 * 32, {REGISTER}, {PARTS}, 0);
         }}
-        odd |= {s}_odd(_mm512_reduce_max_epu32(top));
+        odd |= kf_odd(kf_largest(top));
     }}
     return odd;
 }}
@@ -292,13 +286,13 @@ static int {s}_values(const {CTYPE[self.v.dtype]} *restrict v, uint16_t *restric
                 "        float *const own = (float *)mine;",
                 f"        uint16_t *const keys = (uint16_t *)(mine + {self._own()}L), *const values = keys + {self._keys() // 2}L;",
                 *self._pack("kv", "0", str(z.S_pad), str(z.S_pad), "        "),
-                f"        {s}_open();",
+                "        kf_tiles_open();",
                 f"        for (long g = 0; g < {each}; g++)",
                 f"            for (long q0 = 0; q0 < {z.L} && !odd; q0 += {z.block_q}) {{",
                 f"                const long b = kv / {z.Hk}, h = kv % {z.Hk} * {each} + g;",
                 f"                {call}",
                 "            }",
-                "        _tile_release();",
+                "        kf_tiles_close();",
                 "    }",
             ]
         return "\n".join([*head, *body, "    return odd;", "}", ""])
@@ -321,7 +315,7 @@ static int {s}_values(const {CTYPE[self.v.dtype]} *restrict v, uint16_t *restric
         ]
 
     def _parallel_blocks(self, blocks: int, call: str) -> list[str]:
-        opened = f"if (odd) continue; {self.symbol}_open(); {call} _tile_release();"
+        opened = f"if (odd) continue; kf_tiles_open(); {call} kf_tiles_close();"
         return [
             line.replace("schedule(dynamic)", "schedule(dynamic) reduction(| : odd)")
             for line in super()._parallel_blocks(blocks, opened)
@@ -333,7 +327,7 @@ static int {s}_values(const {CTYPE[self.v.dtype]} *restrict v, uint16_t *restric
         return f"""{signature(self.group, s)}
 {{
 {GUARD}
-    if ({s}_amx() && !{s}_all({names}, scratch, threads)) return;
+    if (kf_tiles() && !{s}_all({names}, scratch, threads)) return;
 #endif
     {other.symbol}({names}, scratch, threads);
 }}

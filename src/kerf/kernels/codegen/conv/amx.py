@@ -158,8 +158,6 @@ class _Writer:
             self.other.code,
             "#include <omp.h>",
             GUARD,
-            amx.registers(s),
-            amx.split(s),
             *(
                 amx.micro_in_place(
                     s, shape, (self.weight_parts, self.parts), self.pitch, self.part, self.plan.tile, self.far
@@ -216,9 +214,9 @@ class _Writer:
         channels = self.g.group_channels
         empty = self.chunks * ROWS - ceil(channels / 2)
         lower = (
-            f"2 * p + 1 < {channels} ? {s}_some(from + {step} + i, count - i) : _mm512_setzero_ps()"
+            f"2 * p + 1 < {channels} ? kf_some(from + {step} + i, count - i) : (kf_floats){{0}}"
             if channels % 2
-            else f"{s}_some(from + {step} + i, count - i)"
+            else f"kf_some(from + {step} + i, count - i)"
         )
         zero = (
             f"    for (int i = 0; i < {self.parts}; ++i) memset(to + i * {self.part}L + {ceil(channels / 2) * self.pitch}L, 0, {empty * self.pitch * 4}L);\n"
@@ -233,13 +231,13 @@ static int {s}_pairs(const float *restrict band, uint32_t *restrict to, uint32_t
     for (long p = 0; p < {ceil(channels / 2)}; ++p) {{
         const float *from = band + p * {2 * step}L;
         for (long i = 0; i < count; i += 16) {{
-            const __m512 x = {s}_some(from + i, count - i), y = {lower};
-            __m512i *most = (__m512i *)(top + i);
-            *most = {s}_larger({s}_larger(*most, x), y);
-            {s}_split(x, y, (uint16_t *)(to + p * {self.pitch}L + i), {2 * self.part}L, {self.parts}, 1);
+            const kf_floats x = kf_some(from + i, count - i), y = {lower};
+            kf_words *most = (kf_words *)(top + i);
+            *most = kf_larger(kf_larger(*most, x), y);
+            kf_split(x, y, (uint16_t *)(to + p * {self.pitch}L + i), {2 * self.part}L, {self.parts}, 1);
         }}
     }}
-{zero}    for (long i = 0; i < {self.pitch}; ++i) odd |= {s}_odd(top[i]);
+{zero}    for (long i = 0; i < {self.pitch}; ++i) odd |= kf_odd(top[i]);
     return odd;
 }}
 """
@@ -332,7 +330,7 @@ static void {s}_apply(long block, const {s}_span *restrict span, const {s}_run *
 {declare}
         {"(void)band;" if self.plan.borrowed else f"memset(band, 0, {areas['band']}L);"}
         memset(pairs, 0, {areas["pairs"]}L);
-        {s}_open();
+        kf_tiles_open();
         #pragma omp for schedule(dynamic, 1)
         for (long task = 0; task < tasks; task++) {{
             if (odd) continue;
@@ -343,7 +341,7 @@ static void {s}_apply(long block, const {s}_span *restrict span, const {s}_run *
             {order}
                 {use}
         }}
-        _tile_release();
+        kf_tiles_close();
     }}
     return odd;
 }}
@@ -373,9 +371,9 @@ static void {s}_apply(long block, const {s}_span *restrict span, const {s}_run *
                 const long o = block * 32 + r;
                 for (long c = chunk * 32; c < {g.group_channels} && c < chunk * 32 + 32; c++)
                     if (o < {g.group_filters}) line[c - chunk * 32] = {value};
-                const __m512 x = _mm512_load_ps(line), y = _mm512_load_ps(line + 16);
-                top[o] = _mm512_reduce_max_epu32({s}_larger({s}_larger(_mm512_set1_epi32((int)top[o]), x), y));
-                {s}_split(x, y, to + r / 16 * {self.weight_parts * REGISTER} + r % 16 * 32, {REGISTER}, {self.weight_parts}, 0);
+                const kf_floats x = *(const kf_line *)line, y = *(const kf_line *)(line + 16);
+                top[o] = kf_largest(kf_larger(kf_larger((kf_words){{top[o]}}, x), y));
+                kf_split(x, y, to + r / 16 * {self.weight_parts * REGISTER} + r % 16 * 32, {REGISTER}, {self.weight_parts}, 0);
             }}
         }}""")
         loops = "\n".join(phases)
@@ -391,7 +389,7 @@ static void {s}_apply(long block, const {s}_span *restrict span, const {s}_run *
     for (long g = 0; g < {g.groups}; g++) {{
         uint32_t top[{self.blocks * SIDE}] = {{0}};
 {loops}
-        for (long o = 0; o < {g.group_filters}; o++) *fit &= !{s}_odd(top[o]);
+        for (long o = 0; o < {g.group_filters}; o++) *fit &= !kf_odd(top[o]);
     }}
 #endif
 }}
@@ -405,7 +403,7 @@ static void {s}_apply(long block, const {s}_span *restrict span, const {s}_run *
         return f"""static void {s}({self._signature}, char *restrict scratch, int threads)
 {{
 {GUARD}
-    if ({s}_amx() && *(const int *){weight} && !{s}_run_all({", ".join(names)}, scratch, threads)) return;
+    if (kf_tiles() && *(const int *){weight} && !{s}_run_all({", ".join(names)}, scratch, threads)) return;
 #endif
     {self.other.symbol}({others}, scratch, threads);
 }}

@@ -67,15 +67,21 @@ def _copy_ns(p: Problem) -> tuple[float, float]:
     return a, b
 
 
-def decisions() -> tuple[Decision, ...]:
-    return Decision("amx_k", DEPTHS, 512), Decision("amx_n", WIDTHS, 256)
+def decisions(p: Problem) -> tuple[Decision, ...]:
+    """Where all sums wait for the next block of k, rows are read in longer pieces of memory."""
+    depth = 1024 if _plan(p, {"amx_k": 512, "amx_n": 256}, 1, []).deep else 512
+    return Decision("amx_k", DEPTHS, depth), Decision("amx_n", WIDTHS, 256)
 
 
 def emit(p: Problem, choices: Mapping[str, Value], chip: Chip, threads: int, symbol: str) -> Emitted:
     other = panel.emit(p, {**choices, "pack_weights": False}, chip, threads, f"{symbol}_vector")
-    parallel = str(choices.get("parallel", "none")) if threads > 1 else "none"
     once = [o for o in (p.left, p.right) if choices.get("pack_weights") and can_be_weights(p, o)]
-    plan = Plan(
+    return _Writer(_plan(p, choices, threads, once), symbol, other).emitted()
+
+
+def _plan(p: Problem, choices: Mapping[str, Value], threads: int, once: list[Operand]) -> Plan:
+    parallel = str(choices.get("parallel", "none")) if threads > 1 else "none"
+    return Plan(
         p,
         kc=balanced(p.k.extent, int(choices["amx_k"]), DEPTH),
         nc=balanced(p.n.extent, int(choices["amx_n"]), SIDE),
@@ -84,7 +90,6 @@ def emit(p: Problem, choices: Mapping[str, Value], chip: Chip, threads: int, sym
         parallel="grid" if parallel == "k" else parallel,
         parts=threads if parallel != "none" else 1,
     )
-    return _Writer(plan, symbol, other).emitted()
 
 
 def _parts(p: Problem, operand: Operand) -> int:
@@ -126,8 +131,6 @@ class _Writer:
         parts = [
             self.other.code,
             GUARD,
-            amx.registers(s),
-            amx.split(s),
             *self.copies.code(),
             *kernels,
             store(p, self.sig, s),
@@ -181,7 +184,7 @@ class _Writer:
             "    (void)pa; (void)pb; (void)k0; (void)k1;",
             "    int odd = 0;",
             *([f"    float tile[{SIDE * SIDE}] __attribute__((aligned(64)));"] if plan.several else []),
-            f"    {s}_open();",
+            "    kf_tiles_open();",
             "    for (long z = z0; z < z1 && !odd; ++z)",
             *("    " * (depth + 1) + line for depth, loop in enumerate(loops) for line in loop),
             *("    " * 4 + line for line in self._squares()),
@@ -190,7 +193,7 @@ class _Writer:
                 for depth, end in enumerate(ends)
                 for line in (*("    " + e for e in end), "}")
             ),
-            "    _tile_release();",
+            "    kf_tiles_close();",
             "    return odd;",
             "}",
         ]
@@ -220,7 +223,7 @@ class _Writer:
         if self.plan.b.once:
             return [], []
         declared = [f"    uint32_t top[{self.plan.nc}] __attribute__((aligned(64)));", "    memset(top, 0, sizeof top);"]  # fmt: skip
-        return declared, [f"for (long n = jc; n < je; ++n) odd |= {self.s}_odd(top[n - jc]);"]
+        return declared, ["for (long n = jc; n < je; ++n) odd |= kf_odd(top[n - jc]);"]
 
     def _ahead(self) -> int:
         """Lines of the next rows to ask for in each step, so that they are there when their turn comes."""
@@ -314,7 +317,7 @@ class _Writer:
         lines = [
             f"static void {s}({self.sig.parameters}, char *restrict scratch, int threads) {{",
             GUARD,
-            f"    if ({s}_amx(){fit}) {{",
+            f"    if (kf_tiles(){fit}) {{",
             *run,
             "        if (!odd) return;",
             "    }",

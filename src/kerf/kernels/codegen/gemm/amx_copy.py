@@ -103,12 +103,12 @@ class Copies:
     # ---------------------------------------------------------------- rows
 
     def _copy_a(self) -> str:
-        layout, s = self.plan.a, self.s
+        layout = self.plan.a
         if self._direct(layout):
             fill: list[str] = []
             read = [
                 f"const long m = r + i; const float *row = m < end ? {self._at(layout.operand)} : 0;",
-                f"const __m512 x = row ? {s}_some(row, far - k) : _mm512_setzero_ps(), y = row ? {s}_some(row + 16, far - k - 16) : _mm512_setzero_ps();",
+                "const kf_floats x = row ? kf_some(row, far - k) : (kf_floats){0}, y = row ? kf_some(row + 16, far - k - 16) : (kf_floats){0};",
             ]
         else:
             fill = [
@@ -119,7 +119,7 @@ class Copies:
                 "}",
             ]
             read = [
-                "const __m512 x = _mm512_load_ps(block + 32 * i), y = _mm512_load_ps(block + 32 * i + 16);"
+                "const kf_floats x = *(const kf_line *)(block + 32 * i), y = *(const kf_line *)(block + 32 * i + 16);"
             ]
         lines = [
             "/* Rows of A as parts; 1 where that is not possible. */",
@@ -127,17 +127,17 @@ class Copies:
             "    int odd = 0;",
             "    for (long r = begin; r < end; r += 16) {",
             f"        uint16_t *to = dst + (r - begin) / 32 * {self.plan.high}L + (r - begin) % 32 / 16 * {layout.parts * REGISTER};",
-            "        __m512i top[16];",
-            "        for (int i = 0; i < 16; ++i) top[i] = _mm512_setzero_si512();",
+            "        kf_words top[16];",
+            "        for (int i = 0; i < 16; ++i) top[i] = (kf_words){0};",
             f"        for (long k = low; k < far; k += 32, to += {layout.step}) {{",
             *("            " + f for f in fill),
             "            for (int i = 0; i < 16; ++i) {",
             *("                " + r for r in read),
-            f"                top[i] = {s}_larger({s}_larger(top[i], x), y);",
-            f"                {s}_split(x, y, to + 32 * i, {REGISTER}, {layout.parts}, 0);",
+            "                top[i] = kf_larger(kf_larger(top[i], x), y);",
+            f"                kf_split(x, y, to + 32 * i, {REGISTER}, {layout.parts}, 0);",
             "            }",
             "        }",
-            f"        for (int i = 0; i < 16; ++i) odd |= {s}_odd(_mm512_reduce_max_epu32(top[i]));",
+            "        for (int i = 0; i < 16; ++i) odd |= kf_odd(kf_largest(top[i]));",
             "    }",
             "    return odd;",
             "}",
@@ -172,22 +172,20 @@ class Copies:
 
     def _pair(self, column: str) -> list[str]:
         """Takes x and y, two steps of 16 columns, apart."""
-        s = self.s
         return [
-            f"__m512i *most = (__m512i *)(top + {column} - left);",
-            f"*most = {s}_larger({s}_larger(*most, x), y);",
-            f"{s}_split(x, y, {self._place(column)}, {REGISTER}, {self.plan.b.parts}, 1);",
+            f"kf_words *most = (kf_words *)(top + {column} - left);",
+            "*most = kf_larger(kf_larger(*most, x), y);",
+            f"kf_split(x, y, {self._place(column)}, {REGISTER}, {self.plan.b.parts}, 1);",
         ]
 
     def _lines(self, layout: Layout) -> list[str]:
         """Memory runs along n, or is computed: two steps of k at a time."""
-        s = self.s
         return [
             "    for (long k = begin; k < end; k += 2) {",
             *self._two(layout),
             "        for (long q = left; q < right; q += 16) {",
-            f"            const __m512 x = {s}_some(upper + q - left, right - q);",
-            f"            const __m512 y = k + 1 < end ? {s}_some(lower + q - left, right - q) : _mm512_setzero_ps();",
+            "            const kf_floats x = kf_some(upper + q - left, right - q);",
+            "            const kf_floats y = k + 1 < end ? kf_some(lower + q - left, right - q) : (kf_floats){0};",
             *("            " + line for line in (*self._further(layout), *self._pair("q"))),
             "        }",
             "    }",
@@ -215,9 +213,7 @@ class Copies:
         step = layout.operand.stride(self.p.k)
         if not self._direct(layout) or step is None:
             return []
-        return [
-            f"_mm_prefetch({row} + q - left + {AHEAD * step}L, _MM_HINT_T0);" for row in ("upper", "lower")
-        ]
+        return [f"__builtin_prefetch({row} + q - left + {AHEAD * step}L);" for row in ("upper", "lower")]
 
     def _rest(self) -> list[str]:
         """Zeros in the steps of k after the last."""
@@ -241,7 +237,7 @@ class Copies:
             *("                " + line for line in self._block("b", layout)),
             "            }",
             "            for (long k = b; k < b + 32; k += 2) {",
-            "                const __m512 x = _mm512_load_ps(block + (k - b) * 16), y = _mm512_load_ps(block + (k - b) * 16 + 16);",
+            "                const kf_floats x = *(const kf_line *)(block + (k - b) * 16), y = *(const kf_line *)(block + (k - b) * 16 + 16);",
             *("                " + line for line in self._pair("q")),
             "            }",
             "        }",
@@ -287,6 +283,6 @@ class Copies:
             f"            uint32_t top[{PANEL}] __attribute__((aligned(64)));",
             "            memset(top, 0, sizeof top);",
             f"            {self.s}_copy_b({own}, dst + left / 32 * {strip}L, z, left, right, 0, {self.p.k.extent}, {strip}L, top);",
-            f"            for (long n = left; n < right; ++n) *fit &= !{self.s}_odd(top[n - left]);",
+            "            for (long n = left; n < right; ++n) *fit &= !kf_odd(top[n - left]);",
             "        }",
         ]

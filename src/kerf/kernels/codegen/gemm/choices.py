@@ -77,7 +77,7 @@ def _algorithm(p: Problem, chip: Chip) -> tuple[Decision, ...]:
     default = stream.default(p, others, chip, resident) if others else "panel"
     if registers and default == "panel" and amx.faster(p):
         default = "amx"
-    further = (*stream.decisions(p, chip, others), *(amx.decisions() if registers else ()))
+    further = (*stream.decisions(p, chip, others), *(amx.decisions(p) if registers else ()))
     return (Decision("algorithm", options, default), *further)
 
 

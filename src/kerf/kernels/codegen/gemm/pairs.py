@@ -9,15 +9,14 @@ from kerf.kernels.codegen.gemm.analysis import Operand, Problem, pointer
 from kerf.kernels.ir import DType
 from kerf.kernels.targets.cpu import Chip
 
-DOT = """#ifdef __AVX512BF16__
-#include <immintrin.h>
-#endif
-typedef uint32_t {s}_bits __attribute__((vector_size(64)));
+DOT = """typedef uint32_t {s}_bits __attribute__((vector_size(64)));
 typedef uint32_t {s}_pair __attribute__((may_alias));
 /* Each lane: c plus the products of both halves of x and b. */
 static inline __attribute__((always_inline)) {s}_v {s}_dot({s}_v c, uint32_t x, {s}_v b) {{
 #ifdef __AVX512BF16__
-    return ({s}_v)_mm512_dpbf16_ps((__m512)c, (__m512bh)_mm512_set1_epi32((int)x), (__m512bh)b);
+    const {s}_bits p = x + ({s}_bits){{0}};
+    __asm__("vdpbf16ps %2, %1, %0" : "+v"(c) : "v"(p), "v"(b));
+    return c;
 #else
     const {s}_bits p = x + ({s}_bits){{0}}, q = ({s}_bits)b;
     return c + ({s}_v)(p << 16) * ({s}_v)(q << 16) + ({s}_v)(p & 0xffff0000u) * ({s}_v)(q & 0xffff0000u);
