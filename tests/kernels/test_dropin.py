@@ -94,6 +94,59 @@ def test_non_contiguous_and_misaligned_inputs(tmp_path: Path) -> None:
         same(fast(odd)[0], module(odd)[0])
 
 
+class Gated(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.GroupNorm(3, 12)
+
+    def forward(self, x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return self.norm(x) * y, x.sum((2, 3))
+
+
+@torch.no_grad()
+def test_channels_last_is_read_where_it_lies_and_given_back(tmp_path: Path) -> None:
+    x, y = (torch.randn(2, 12, 5, 7).to(memory_format=torch.channels_last) for _ in range(2))
+    module = Gated()
+    made = load(module, [x, y], tmp_path)
+    assert made.ORDERS == [(0, 2, 3, 1)] * 2 and made.OUTPUT_ORDERS == [(0, 2, 3, 1), ()]
+    fast = made.ModelNew.from_module(module)
+    for given in ((x, y), (x.contiguous(), y), (x[:, :, ::1].clone(), y.contiguous())):
+        for got, want in zip(fast(*given), module(x, y), strict=True):
+            same(got, want)
+    assert fast(x, y)[0].stride() == module(x, y)[0].stride()
+    for room in (torch.empty(2, 12, 5, 7), torch.empty_like(x)):
+        out = (room, torch.empty(2, 12))
+        fast.run(x, y, out)
+        same(out[0], module(x, y)[0])
+
+
+@torch.no_grad()
+def test_a_transposed_input_is_read_where_it_lies(tmp_path: Path) -> None:
+    class Product(nn.Module):
+        def forward(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+            return torch.relu(a @ b)
+
+    module, given = Product(), [torch.randn(29, 37).T, torch.randn(31, 29).T]
+    made = load(module, given, tmp_path)
+    assert made.ORDERS == [(1, 0), (1, 0)]
+    fast = made.ModelNew.from_module(module)
+    same(fast(*given), module(*given))
+    same(fast(*(t.contiguous() for t in given)), module(*given))
+
+
+@torch.no_grad()
+def test_a_library_call_sees_a_repeated_index_as_one(tmp_path: Path) -> None:
+    class Added(nn.Module):
+        def forward(self, x: torch.Tensor, where: torch.Tensor) -> torch.Tensor:
+            found = where[:, None].expand(-1, x.shape[1])
+            return torch.zeros(7, x.shape[1]).scatter_reduce(0, found, x[1:] * 2, "prod")
+
+    module, x, where = Added(), torch.randn(24, 5), torch.randint(0, 7, (23,))
+    made = load(module, [x, where], tmp_path)
+    assert "(23, 5), (1, 0), 0)" in (tmp_path / "kernel.py").read_text()
+    same(made.ModelNew.from_module(module)(x, where), module(x, where))
+
+
 @torch.no_grad()
 def test_changed_weights_are_packed_again(tmp_path: Path) -> None:
     module, x = Affine(), torch.randn(23, 37)

@@ -17,7 +17,7 @@ import torch
 from kerf.core.types import KerfError
 from kerf.kernels.assemble import Assembly, Segment
 from kerf.kernels.codegen.standalone import TORCH_DTYPE
-from kerf.kernels.ir import Library, Ref, Role
+from kerf.kernels.ir import Buffer, Library, Ref, Role
 
 SOURCE = "kernel.c"
 _CONSTANTS = re.compile(r"# <<CONSTANTS\n.*?# CONSTANTS>>\n", re.S)
@@ -60,6 +60,7 @@ def dropin(
 
 
 def _manifest(assembly: Assembly, flags: Sequence[str]) -> dict[str, Any]:
+    orders = [list(assembly.program.buffers[n].order) for n in assembly.program.outputs]
     return {
         "format": 1,
         "entry": "kernel.py",
@@ -69,6 +70,7 @@ def _manifest(assembly: Assembly, flags: Sequence[str]) -> dict[str, Any]:
         "sources": {SOURCE: {"output": "kernel.so", "flags": list(flags)}},
         "parameters": dict(assembly.schedule),
         "provenance": assembly.provenance,
+        **({"orders": orders} if any(orders) else {}),
     }
 
 
@@ -94,17 +96,16 @@ def _constants(assembly: Assembly, signature: Signature, flags: Sequence[str]) -
     held = [b for b in params if b.source in signature.constants]
     keyed = [b for b in params if b.source not in signature.constants]
     temps = [b for b in assembly.table if b.name in assembly.offsets]
-    outputs = [program.buffers[n] for n in program.outputs]
+    given, outputs = ([program.buffers[n] for n in names] for names in (program.inputs, program.outputs))
     made = {b.name for p in assembly.pieces if p.group for b in p.group.outputs}
     rows = {
         "SOURCE": repr(SOURCE),
         "FLAGS": repr(list(flags)),
-        "INPUTS": _listed(
-            f"({b.name!r}, {b.shape!r}, {TORCH_DTYPE[b.dtype]})"
-            for b in (program.buffers[n] for n in program.inputs)
-        ),
+        "INPUTS": _listed(f"({b.name!r}, {b.given!r}, {TORCH_DTYPE[b.dtype]})" for b in given),
+        "ORDERS": _orders(given),
         "VALUES": repr(list(signature.values)),
-        "OUTPUTS": _listed(f"({b.name!r}, {b.shape!r}, {TORCH_DTYPE[b.dtype]})" for b in outputs),
+        "OUTPUTS": _listed(f"({b.name!r}, {b.given!r}, {TORCH_DTYPE[b.dtype]})" for b in outputs),
+        "OUTPUT_ORDERS": _orders(outputs),
         "RETURNS": repr(signature.returns),
         "STATE": _listed(f"({k!r}, {s!r}, {d}, {t!r})" for k, s, d, t in signature.state),
         "KEPT": _listed(f"({k!r}, {_start(assembly, k, v)})" for k, v in signature.kept.items()),
@@ -131,12 +132,18 @@ def _constants(assembly: Assembly, signature: Signature, flags: Sequence[str]) -
     }
     notes = {
         "INPUTS": "tensors that forward() takes, in order: name, shape, dtype",
+        "ORDERS": "the dimensions of each, outermost in memory first, where that is not their own order",
+        "OUTPUT_ORDERS": "the same of results",
         "STATE": "the original's state dict: key, shape, dtype, is it a parameter",
         "KEPT": "attributes of the original that a call changes, and what they hold before the first",
         "PARAMS": "slot in the pointer table, state-dict key",
         "TEMPS": "slot, byte offset in the workspace, shape, dtype",
     }
     return "\n".join((f"# {notes[k]}\n" if k in notes else "") + f"{k} = {v}" for k, v in rows.items())
+
+
+def _orders(buffers: Sequence[Buffer]) -> str:
+    return repr([b.order for b in buffers] if any(b.order for b in buffers) else [])
 
 
 def _written_by_kernel(program: Any, name: str, made: set[str], position: int) -> bool:
@@ -235,7 +242,8 @@ class _Names:
 
     def _value(self, value: object) -> str:
         if isinstance(value, Ref):
-            return self.tensor(value.buffer)
+            made = self.tensor(value.buffer)
+            return f"_seen({made}, {', '.join(map(repr, value.view))})" if value.view else made
         if isinstance(value, tuple | list):
             return "[" + ", ".join(self._value(v) for v in value) + "]"
         if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):

@@ -20,8 +20,10 @@ import torch
 SOURCE = "kernel.c"
 FLAGS: list[str] = []
 INPUTS: list[tuple[str, tuple[int, ...], torch.dtype]] = []
+ORDERS: list[tuple[int, ...]] = []
 VALUES: list[object] = []
 OUTPUTS: list[tuple[str, tuple[int, ...], torch.dtype]] = []
+OUTPUT_ORDERS: list[tuple[int, ...]] = []
 RETURNS: object = 0
 STATE: list[tuple[str, tuple[int, ...], torch.dtype, bool]] = []
 KEPT: list[tuple[str, tuple[tuple[int, ...], torch.dtype, str]]] = []
@@ -96,10 +98,28 @@ def _usable(t: torch.Tensor) -> torch.Tensor:
     return t if t.data_ptr() % 64 == 0 or t.numel() == 0 else _copy(t)
 
 
+def _seen(t: torch.Tensor, shape: tuple[int, ...], strides: tuple[int, ...], start: int) -> torch.Tensor:
+    """Elements of it at regular steps."""
+    return t.as_strided(shape, strides, t.storage_offset() + start)
+
+
 def _copy(t: torch.Tensor) -> torch.Tensor:
     room = _aligned(t.numel() * t.element_size()).view(t.dtype).view(t.shape)
     room.copy_(t)
     return room
+
+
+def _ordered(t: torch.Tensor, order: tuple[int, ...]) -> torch.Tensor:
+    """Its dimensions as they lie in memory."""
+    return t.permute(order) if order else t
+
+
+def _empty(shape: tuple[int, ...], dtype: torch.dtype, order: tuple[int, ...]) -> torch.Tensor:
+    """A tensor whose dimensions lie in that order in memory."""
+    if not order:
+        return torch.empty(shape, dtype=dtype)
+    made = torch.empty([shape[d] for d in order], dtype=dtype)
+    return made.permute([order.index(d) for d in range(len(order))])
 
 
 def _tensor_leaves(values: Iterable[object]) -> list[object]:
@@ -172,21 +192,33 @@ class ModelNew(torch.nn.Module):
         problem = self._unfit(leaves, tensors)
         if problem:
             return self._elsewhere(problem, args, kwargs)
-        out = tuple([torch.empty(shape, dtype=dtype) for _, shape, dtype in OUTPUTS])
+        orders = OUTPUT_ORDERS or [()] * len(OUTPUTS)
+        out = tuple([_empty(shape, dtype, o) for (_, shape, dtype), o in zip(OUTPUTS, orders, strict=True)])
         self._call(tensors, out)
         return _shaped(RETURNS, out)
 
     def run(self, *args: object) -> None:
-        """run(*inputs, out): destination-passing form; `out` is a tuple of tensors as in OUTPUTS (contiguous ones are written directly)."""
+        """run(*inputs, out): destination-passing form; `out` is a tuple of tensors as in OUTPUTS (those that lie in memory as the original's
+        results do are written directly)."""
         *inputs, last = args
         out: tuple[torch.Tensor, ...] = last  # type: ignore[assignment]
-        direct = tuple(t if t.is_contiguous() else torch.empty(t.shape, dtype=t.dtype) for t in out)
+        orders = OUTPUT_ORDERS or [()] * len(out)
+        direct = tuple(
+            [
+                t if _ordered(t, order).is_contiguous() else _empty(t.shape, t.dtype, order)
+                for t, order in zip(out, orders, strict=True)
+            ]
+        )
         self._call(_tensors(_tensor_leaves(inputs)), direct)
         for given, made in zip(out, direct, strict=True):
             if given is not made:
                 given.copy_(made)
 
     def _call(self, tensors: list[torch.Tensor], out: tuple[torch.Tensor, ...]) -> None:
+        if ORDERS:
+            tensors = [_ordered(t, order) for t, order in zip(tensors, ORDERS, strict=True)]
+        if OUTPUT_ORDERS:
+            out = tuple([_ordered(t, order) for t, order in zip(out, OUTPUT_ORDERS, strict=True)])
         usable = [_usable(t) for t in tensors]
         with self._lock:
             self._prepare()

@@ -37,7 +37,10 @@ def interpret(program: ir.Program, tensors: Mapping[str, torch.Tensor], *, doubl
 def bind(program: ir.Program, module: torch.nn.Module, inputs: Sequence[Any]) -> Tensors:
     """The tensors that `interpret` needs: the module's parameters and buffers, and the call's tensor arguments."""
     flat = [t for t in torch.utils._pytree.tree_leaves(tuple(inputs)) if isinstance(t, torch.Tensor)]
-    found = dict(zip(program.inputs, flat, strict=True))
+    found = {
+        n: t.permute(program.buffers[n].order or tuple(range(t.dim())))
+        for n, t in zip(program.inputs, flat, strict=True)
+    }
     for name, buffer in program.buffers.items():
         if buffer.role is ir.Role.PARAM:
             value: Any = module
@@ -330,7 +333,7 @@ def _library(op: ir.Library, memory: Tensors, double: bool) -> list[torch.Tensor
 
 def _resolved(x: Any, memory: Tensors) -> Any:
     if isinstance(x, ir.Ref):
-        return memory[x.buffer]
+        return memory[x.buffer].as_strided(*x.view) if x.view else memory[x.buffer]
     return (
         [_resolved(item, memory) for item in x]
         if isinstance(x, tuple) and any(isinstance(i, ir.Ref) for i in x)

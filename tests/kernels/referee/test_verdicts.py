@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from conftest import C_CODE, PYTHON, candidate, in_run
 from kerf.core.types import Candidate, Status
+from kerf.kernels.problem import load_text
 from kerf.kernels.referee.build import build
 from kerf.kernels.referee.candidate import Package, Unit
+from kerf.kernels.referee.case import Case
 from kerf.kernels.referee.evaluator import KernelEvaluator
 from kerf.kernels.referee.floor import Floor
 
@@ -33,6 +36,46 @@ def test_the_module_interface_and_the_reference_itself_pass(evaluator: KernelEva
     assert found.status is Status.PASSED, found.reason
     low, high = found.metrics["speedup.eager"].low, found.metrics["speedup.eager"].high
     assert low is not None and high is not None and 0 < low <= high  # how near to 1 is a benchmark's business
+
+
+LAST = """
+import torch
+class Model(torch.nn.Module):
+    def forward(self, x):
+        return torch.nn.functional.silu(x)
+def get_inputs(): return [torch.randn(4, 12, 9, 7).to(memory_format=torch.channels_last)]
+def get_init_inputs(): return []
+"""
+WRITES = """
+class ModelNew(torch.nn.Module):
+    def run(self, x, out):
+        assert out[0].is_contiguous({}), out[0].stride()
+        torch.sigmoid(x, out=out[0]).mul_(x)
+"""
+
+
+def test_outputs_lie_in_memory_as_a_candidate_says() -> None:
+    evaluator = KernelEvaluator(load_text(LAST, name="channels last"), baselines=("eager",), time_limit_s=3.0)
+    head = {"format": 1, "entry": "kernel.py", "interface": "native"}
+    last = "memory_format=torch.channels_last"
+    try:
+        for orders, how in (({}, ""), ({"orders": [[0, 2, 3, 1]]}, last)):
+            files = {"kernel.py": LAST + WRITES.format(how), "manifest.json": json.dumps({**head, **orders})}
+            found = evaluator.evaluate(Candidate(files))
+            assert found.status is Status.PASSED, found.reason
+        plain = Candidate({"kernel.py": LAST + "\nModelNew = Model\n"})
+        assert evaluator.evaluate(plain).status is Status.PASSED
+        case = Case(evaluator.problem, 1)
+        assert case.orders == [(0, 2, 3, 1)]  # eager is not charged for a copy into another order
+        case.close()
+        for bad in ([[0, 2, 2, 1]], [["0"]], {"0": [1]}, [[0.5]]):
+            files = {
+                "kernel.py": LAST + WRITES.format(""),
+                "manifest.json": json.dumps({**head, "orders": bad}),
+            }
+            assert "orders" in evaluator.evaluate(Candidate(files)).reason
+    finally:
+        evaluator.close()
 
 
 def test_c_in_a_constant_is_compiled_without_running_the_file(evaluator: KernelEvaluator) -> None:

@@ -42,13 +42,20 @@ class Role(StrEnum):
 
 @dataclass(frozen=True)
 class Buffer:
-    """A contiguous row-major array. `shape` in elements; `()` is a scalar."""
+    """A contiguous row-major array. `shape` in elements; `()` is a scalar. `order`: the dimensions of the tensor that a caller hands
+    over, outermost in memory first, where that is another than their own (channels last, a transposed matrix)."""
 
     name: str
     shape: tuple[int, ...]
     dtype: DType
     role: Role = Role.TEMP
     source: str = ""
+    order: tuple[int, ...] = ()
+
+    @property
+    def given(self) -> tuple[int, ...]:
+        """The shape of the caller's tensor."""
+        return tuple(self.shape[self.order.index(d)] for d in range(len(self.order))) or self.shape
 
     @property
     def size(self) -> int:

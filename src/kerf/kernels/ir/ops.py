@@ -221,9 +221,16 @@ class Library:
 
 @dataclass(frozen=True)
 class Ref:
-    """A buffer as an argument of a library call."""
+    """A buffer as an argument of a library call; `view`: seen with this shape, these strides and from this element on."""
 
     buffer: str
+    view: tuple[tuple[int, ...], tuple[int, ...], int] | None = None
+
+    def __str__(self) -> str:
+        if self.view is None:
+            return self.buffer
+        shape, strides, start = self.view
+        return f"{self.buffer} as {list(shape)} by {list(strides)}" + f" from {start}" * bool(start)
 
 
 Op = Map | Reduce | Scan | Contract | Conv | Pool | Attention | Recurrent | Recurrence | Library

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from kerf.kernels.ir import Library, Ref
+from kerf.kernels.ir import Library, Load, Ref, linear
 from kerf.kernels.lower.registry import Context
-from kerf.kernels.lower.values import Value, stored
+from kerf.kernels.lower.values import Value, probe, stored
 
 
 def keep(c: Context, args: Any, kwargs: dict[str, Any]) -> Any:
@@ -23,7 +23,20 @@ def keep(c: Context, args: Any, kwargs: dict[str, Any]) -> Any:
 
 def _argument(c: Context, x: Any) -> Any:
     if isinstance(x, Value):
-        return Ref(c.builder.plain(x, "arg"))
+        return _view(c, x) or Ref(c.builder.plain(x, "arg"))
     if isinstance(x, tuple | list):
         return tuple(_argument(c, item) for item in x)
     return x
+
+
+def _view(c: Context, x: Value) -> Ref | None:
+    """The value where it lies, if it is a buffer's elements at regular steps: a copy would cost time, and a repeated index its fast way."""
+    here = probe(x.rank)
+    value = x.at(here)
+    if not isinstance(value, Load) or (x.buffer is not None and x.buffer.shape == x.shape):
+        return None
+    buffer = c.builder.buffers[value.buffer]
+    form = linear(value, buffer) if buffer.dtype is x.dtype else None
+    if form is None:
+        return None
+    return Ref(buffer.name, (x.shape, tuple(form.of(f"i{d}") for d in range(x.rank)), form.offset))

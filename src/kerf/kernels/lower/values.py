@@ -201,13 +201,19 @@ class Builder:
         self.hint = "value"
 
     def declare(
-        self, name: str, shape: Shape, dtype: DType, role: Role = Role.TEMP, source: str = ""
+        self,
+        name: str,
+        shape: Shape,
+        dtype: DType,
+        role: Role = Role.TEMP,
+        source: str = "",
+        order: tuple[int, ...] = (),
     ) -> Buffer:
         base = "".join(c if c.isalnum() else "_" for c in name)[:_RESERVED_LENGTH]
         unique, n = base, 1
         while unique in self.buffers:
             unique, n = f"{base}_{n}", n + 1
-        self.buffers[unique] = Buffer(unique, shape, dtype, role, source)
+        self.buffers[unique] = Buffer(unique, shape, dtype, role, source, order)
         return self.buffers[unique]
 
     def temp(self, shape: Shape, dtype: DType, suffix: str = "") -> Buffer:

@@ -67,6 +67,10 @@ def permute(c: Context, x: Value, dims: Sequence[int]) -> Value:
     order = [dim_of(d, x.rank) for d in dims]
     if all(n == 1 for d, n in enumerate(x.shape) if order[d] != d):
         return c.reshape(x, c.shape)
+    return permuted(x, order)
+
+
+def permuted(x: Value, order: Sequence[int]) -> Value:
     back = [order.index(d) for d in range(x.rank)]
     return view(x, [x.shape[d] for d in order], lambda index: tuple(index[d] for d in back))
 

@@ -45,6 +45,7 @@ class Package:
     threads: int | None
     units: tuple[Unit, ...]
     manifest: Mapping[str, Any] = field(default_factory=dict)
+    orders: tuple[tuple[int, ...], ...] = ()
 
 
 def package(files: Mapping[str, str]) -> Package:
@@ -95,7 +96,20 @@ def _with_manifest(files: Mapping[str, str], manifest: Any) -> Package:
         threads if isinstance(threads, int) else None,
         units,
         manifest,
+        _orders(manifest.get("orders", [])),
     )
+
+
+def _orders(found: Any) -> tuple[tuple[int, ...], ...]:
+    """How the outputs of a native candidate lie in memory: the dimensions of each, the outermost first; none: as they are."""
+    if not isinstance(found, list) or not all(
+        isinstance(o, list) and all(type(d) is int for d in o) and sorted(o) == list(range(len(o)))
+        for o in found
+    ):
+        raise Malformed(
+            'manifest.json: "orders" holds, for each output, its dimensions from the outermost in memory to the innermost'
+        )
+    return tuple(tuple(o) for o in found)
 
 
 def _unit(files: Mapping[str, str], name: str, how: Any) -> Unit:

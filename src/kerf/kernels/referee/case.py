@@ -13,7 +13,7 @@ import torch
 from kerf.kernels.contract import HIDDEN, VISIBLE
 from kerf.kernels.copying import copied
 from kerf.kernels.problem import KernelProblem
-from kerf.kernels.referee.pool import Outputs, Pool, room, scatter, slack, write_arguments
+from kerf.kernels.referee.pool import Outputs, Pool, laid_out, room, scatter, slack, write_arguments
 from kerf.kernels.referee.protocol import Spec
 from kerf.kernels.referee.tolerance import Expected, reference_outputs
 from kerf.kernels.referee.values import Mixer
@@ -43,9 +43,11 @@ class Case:
         self.problem, self.seed, self.sizes = problem, seed, sizes
         self.module = problem.module
         self.example = problem.contract.draw(self._generator("example"), "given")
+        results = run(self.module, self.example)
+        self.orders = [_order(t) for t in results]  # how what a module returns lies in memory
         self.like = [
-            t.contiguous() for t in run(self.module, self.example)
-        ]  # what a native candidate is given
+            t.contiguous() for t in results
+        ]  # what a native candidate is given, unless it says otherwise
         tensors = [a for a in self.example if isinstance(a, torch.Tensor)]
         size = max(room(tensors), room(self.like))
         self.batch = max(1, min(BATCH_MAX, BATCH_BYTES // size))
@@ -55,6 +57,7 @@ class Case:
         self.params, self.weights = self._parameters()
         self._checks: dict[str, Check] = {}
         self._mixer: Mixer | None = None
+        self._laid_out: WeakKeyDictionary[Pool, Sequence[torch.Tensor]] = WeakKeyDictionary()
         self.last: WeakKeyDictionary[Pool, list[list[int]]] = WeakKeyDictionary()
 
     def _generator(self, name: str) -> torch.Generator:
@@ -156,7 +159,10 @@ class Case:
 
     def output(self, outputs: Pool, rng: random.Random, i: int = 0, n: int = 1) -> Outputs:
         """A new place in the i-th of n parts for the outputs of a call."""
-        return Outputs(outputs, self.like, scatter(self.like, *_part(outputs, i, n), rng), rng)
+        if outputs not in self._laid_out:
+            self._laid_out[outputs] = laid_out(self.like, outputs.orders)
+        like = self._laid_out[outputs]
+        return Outputs(outputs, like, scatter(like, *_part(outputs, i, n), rng), rng)
 
     def _same_place(self, outputs: Pool, sets: int) -> list[list[int]] | None:
         """Where this worker's last call had its arguments, for the first of the coming calls."""
@@ -173,6 +179,11 @@ class Case:
     def close(self) -> None:
         self.inputs.close()
         self.params.close()
+
+
+def _order(t: torch.Tensor) -> tuple[int, ...]:
+    order = tuple(sorted(range(t.dim()), key=lambda d: (t.stride(d), t.shape[d]), reverse=True))
+    return order if t.permute(order).is_contiguous() and not t.is_contiguous() else ()
 
 
 def _scaled(t: torch.Tensor, generator: torch.Generator) -> torch.Tensor:

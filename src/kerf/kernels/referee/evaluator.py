@@ -25,7 +25,7 @@ from kerf.kernels.targets.cpu import native
 from kerf.kernels.tensors import nbytes
 from kerf.sandbox import isolation
 
-VERSION = 2
+VERSION = 3
 """Of verdicts and figures: part of the key under which they are kept. 2: inputs whose sums have few terms, on which arithmetic of fewer bits than float32's
 is found out; and two baselines are dispatched more lightly than when 1 was given, so that figures over them do not compare."""
 RAGGED = 2  # sets of odd sizes that a candidate for any shape must also be right at

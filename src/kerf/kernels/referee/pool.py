@@ -21,9 +21,11 @@ F_ADD_SEALS, F_SEAL_SHRINK, F_SEAL_GROW, F_SEAL_FUTURE_WRITE = 1033, 2, 4, 16
 
 
 class Pool:
-    """A memfd. `sealed`: whoever maps it after this cannot write to it, whatever they try."""
+    """A memfd. `sealed`: whoever maps it after this cannot write to it, whatever they try. `orders`: how the tensors lie in it, if not
+    contiguous (see `Package`)."""
 
-    def __init__(self, size: int, *, sealed: bool) -> None:
+    def __init__(self, size: int, *, sealed: bool, orders: Sequence[Sequence[int]] = ()) -> None:
+        self.orders = orders
         self.size = -(-max(size, PAGE) // PAGE) * PAGE
         self.fd = os.memfd_create("pool", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         os.ftruncate(self.fd, self.size)
@@ -58,6 +60,18 @@ class Pool:
 
     def close(self) -> None:
         os.close(self.fd)
+
+
+def laid_out(like: Sequence[torch.Tensor], orders: Sequence[Sequence[int]]) -> Sequence[torch.Tensor]:
+    """Tensors of the same shapes (without values) whose dimensions lie in these orders."""
+    if [len(o) or t.dim() for o, t in zip(orders, like)] != [t.dim() for t in like]:
+        return like
+    return [
+        torch.empty([t.shape[d] for d in o], dtype=t.dtype).permute([o.index(d) for d in range(len(o))])
+        if o
+        else t
+        for t, o in zip(like, orders)
+    ]
 
 
 def room(tensors: Sequence[torch.Tensor]) -> int:

@@ -88,7 +88,7 @@ class Bench:
             self.workers[baseline.name] = worker
 
     def _worker(self, make: Any) -> Worker:
-        pool = Pool(self.case.output_bytes, sealed=False)
+        pool = Pool(self.case.output_bytes, sealed=False, orders=self.case.orders)
         worker = trusted_worker(pool, self.case.inputs, self.case.params, make, self.threads)
         worker.settle()
         return worker

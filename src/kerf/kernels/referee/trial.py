@@ -91,7 +91,8 @@ class Trial:
     # ------------------------------------------------------------ the worker
 
     def _start(self, case: Case, *, writable: bool = False) -> None:
-        outputs = Pool(case.output_bytes, sealed=False)
+        orders = self.package.orders if self.package.native else case.orders
+        outputs = Pool(case.output_bytes, sealed=False, orders=orders)
         policy = candidate_policy(case, self.folder, self.threads, self.trust)
         entry = str(self.folder / self.package.entry)
         try:

@@ -78,8 +78,7 @@ class _State:
             os.close(fd)
         cushion(cushion_bytes(len(self.outputs)))
         self.model, self.entry = model, entry
-        writes = getattr(model, "writes_its_outputs", False)
-        self.call: Call = self._unloaded if model is None else self._native if writes else self._module
+        self.call: Call = self._unloaded if model is None else self._module
         self.kept: list[torch.Tensor] = []
 
     def handle(self, message: dict[str, Any]) -> dict[str, Any]:
