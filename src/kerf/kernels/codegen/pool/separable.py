@@ -185,11 +185,11 @@ class SeparablePool(Writer):
         lines += self._depth_range("        ")
         if self.whole:
             lines += self._bands(rows, "        ")
-            lines += ["        kf_stream_end();"] if self.streamed else []
         else:
             head = [] if rows else [f"        for (long oh = 0; oh < {w.out[1]}; oh++) {{"]
             lines += [*head, *self._output_row("            "), *(["        }"] if head else [])]
-        return "\n".join([*lines, "    }", "}", ""])
+        end = ["    kf_stream_end();"] if self.whole and self.streamed else []
+        return "\n".join([*lines, "    }", *end, "}", ""])
 
     def _shares(self, indent: str) -> list[str]:
         """1 over the number of columns that count, per output column."""

@@ -37,7 +37,7 @@ class ColumnScan(Writer):
         for count in dict.fromkeys((self.rows, 1) if e.length % self.rows else (self.rows,)):
             lines += [f"        for (; s + {count} <= {e.length}L; s += {count})",
                       "            for (long c = 0, m; c < n; c += m) {", *self._span(names, at, count), "            }"]  # fmt: skip
-        return "\n".join([*lines, "        kf_stream_end();" if self.streamed else "", "    }", "}", ""])
+        return "\n".join([*lines, "    }", *(["    kf_stream_end();"] if self.streamed else []), "}", ""])
 
     def _span(self, names: list[str], at: int, count: int) -> list[str]:
         """`count` rows of some columns from column c of the block on; streamed ones end with a line of the first of them, and so of each if

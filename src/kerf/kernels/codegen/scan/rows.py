@@ -180,15 +180,13 @@ class RowScan(Writer):
         names = [f"i{k}" for k in range(at)]
         lead = unflattened("row", [a.extent for a in op.axes[:at]], names, "        ")
         head = [signature(self.tail.group, self.symbol), "{", "    (void)scratch; (void)threads;"]
+        end = ["    kf_stream_end();"] if self.streamed else []
         if self.split:
-            return "\n".join([*head, *self._split(lead), "}", ""])
+            return "\n".join([*head, *self._split(lead), *end, "}", ""])
         arrays = self._arrays("omp_get_thread_num()" if self.threads > 1 else "0", "        ")
         return "\n".join([*head, f"    {self.pragma()}for (long row = 0; row < {e.outer}L; row++) {{", *arrays, *lead,
                           f"        {self.carry} carry = {self.identity};", f"        const long from = 0, to = {e.length};",
-                          *self._row("        "), *self._ended("        "), "    }", "}", ""])  # fmt: skip
-
-    def _ended(self, indent: str) -> list[str]:
-        return [f"{indent}kf_stream_end();"] if self.streamed else []
+                          *self._row("        "), "    }", *end, "}", ""])  # fmt: skip
 
     def _arrays(self, thread: str, indent: str) -> list[str]:
         size = 2 * self.chunk * 8
@@ -213,7 +211,7 @@ class RowScan(Writer):
                 "        #pragma omp parallel for num_threads(threads) schedule(static)", f"        {parts}", f"            {edges}",
                 *self._arrays("s", " " * 12), f"            {c} carry = {self.identity};",
                 f"            {before} carry = {self.combine('carry', 'total[b * 8]')};",
-                *self._row(" " * 12), *self._ended(" " * 12), "        }", "    }"]  # fmt: skip
+                *self._row(" " * 12), "        }", "    }"]  # fmt: skip
 
 
 def _shifted(lanes: int, by: int, reverse: bool) -> list[int]:
