@@ -120,6 +120,29 @@ def test_channels_last_is_read_where_it_lies_and_given_back(tmp_path: Path) -> N
         same(out[0], module(x, y)[0])
 
 
+class Places(nn.Module):
+    """Windows, samples and library calls on tensors that are not contiguous."""
+
+    def forward(self, x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        pooled = nn.functional.max_pool2d(x, 3, 2, 1, return_indices=True)
+        averages = nn.functional.avg_pool2d(x, 2, ceil_mode=True, count_include_pad=False).exp()
+        larger = nn.functional.interpolate(x, scale_factor=2)
+        return (*pooled, averages, larger, torch.sort(y, dim=0)[0])
+
+
+@torch.no_grad()
+def test_pools_samples_and_library_calls_keep_the_order_of_memory(tmp_path: Path) -> None:
+    x, y = torch.randn(2, 12, 5, 7).to(memory_format=torch.channels_last), torch.randn(11, 13).T
+    module = Places()
+    made = load(module, [x, y], tmp_path)
+    fast = made.ModelNew()
+    for given in ((x, y), (x.contiguous(), y.contiguous())):
+        for got, want in zip(fast(*given), module(x, y), strict=True):
+            torch.testing.assert_close(got, want, rtol=1e-6, atol=1e-6)
+            assert got.stride() == want.stride()
+    assert made.OUTPUT_ORDERS == [(0, 2, 3, 1)] * 4 + [(1, 0)]
+
+
 @torch.no_grad()
 def test_a_transposed_input_is_read_where_it_lies(tmp_path: Path) -> None:
     class Product(nn.Module):

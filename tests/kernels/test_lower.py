@@ -28,6 +28,7 @@ from kerf.kernels.ir import (
     text,
 )
 from kerf.kernels.lower import lower, lower_module, matrix_unit
+from kerf.kernels.lower.layout import back
 from kerf.kernels.rewrite import simplify
 from kerf.kernels.targets.cpu import native
 
@@ -45,8 +46,10 @@ def compare(module: nn.Module, *inputs: torch.Tensor, rtol: float = 1e-4) -> Pro
         expected = after(*[x.clone() for x in inputs])
     leaves = torch.utils._pytree.tree_leaves(expected)
     for name, want in zip(program.outputs, leaves, strict=True):
-        assert got[name].shape == want.shape and got[name].dtype == want.dtype
-        torch.testing.assert_close(got[name], want, rtol=rtol, atol=rtol, equal_nan=True)
+        order = program.buffers[name].order
+        made = got[name].permute(back(order)) if order else got[name]
+        assert made.shape == want.shape and made.dtype == want.dtype
+        torch.testing.assert_close(made, want, rtol=rtol, atol=rtol, equal_nan=True)
     for name, key in program.updates.items():
         torch.testing.assert_close(got[name], after.state_dict()[key], rtol=1e-4, atol=1e-5)
     return program

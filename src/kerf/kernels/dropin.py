@@ -234,8 +234,9 @@ class _Names:
         lines = [f"{left}{unpack} = {path}({', '.join(args)})"]
         for b in call.outs:
             if b.name in self.slot:
+                lying = f"_ordered(t_{b.name}, {b.order!r})" if b.order else f"t_{b.name}"
                 lines += [
-                    f"t_{b.name} = _usable(t_{b.name})",
+                    f"t_{b.name} = _usable({lying})",
                     f"table[{self.slot[b.name]}] = t_{b.name}.data_ptr()",
                 ]
         return lines

@@ -229,7 +229,14 @@ def _wide(x: torch.Tensor) -> torch.Tensor:
 
 
 def _pool(op: ir.Pool, memory: Tensors, double: bool) -> list[torch.Tensor]:
-    n, x = len(op.kernel), _wide(memory[op.x])
+    if op.channels_last:
+        found = _pooled(op, memory[op.x].movedim(-1, 1))
+        return [t.movedim(1, -1) for t in found]
+    return _pooled(op, memory[op.x])
+
+
+def _pooled(op: ir.Pool, given: torch.Tensor) -> list[torch.Tensor]:
+    n, x = len(op.kernel), _wide(given)
     if op.kind == "max":
         fn: Any = (F.max_pool1d, F.max_pool2d, F.max_pool3d)[n - 1]
         found = fn(
@@ -328,7 +335,8 @@ def _library(op: ir.Library, memory: Tensors, double: bool) -> list[torch.Tensor
     space, name, overload = op.target.split(".")
     fn = getattr(getattr(getattr(torch.ops, space), name), overload)
     made = fn(*_resolved(op.args, memory), **{k: _resolved(v, memory) for k, v in op.kwargs})
-    return list(made) if isinstance(made, tuple | list) else [made]
+    results = list(made) if isinstance(made, tuple | list) else [made]
+    return [t.permute(b.order) if b.order else t for t, b in zip(results, op.outs, strict=True)]
 
 
 def _resolved(x: Any, memory: Tensors) -> Any:

@@ -141,8 +141,10 @@ class _Sizes:
             else:
                 windowed |= {place for pair in channels for place in pair}
         else:
-            lead = len(self.buffers[x].shape) - len(op.kernel)
-            same = [((x, d), (name, d)) for name in outs for d in range(lead)]
+            rank = len(self.buffers[x].shape)
+            lead = 1 if op.channels_last else rank - len(op.kernel)
+            beside = {*range(lead), *range(lead + len(op.kernel), rank)}
+            same = [((x, d), (name, d)) for name in outs for d in beside]
             windowed = {(name, d) for name in names for d in range(lead, lead + len(op.kernel))}
         for a, b in same:
             self._join(("buffer", *a), ("buffer", *b))

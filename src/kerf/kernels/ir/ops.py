@@ -75,9 +75,9 @@ class Conv:
 
 @dataclass(frozen=True)
 class Pool:
-    """Window reduction over the last len(kernel) dimensions of x. kind: max | avg. Out-of-range taps are -inf for
-    max; for avg they count in the divisor only if count_include_pad. `divisor` overrides it. `indices`: a second
-    output with the flat argmax positions (I64), or None."""
+    """Window reduction over the last len(kernel) dimensions of x, or, with `channels_last`, over all of (N, ..., C) between the first and
+    the last. kind: max | avg. Out-of-range taps are -inf for max; for avg they count in the divisor only if count_include_pad.
+    `divisor` overrides it. `indices`: a second output with the flat argmax positions among the pooled dimensions (I64), or None."""
 
     out: Buffer
     x: str
@@ -90,6 +90,7 @@ class Pool:
     count_include_pad: bool = True
     divisor: int | None = None
     indices: Buffer | None = None
+    channels_last: bool = False
 
 
 @dataclass(frozen=True)

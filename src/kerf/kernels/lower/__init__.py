@@ -15,7 +15,7 @@ import torch
 
 from kerf.core.types import KerfError
 from kerf.kernels.graph import Graph, capture
-from kerf.kernels.ir import Buffer, Library, Map, Op, Program, Role, linear, loads, outputs_of, reads_of
+from kerf.kernels.ir import Buffer, Library, Map, Op, Program, Role, outputs_of, reads_of
 from kerf.kernels.lower import (  # noqa: F401  (importing them registers their lowerings)
     activations,
     attention,
@@ -35,6 +35,7 @@ from kerf.kernels.lower import (  # noqa: F401  (importing them registers their 
 )
 from kerf.kernels.lower.complexes import Complex, of_pairs, part_type
 from kerf.kernels.lower.constants import embedded
+from kerf.kernels.lower.layout import found, laid, order_of, runs_along
 from kerf.kernels.lower.library import keep
 from kerf.kernels.lower.matrix_unit import left_to_library
 from kerf.kernels.lower.registry import LOWERINGS, Context, dtype_of
@@ -80,18 +81,9 @@ def _placeholder(builder: Builder, graph: Graph, node: torch.fx.Node) -> Any:
     part = part_type(tensor.dtype)
     if part is not None and key is not None:  # in memory the parts lie side by side
         return of_pairs(stored(builder.declare(name, (*tensor.shape, 2), part, role, key)))
-    order = _order(tensor) if key is None else ()
+    order = order_of(tensor) if key is None else ()
     shape = tuple(tensor.shape[d] for d in order) or tuple(tensor.shape)
-    here = stored(builder.declare(name, shape, dtype_of(tensor.dtype), role, key or node.name, order))
-    return permuted(here, [order.index(d) for d in range(len(order))]) if order else here
-
-
-def _order(tensor: torch.Tensor) -> tuple[int, ...]:
-    """The dimensions from the outermost in memory to the innermost, if that is not their own order and leaves no gaps."""
-    if tensor.is_contiguous() or tensor.is_complex():
-        return ()
-    order = sorted(range(tensor.dim()), key=lambda d: (tensor.stride(d), tensor.shape[d]), reverse=True)
-    return tuple(order) if tensor.permute(order).is_contiguous() else ()
+    return laid(builder.declare(name, shape, dtype_of(tensor.dtype), role, key or node.name, order), order)
 
 
 def _lowered(builder: Builder, node: torch.fx.Node, values: dict[torch.fx.Node, Any]) -> Any:
@@ -147,12 +139,15 @@ def _result(builder: Builder, value: Value | Complex, name: str, like: Any = Non
     if isinstance(value, Complex):
         raise KerfError("a complex result has no place here; return torch.view_as_real of it")
     here = value.buffer
-    order = _order(like) if here is None and isinstance(like, torch.Tensor) else ()
-    if order and _runs_along(builder, value, order[-1]):
+    order = order_of(like) if here is None else ()
+    lying = found(builder, value, order) if order else None
+    if lying is not None and lying.role is Role.TEMP:
+        here = replace(lying, order=order)
+    elif order and runs_along(builder, value, order[-1]):
         moved = permuted(value, order)
         here = builder.declare(name, moved.shape, value.dtype, order=order)
         builder.ops.append(Map(here, axes_of(moved.shape), moved.at(probe(value.rank))))
-        kept = permuted(stored(here), [order.index(d) for d in range(value.rank)])
+        kept = laid(here, order)
         value.at, value.reshape_to = kept.at, kept.reshape_to
     elif here is None or here.shape != value.shape or builder.buffers[here.name].role is not Role.TEMP:
         here = builder.declare(name, value.shape, value.dtype)
@@ -162,13 +157,6 @@ def _result(builder: Builder, value: Value | Complex, name: str, like: Any = Non
             value.at, value.buffer, value.reshape_to = kept.at, here, kept.reshape_to
     builder.buffers[here.name] = replace(here, role=Role.OUTPUT)
     return builder.buffers[here.name]
-
-
-def _runs_along(builder: Builder, value: Value, d: int) -> bool:
-    """Does memory run along dimension d in everything large that a value is computed from?"""
-    read = [(n, builder.buffers[n.buffer]) for n in loads(value.at(probe(value.rank)))]
-    forms = [linear(n, b) for n, b in read if 2 * b.size >= value.size]
-    return bool(forms) and all(f is not None and f.of(f"i{d}") == 1 for f in forms)
 
 
 def _program(builder: Builder, graph: Graph, outputs: list[str], updates: dict[str, str]) -> Program:

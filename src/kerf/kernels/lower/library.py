@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
-from kerf.kernels.ir import Library, Load, Ref, linear
+from kerf.kernels.ir import Buffer, DType, Library, Load, Ref, linear
+from kerf.kernels.lower.layout import laid, order_of
 from kerf.kernels.lower.registry import Context
-from kerf.kernels.lower.values import Value, probe, stored
+from kerf.kernels.lower.values import Shape, Value, probe
+from kerf.kernels.tensors import flat_tensors
 
 
 def keep(c: Context, args: Any, kwargs: dict[str, Any]) -> Any:
@@ -14,11 +17,19 @@ def keep(c: Context, args: Any, kwargs: dict[str, Any]) -> Any:
     target = str(c.node.target)
     if target.startswith("kerf."):
         target = f"aten.{target.split('.')[1]}.input"
-    outs = tuple(c.builder.temp(shape, dtype) for shape, dtype in c.outs)
+    orders = [order_of(t) for t in flat_tensors(c.node.meta["val"])]
+    outs = tuple(_made(c, shape, dtype, o) for (shape, dtype), o in zip(c.outs, orders, strict=True))
     options = tuple((k, _argument(c, v)) for k, v in kwargs.items())
     c.builder.ops.append(Library(outs, target, _argument(c, args), options))
-    values = [stored(b) for b in outs]
+    values = [laid(b, b.order) for b in outs]
     return values if isinstance(c.node.meta["val"], tuple | list) else values[0]
+
+
+def _made(c: Context, shape: Shape, dtype: DType, order: tuple[int, ...]) -> Buffer:
+    """A result as the library lays it in memory."""
+    buffer = c.builder.temp(tuple(shape[d] for d in order) or shape, dtype)
+    c.builder.buffers[buffer.name] = replace(buffer, order=order)
+    return c.builder.buffers[buffer.name]
 
 
 def _argument(c: Context, x: Any) -> Any:

@@ -230,6 +230,12 @@ class Builder:
 
     def plain(self, value: Value, suffix: str = "") -> str:
         """The name of a buffer declared with exactly the value's shape."""
+        here = probe(value.rank)
+        seen = value.at(here) if value.buffer is None else None
+        if isinstance(seen, Load) and seen.index == here:
+            lying = self.buffers[seen.buffer]
+            if lying.shape == value.shape and lying.dtype is value.dtype:
+                return lying.name
         if value.buffer is not None and value.buffer.shape != value.shape:
             return self.plain(Value(value.shape, value.dtype, value.at), suffix)
         made = self.realize(value, suffix).buffer

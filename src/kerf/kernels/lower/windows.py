@@ -8,10 +8,11 @@ from typing import Any
 
 from kerf.kernels.ir import Const, Conv, DType, Expr, Pool, apply, const_index
 from kerf.kernels.lower.joins import padded
+from kerf.kernels.lower.layout import laid, runs_along
 from kerf.kernels.lower.reductions import mean_of
 from kerf.kernels.lower.registry import Context, cast, lowers
 from kerf.kernels.lower.values import Indices, Value, stored
-from kerf.kernels.lower.views import view
+from kerf.kernels.lower.views import permuted, view
 
 
 def spread(value: Any, n: int, default: int = 0) -> tuple[int, ...]:
@@ -124,8 +125,12 @@ def _pool(
     include_pad: bool = True, divisor: int | None = None, with_indices: bool = False, n: int = 2,
 ) -> tuple[Value, Value | None]:  # fmt: skip
     size = spread(kernel, n)
-    name = c.builder.plain(_batched(c, x, n), "x")
-    full = c.shape if len(c.shape) == n + 2 else (1, *c.shape)
+    source = _batched(c, x, n)
+    last = source.shape[1] > 1 and runs_along(c.builder, source, 1)
+    order = (0, *range(2, n + 2), 1) if last else tuple(range(n + 2))
+    name = c.builder.plain(permuted(source, order) if last else source, "x")
+    batched = c.shape if len(c.shape) == n + 2 else (1, *c.shape)
+    full = tuple(batched[d] for d in order)
     out = c.builder.temp(full, c.dtype)
     indices = c.builder.temp(full, DType.I64, "indices") if with_indices else None
     step = spread(stride, n) if stride not in (None, [], ()) else size
@@ -142,9 +147,11 @@ def _pool(
             include_pad,
             divisor,
             indices,
+            last,
         )
     )
-    return stored(out, c.shape), None if indices is None else stored(indices, c.shape)
+    made = [c.reshape(laid(b, order if last else ()), c.shape) for b in (out, indices) if b]
+    return made[0], made[1] if with_indices else None
 
 
 def _spatial(c: Context) -> int:

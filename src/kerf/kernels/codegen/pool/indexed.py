@@ -30,19 +30,9 @@ class IndexedPool(Writer):
                  f"        int64_t *const where = (int64_t *)(best + {n});",
                  f"        const long p = item / {rows}, od = item / {w.out[1]} % {w.out[0]}, oh = item % {w.out[1]};",
                  f"        const {CTYPE[self.x.dtype]} *const x = {pointer(self.x.name)} + p * {prod(w.size)}L;",
-                 f"        for (long i = 0; i < {w.out[2]}; i++) {{ best[i] = {self.lowest}; where[i] = {self._start()}; }}",
+                 f"        for (long i = 0; i < {w.out[2]}; i++) {{ best[i] = {self.lowest}; where[i] = {self.start('i')}; }}",
                  *self._tap_loops("        "), *self._store("        "), "    }", "}", ""]  # fmt: skip
         return "\n".join(lines)
-
-    def _start(self) -> str:
-        """The first position inside the input, which torch reports where nothing beats the lowest value."""
-        w = self.w
-        terms = []
-        for d, index in enumerate(("od", "oh", "i")):
-            low = f"{index} * {w.stride[d]}L - {w.padding[d]}"
-            skip = f"({w.dilation[d] - 1} - ({low})) / {w.dilation[d]} * {w.dilation[d]}"
-            terms.append(f"({low} < 0 ? {low} + {skip} : {low})")
-        return f"({terms[0]} * {w.size[1]} + {terms[1]}) * {w.size[2]} + {terms[2]}"
 
     def _tap_loops(self, indent: str) -> list[str]:
         w = self.w

@@ -194,17 +194,8 @@ class SeparablePool(Writer):
     def _shares(self, indent: str) -> list[str]:
         """1 over the number of columns that count, per output column."""
         return [
-            f"{indent}for (long i = 0; i < {self.w.out[2]}; i++) share[i] = ({self.value})1 / ({self.value})({self._count('i', 2)});"
+            f"{indent}for (long i = 0; i < {self.w.out[2]}; i++) share[i] = ({self.value})1 / ({self.value})({self.count('i', 2)});"
         ]
-
-    def _count(self, index: str, d: int) -> str:
-        """C for how many elements of the window at `index` count along dimension d."""
-        w = self.w
-        start = f"({index} * {w.stride[d]} - {w.padding[d]})"
-        end = f"KF_MIN_L({start} + {w.kernel[d]}, {w.size[d] + w.padding[d]})"
-        if self.op.count_include_pad:
-            return f"{end} - {start}"
-        return f"KF_MIN_L({end}, {w.size[d]}) - KF_MAX_L({start}, 0L)"
 
     def _depth_range(self, indent: str) -> list[str]:
         if not self.depth_first:
@@ -359,7 +350,7 @@ class SeparablePool(Writer):
         elif op.divisor is not None:
             scale = f"({t})1 / ({t}){op.divisor}"
         elif self.weighted:
-            scale = f"({t})1 / ({t})(({self._count('od', 0)}) * ({self._count('oh', 1)}))"
+            scale = f"({t})1 / ({t})(({self.count('od', 0)}) * ({self.count('oh', 1)}))"
         else:
             scale = f"({t})1 / ({t}){prod(w.kernel)}"
         return [f"{indent}const {t} scale = {scale};"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from kerf.kernels.codegen.pool.channels import ChannelsPool
 from kerf.kernels.codegen.pool.indexed import IndexedPool
 from kerf.kernels.codegen.pool.separable import SeparablePool
 from kerf.kernels.codegen.pool.window import Window, window
@@ -31,7 +32,7 @@ class PoolTemplate:
 
     def decisions(self, group: Group, chip: Chip, threads: int) -> tuple[Decision, ...]:
         op, w = _parts(group)
-        if op.indices is not None:
+        if op.indices is not None or op.channels_last:
             return ()
         spans = tuple(b for b in (128, 256, 512, 1024, 2048) if b < 2 * max(w.out[2], 128))
         fits = [b for b in spans if 4 * (b * w.stride[2] + w.out[2]) <= chip.l1_bytes // 2] or [spans[0]]
@@ -58,7 +59,7 @@ class PoolTemplate:
         op, _ = _parts(group)
         tail = split(group, Pool)
         assert tail is not None
-        kind = IndexedPool if op.indices is not None else SeparablePool
+        kind = ChannelsPool if op.channels_last else IndexedPool if op.indices is not None else SeparablePool
         return kind(tail, op, choices, chip, threads, symbol).emit()
 
 

@@ -10,9 +10,11 @@ from kerf.kernels.ir import Buffer, Pool
 
 @dataclass(frozen=True)
 class Window:
-    """The pooled dimensions of a `Pool`, as three: depth, height, width; missing ones have extent 1."""
+    """The pooled dimensions of a `Pool`, as three: depth, height, width; missing ones have extent 1. `planes` of them follow one another,
+    and `channels` lie side by side at every place."""
 
     planes: int
+    channels: int
     size: tuple[int, ...]
     out: tuple[int, ...]
     kernel: tuple[int, ...]
@@ -34,7 +36,9 @@ def window(op: Pool, x: Buffer) -> Window:
     def three(values: tuple[int, ...], fill: int) -> tuple[int, ...]:
         return (fill,) * (3 - d) + tuple(values)
 
+    first, end = (1, d + 1) if op.channels_last else (len(x.shape) - d, len(x.shape))
     return Window(
-        planes=prod(x.shape[:-d]), size=three(x.shape[-d:], 1), out=three(op.out.shape[-d:], 1), kernel=three(op.kernel, 1),
+        planes=prod(x.shape[:first]), channels=prod(x.shape[end:]),
+        size=three(x.shape[first:end], 1), out=three(op.out.shape[first:end], 1), kernel=three(op.kernel, 1),
         stride=three(op.stride, 1), padding=three(op.padding, 0), dilation=three(op.dilation, 1),
     )  # fmt: skip

@@ -42,6 +42,25 @@ class Writer:
         wins = "!(a <= b) & (b == b)" if self.x.dtype.is_float else "a > b"
         return f"static inline {t} {self.symbol}_max({t} a, {t} b) {{\n    return {wins} ? a : b;\n}}\n"
 
+    def count(self, index: str, d: int) -> str:
+        """C for how many elements of the window at `index` count along dimension d."""
+        w = self.w
+        start = f"({index} * {w.stride[d]} - {w.padding[d]})"
+        end = f"KF_MIN_L({start} + {w.kernel[d]}, {w.size[d] + w.padding[d]})"
+        if self.op.count_include_pad:
+            return f"{end} - {start}"
+        return f"KF_MIN_L({end}, {w.size[d]}) - KF_MAX_L({start}, 0L)"
+
+    def start(self, column: str) -> str:
+        """C for the first position inside the input of the window at (od, oh, column), which torch reports where nothing beats the lowest value."""
+        w = self.w
+        terms = []
+        for d, index in enumerate(("od", "oh", column)):
+            low = f"{index} * {w.stride[d]}L - {w.padding[d]}"
+            skip = f"({w.dilation[d] - 1} - ({low})) / {w.dilation[d]} * {w.dilation[d]}"
+            terms.append(f"({low} < 0 ? {low} + {skip} : {low})")
+        return f"({terms[0]} * {w.size[1]} + {terms[1]}) * {w.size[2]} + {terms[2]}"
+
     def pragma(self) -> str:
         return (
             "#pragma omp parallel for num_threads(threads) schedule(static)\n    " if self.threads > 1 else ""

@@ -1,0 +1,57 @@
+"""In which order the dimensions of values lie in memory, so that kernels run along it and results lie as the original's do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from kerf.kernels.ir import Buffer, Index, Load, affine, linear, loads, walk
+from kerf.kernels.lower.values import Builder, Value, probe, stored
+from kerf.kernels.lower.views import permuted
+
+
+def order_of(tensor: object) -> tuple[int, ...]:
+    """The dimensions from the outermost in memory to the innermost, if that is not their own order and leaves no gaps."""
+    if not isinstance(tensor, torch.Tensor) or tensor.is_contiguous() or tensor.is_complex():
+        return ()
+    order = sorted(range(tensor.dim()), key=lambda d: (tensor.stride(d), tensor.shape[d]), reverse=True)
+    return tuple(order) if tensor.permute(order).is_contiguous() else ()
+
+
+def back(order: Sequence[int]) -> list[int]:
+    """The permutation that undoes `order`."""
+    return [order.index(d) for d in range(len(order))]
+
+
+def laid(buffer: Buffer, order: Sequence[int]) -> Value:
+    """The contents of a buffer whose dimensions are those of a value in the order `order`; () for its own."""
+    return permuted(stored(buffer), back(order)) if order else stored(buffer)
+
+
+def runs_along(builder: Builder, value: Value, d: int) -> bool:
+    """Does memory run along dimension d in everything large that a value is computed from?"""
+    read = [(n, builder.buffers[n.buffer]) for n in loads(value.at(probe(value.rank)))]
+    largest = max((b.size for _, b in read), default=0)
+    return bool(read) and all(_steps_along(n, b, f"i{d}") for n, b in read if 2 * b.size >= largest)
+
+
+def _steps_along(load: Load, buffer: Buffer, axis: str) -> bool:
+    """Is the next element along `axis` the next in memory, wherever the other loop variables are?"""
+    form = linear(load, buffer)
+    if form is not None:
+        return form.of(axis) == 1
+    last = affine(load.index[-1])
+    elsewhere = {e for index in load.index[:-1] for e in walk(index)}
+    return last is not None and last.of(axis) == 1 and Index(axis) not in elsewhere
+
+
+def found(builder: Builder, value: Value, order: Sequence[int]) -> Buffer | None:
+    """The buffer that holds a value, with its dimensions in the order `order` and nothing else."""
+    here = probe(value.rank)
+    load = value.at(here)
+    if not isinstance(load, Load) or load.index != tuple(here[d] for d in order):
+        return None
+    buffer = builder.buffers[load.buffer]
+    whole = buffer.shape == tuple(value.shape[d] for d in order) and buffer.dtype is value.dtype
+    return buffer if whole else None
