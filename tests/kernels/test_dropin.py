@@ -8,6 +8,7 @@ import pickle
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import NamedTuple
 
 import pytest
 import torch
@@ -265,6 +266,26 @@ def test_results_come_back_in_the_original_structure(tmp_path: Path) -> None:
     same(got["sum"], want["sum"])
     same(got["both"][1][0], want["both"][1][0])
     assert got["both"][1][1] is None and isinstance(got["both"], list)
+
+
+class Pair(NamedTuple):
+    low: torch.Tensor
+    high: torch.Tensor
+
+
+class Naming(nn.Module):
+    def forward(self, x: torch.Tensor) -> tuple[object, ...]:
+        return x.max(1), Pair(x - 1, x + 1), {"one": (x * 2,)}
+
+
+@torch.no_grad()
+def test_named_results_keep_their_names(tmp_path: Path) -> None:
+    module, x = Naming(), torch.randn(5, 7)
+    most, pair, other = load(module, [x], tmp_path).ModelNew()(x)
+    same(most.values, x.max(1).values)
+    assert torch.equal(most.indices, x.max(1).indices) and type(most) is torch.return_types.max
+    same(pair.high, x + 1)
+    assert pair._fields == Pair._fields and type(other["one"]) is tuple
 
 
 @torch.no_grad()

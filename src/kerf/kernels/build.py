@@ -14,7 +14,7 @@ from torch.utils._pytree import tree_leaves
 
 from kerf.core.types import Candidate, KerfError
 from kerf.kernels.assemble import Assembly, Plan, assemble
-from kerf.kernels.dropin import Signature, dropin
+from kerf.kernels.dropin import Signature, dropin, of_type
 from kerf.kernels.ir import Program, Role
 from kerf.kernels.problem import KernelProblem
 from kerf.kernels.problem_file import text_with
@@ -107,11 +107,8 @@ def _numbered(result: Any, numbers: Iterator[int]) -> Any:
     if isinstance(result, dict):
         return {k: _numbered(v, numbers) for k, v in result.items()}
     if isinstance(result, list | tuple):
-        return (
-            [*(_numbered(v, numbers) for v in result)]
-            if isinstance(result, list)
-            else tuple(_numbered(v, numbers) for v in result)
-        )
+        made = [_numbered(v, numbers) for v in result]
+        return made if isinstance(result, list) else of_type(result, made)
     return None
 
 

@@ -106,7 +106,7 @@ def _constants(assembly: Assembly, signature: Signature, flags: Sequence[str]) -
         "VALUES": repr(list(signature.values)),
         "OUTPUTS": _listed(f"({b.name!r}, {b.given!r}, {TORCH_DTYPE[b.dtype]})" for b in outputs),
         "OUTPUT_ORDERS": _orders(outputs),
-        "RETURNS": repr(signature.returns),
+        "RETURNS": _structure(signature.returns),
         "STATE": _listed(f"({k!r}, {s!r}, {d}, {t!r})" for k, s, d, t in signature.state),
         "KEPT": _listed(f"({k!r}, {_start(assembly, k, v)})" for k, v in signature.kept.items()),
         "PARAMS": _listed(f"({slot[b.name]}, {b.source!r})" for b in keyed),
@@ -144,6 +144,32 @@ def _constants(assembly: Assembly, signature: Signature, flags: Sequence[str]) -
 
 def _orders(buffers: Sequence[Buffer]) -> str:
     return repr([b.order for b in buffers] if any(b.order for b in buffers) else [])
+
+
+def of_type(like: tuple[Any, ...], items: Sequence[Any]) -> tuple[Any, ...]:
+    """`items` as a tuple with the names that `like` has."""
+    kind: Any = type(like)
+    if hasattr(like, "_fields"):
+        return kind(*items)  # type: ignore[no-any-return]
+    return kind(items) if kind.__module__ == "torch.return_types" else tuple(items)
+
+
+def _structure(returns: object) -> str:
+    """Python for what forward() returns; named tuples as such, torch's own and the user's."""
+    if isinstance(returns, dict):
+        return "{" + ", ".join(f"{k!r}: {_structure(v)}" for k, v in returns.items()) + "}"
+    if isinstance(returns, list):
+        return "[" + ", ".join(map(_structure, returns)) + "]"
+    if not isinstance(returns, tuple):
+        return repr(returns)
+    items, kind = ", ".join(map(_structure, returns)), type(returns)
+    if hasattr(returns, "_fields"):
+        return f"collections.namedtuple({kind.__name__!r}, {returns._fields!r})({items})"
+    return (
+        f"torch.return_types.{kind.__name__}(({items},))"
+        if kind is not tuple
+        else f"({items}{',' * bool(returns)})"
+    )
 
 
 def _written_by_kernel(program: Any, name: str, made: set[str], position: int) -> bool:

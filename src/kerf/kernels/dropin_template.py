@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import collections.abc
 import ctypes
 import hashlib
 import os
@@ -11,7 +12,6 @@ import subprocess
 import tempfile
 import threading
 import zlib
-from collections.abc import Iterable
 from pathlib import Path
 
 import torch
@@ -122,7 +122,7 @@ def _empty(shape: tuple[int, ...], dtype: torch.dtype, order: tuple[int, ...]) -
     return made.permute([order.index(d) for d in range(len(order))])
 
 
-def _tensor_leaves(values: Iterable[object]) -> list[object]:
+def _tensor_leaves(values: collections.abc.Iterable[object]) -> list[object]:
     """What lies in nested lists, tuples and dictionaries, in order."""
     found: list[object] = []
     for value in values:
@@ -324,7 +324,8 @@ def _shaped(structure: object, out: tuple[torch.Tensor, ...]) -> object:
     if isinstance(structure, dict):
         return {k: _shaped(v, out) for k, v in structure.items()}
     if isinstance(structure, list | tuple):
-        return type(structure)(_shaped(v, out) for v in structure)
+        made = [_shaped(v, out) for v in structure]
+        return getattr(structure, "_make", type(structure))(made)
     return out[structure] if isinstance(structure, int) else None
 
 
