@@ -122,16 +122,18 @@ def _depth(p: Problem, chip: Chip) -> int:
 
 
 def _in_place(p: Problem, chip: Chip) -> bool:
-    """Are there so few rows that B, too large for the cache and not known before the call, is used too little to be copied? Of a
-    narrow B a deep block stays near, and unfinished sums are read less often."""
+    """Are there so few rows that B, too large for the cache and not known before the call, is used too little to be copied?"""
     far = p.n.extent * p.k.extent * p.acc.bytes > chip.l2_bytes
     known = can_be_weights(p, p.right)
-    wide = p.n.extent >= 256
+    wide = p.n.extent >= 64
     return far and wide and not known and p.m.extent <= 128 and can_be_direct(p, p.right, columns=True)
 
 
 def _shallow(p: Problem, chip: Chip) -> int:
-    """The k steps whose rows of B, read in place, stay in the ways of the L2 cache that their distance leaves them."""
+    """The k steps whose rows of B, read in place, stay near: many short rows, or as many as find ways in the L2 cache at their distance."""
+    row = p.n.extent * p.acc.bytes
+    if row <= 2048 and p.right.stride(p.k) == p.n.extent:
+        return _nearest(DEPTHS, chip.l2_bytes / 4 / row)
     span = chip.l2_bytes // WAYS
     places = span // gcd(span, (p.right.stride(p.k) or 1) * p.acc.bytes)
     return _nearest(DEPTHS, min(WAYS // 2 * places, 64))
@@ -155,7 +157,7 @@ def _pack_a(p: Problem, chip: Chip, mr: int) -> bool:
     if runs_along_rows(p.left):
         return p.n.extent >= 256 and p.m.extent * p.k.extent * p.acc.bytes > chip.l2_bytes
     if _in_place(p, chip):
-        return True
+        return p.n.extent >= 1024
     return mr > 8 and p.n.extent >= 256 and p.k.extent * p.acc.bytes % 1024 == 0
 
 
