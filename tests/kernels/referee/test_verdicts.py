@@ -78,6 +78,26 @@ def test_outputs_lie_in_memory_as_a_candidate_says() -> None:
         evaluator.close()
 
 
+SEES = """
+import torch
+class Model(torch.nn.Module):
+    def forward(self, x):
+        a, b = x.chunk(2, 1)
+        return a * b, a
+def get_inputs(): return [torch.randn(64, 96)]
+def get_init_inputs(): return []
+"""
+
+
+def test_a_result_that_is_a_view_of_an_input_may_change_with_it() -> None:
+    evaluator = KernelEvaluator(load_text(SEES, name="views"), baselines=("eager",), time_limit_s=3.0)
+    try:
+        found = evaluator.evaluate(Candidate({"kernel.py": SEES + "\nModelNew = Model\n"}))
+        assert found.status is Status.PASSED, found.reason
+    finally:
+        evaluator.close()
+
+
 def test_c_in_a_constant_is_compiled_without_running_the_file(evaluator: KernelEvaluator) -> None:
     text = PYTHON.replace("P, L =", f"C_SOURCE = {C_CODE!r}\nP, L =")
     found = evaluator.evaluate(Candidate({"answer.py": text}))

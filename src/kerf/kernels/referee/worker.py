@@ -122,7 +122,7 @@ class _State:
             last = call(inputs, outputs)
         gap.close()
         if message.get("keep") and last is not None:
-            self.kept = last
+            self.kept = _apart(last, prepared[-1][0])
 
     def _argument(self, place: Spec) -> Any:
         return place[1] if place[0] == "v" else tensor_at(self.inputs, place)
@@ -149,6 +149,12 @@ class _State:
 
     def _unloaded(self, inputs: list[Any], outputs: list[torch.Tensor]) -> None:
         raise Refused("nothing is loaded")
+
+
+def _apart(results: list[torch.Tensor], inputs: list[Any]) -> list[torch.Tensor]:
+    """The results, without those that are views of inputs: these change when the caller writes to its own memory."""
+    given = {t.untyped_storage().data_ptr() for t in flat_tensors(inputs)}
+    return [t.clone() if t.untyped_storage().data_ptr() in given else t for t in results]
 
 
 def _import(entry: str) -> Any:
