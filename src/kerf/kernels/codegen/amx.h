@@ -36,12 +36,6 @@ static inline KF_ALWAYS kf_floats kf_some(const float *p, long n) {
     else if (n > 0) __asm__("vmovups %1, %0%{%2%}%{z%}" : "=v"(x) : "m"(*(const char (*)[64])p), "Yk"((uint16_t)((1u << n) - 1)));
     return x;
 }
-// Adds a register's sums to what lies at c, `width` floats from row to row.
-#define KF_TILE_ADD(t, c, width) do { \
-    float more[256] __attribute__((aligned(64))); \
-    KF_TILE_STORE(t, more, 64); \
-    for (int i = 0; i < 16; ++i) *(kf_line *)((c) + i * (width)) += *(const kf_line *)(more + 16 * i); \
-} while (0)
 // x and then y, rounded to bfloat16.
 static inline KF_ALWAYS kf_words kf_rounded(kf_floats x, kf_floats y) {
     kf_words both;

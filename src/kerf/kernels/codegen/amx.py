@@ -64,12 +64,12 @@ def micro(s: str, rows: int, columns: int, a: int, b: int, ahead: int, width: in
         f"static __attribute__((noinline)) void {s}_micro_{rows}x{columns}(const uint16_t *a, const uint16_t *b, long steps,",
         "        float *c, const char *next) {",
         "    (void)next;",
-        *_zeros(rows, columns, (a, b)),
+        *_zeros(rows, columns),
         f"    for (; steps; --steps, a += {1024 * a}, b += {1024 * b}) {{",
         *(far if ahead else []),
         *_step(rows, columns, (a, b), ("b + {}", b * 512, 512, 64), 16 * columns * b),
         "    }",
-        *_sums(rows, columns, (a, b), width),
+        *_sums(rows, columns, width),
         "}",
     ]
     return "\n".join(lines) + "\n"
@@ -89,7 +89,7 @@ def micro_in_place(
         f"static __attribute__((noinline)) void {s}_micro_{rows}x{columns}(const uint16_t *a, const uint32_t *b, long blocks,",
         "        const int *restrict tap, long taps, float *c, const char *out) {",
         f"    int asked = {ROWS * rows};" if far else "    (void)out;",
-        *_zeros(rows, columns, parts),
+        *_zeros(rows, columns),
         f"    for (; blocks; --blocks, b += {ROWS * row}L)",
         f"    for (long t = 0; t < taps; ++t, a += {1024 * a}) {{",
         "        const uint32_t *at = b + tap[t];",
@@ -102,28 +102,19 @@ def micro_in_place(
     lines += [
         *_step(rows, columns, (a, b), ("at + {}", ROWS, part, 4 * row), 0),
         "    }",
-        *_sums(rows, columns, parts, width),
+        *_sums(rows, columns, width),
         "}",
     ]
     return "\n".join(lines) + "\n"
 
 
-def _sets(rows: int, columns: int, order: Sequence[tuple[int, int]]) -> int:
-    """Registers that each sum is spread over: an instruction waits for the one before it that adds to the same."""
-    return min(4 // (rows * columns), len(order))
+def _zeros(rows: int, columns: int) -> list[str]:
+    return [f"    KF_TILE_ZERO({t});" for t in range(rows * columns)]
 
 
-def _zeros(rows: int, columns: int, parts: tuple[int, int]) -> list[str]:
-    return [f"    KF_TILE_ZERO({t});" for t in range(rows * columns * _sets(rows, columns, products(*parts)))]
-
-
-def _sums(rows: int, columns: int, parts: tuple[int, int], width: int = SIDE) -> list[str]:
+def _sums(rows: int, columns: int, width: int = SIDE) -> list[str]:
     places = [i * ROWS * width + j * ROWS for i in range(rows) for j in range(columns)]
-    lines = [f"    KF_TILE_STORE({t}, c + {p}, {4 * width});" for t, p in enumerate(places)]
-    sets = _sets(rows, columns, products(*parts))
-    for t in range(len(places), sets * len(places)):
-        lines.append(f"    KF_TILE_ADD({t}, c + {places[t % len(places)]}, {width});")
-    return lines
+    return [f"    KF_TILE_STORE({t}, c + {p}, {4 * width});" for t, p in enumerate(places)]
 
 
 def _step(
@@ -143,14 +134,12 @@ def _step(
         held[name] = wanted
         return f"KF_TILE_LOAD({name}, {code}, {step}); "
 
-    sets = _sets(rows, columns, order)
-    for turn, (i, j) in enumerate(order):
-        first = turn % sets * rows * columns
+    for i, j in order:
         for r in range(rows):
             for c in range(columns):
                 code = load(4 + r, f"a + {(r * a + i) * 512}", i, 64)
                 code += load(6 + c, text.format(c * register + j * part), j, stride)
-                lines.append(f"        {code}KF_TILE_MULTIPLY({first + r * columns + c}, {4 + r}, {6 + c});")
+                lines.append(f"        {code}KF_TILE_MULTIPLY({r * columns + c}, {4 + r}, {6 + c});")
                 for _ in range(min(share, near - line)):
                     lines.append(f"        __builtin_prefetch(b + {1024 * b + 32 * line});")
                     line += 1
