@@ -126,6 +126,14 @@ def test_other_storage_types(dtype, slack):
     agree(F.gelu, [randn(7, 77).to(dtype)], rtol=slack, atol=slack / 10)
 
 
+def test_what_is_rounded_by_rows_is_divided_not_multiplied():
+    def quantized(x):
+        return torch.round(x / (x.abs().amax(-1, keepdim=True) / 127)).to(torch.int8)
+
+    halves = torch.arange(-126.5, 128).clamp(max=127)  # each but the last lies between two whole numbers
+    agree(quantized, [halves * torch.arange(1.0, 90.0)[:, None] / 127], rtol=0, atol=0)
+
+
 def test_integers_are_exact():
     x = torch.arange(5 * 33).reshape(5, 33) * 12345678901
     agree(lambda x: (x.sum(1), x.amax(0), x // 7 % 5), [x])

@@ -566,7 +566,7 @@ static inline float kf_pow(float x, float y) {
     w = w < -200.0 ? -200.0 : w;
     float r = (float)kf_exp2_wide(w);
     int whole = y == __builtin_rintf(y), odd = whole & (0.5f * y != __builtin_rintf(0.5f * y));
-    r = odd ? __builtin_copysignf(r, x) : r;
+    r = odd & (kf_bits(x) >> 31) ? -r : r; // a copied sign in a branch would keep loops scalar
     r = (x < 0.0f) & (x > -INFINITY) & !whole ? NAN : r;
     r = (x != x) | (y != y) ? NAN : r;
     r = (x == -1.0f) & (__builtin_fabsf(y) == INFINITY) ? 1.0f : r;

@@ -37,6 +37,8 @@ HEAVY = frozenset(
     ]
 )
 
+STEPPED = frozenset(["round", "floor", "ceil", "trunc", "floordiv", "mod", "fmod"])
+
 
 @dataclass(frozen=True)
 class Sweep:
@@ -166,6 +168,8 @@ class _Hoist:
             return None
         if self._row(node):
             return self._step(node) if cost(node) > 1 else None
+        if node.op in STEPPED and self.reciprocal:
+            return apply(node.op, *map(self._exact, node.args), dtype=node.dtype)
         if not (self.reciprocal and node.op == "div" and node.dtype.compute.is_float):
             return None
         below = node.args[1]
@@ -179,6 +183,14 @@ class _Hoist:
         ):
             return apply("mul", self.expr(node.args[0]), apply("recip", below))
         return None
+
+    def _exact(self, value: Expr) -> Expr:
+        """The same with its divisions left: what is rounded to whole numbers must not land beside a half that it lay on."""
+        self.reciprocal = False
+        try:
+            return self.expr(value)
+        finally:
+            self.reciprocal = True
 
     def _row(self, node: Expr) -> bool:
         """Does it read row values of this phase and nothing else?"""
