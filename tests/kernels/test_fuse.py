@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from kerf.kernels.fuse import fuse
-from kerf.kernels.ir import Contract, Group, Library, outputs_of, reads_of
+from kerf.kernels.ir import Contract, Group, Library, outputs_of, reads_of, text
 from kerf.kernels.lower import lower_module
 
 
@@ -95,6 +95,13 @@ def test_an_activation_joins_the_product_before_it():
     p = program(lambda x, m: F.relu(m(x)), X, parts=(nn.Linear(5, 7),))
     groups = fuse(p)
     assert len(groups) == 1 and isinstance(groups[0].ops[0], Contract)
+
+
+def test_what_costs_much_is_computed_along_memory_and_only_then_turned():
+    p = program(lambda x: torch.softmax(x, 0), torch.randn(7, 64).T)  # torch's own result is contiguous
+    *made, turned = fuse(p)
+    assert len(made) == 1 and text(turned.ops[0].value).startswith("v_softmax[i1, i0]")
+    assert len(fuse(program(lambda x: (x * 2).contiguous(), torch.randn(7, 64).T))) == 1
 
 
 def test_what_nothing_reads_is_left_out():

@@ -276,6 +276,13 @@ def test_convolutional_network():
     )
 
 
+@pytest.mark.parametrize("shape", [(2, 5, 3, 4), (5, 3, 4)])
+def test_filters_of_one_value_over_channels_that_lie_side_by_side_are_a_product(shape):
+    x = randn(*shape).movedim(-3, -1).contiguous().movedim(-1, -3)
+    program = compare(nn.Sequential(nn.Conv2d(5, 6, 1), nn.ReLU(), nn.Conv2d(6, 3, 1, bias=False)), x)
+    assert kinds(program).count(Contract) == 2 and Conv not in kinds(program)
+
+
 @pytest.mark.parametrize("spatial", [1, 3])
 def test_windows_in_one_and_three_dimensions(spatial):
     conv = (nn.Conv1d, nn.Conv3d)[spatial // 2](4, 6, 3, groups=2, dilation=2)

@@ -17,6 +17,7 @@ from kerf.kernels.codegen.nest.phase import phases
 from kerf.kernels.codegen.nest.sweep import cost
 from kerf.kernels.codegen.template import template_for
 from kerf.kernels.ir import (
+    Axis,
     Buffer,
     Const,
     Contract,
@@ -31,6 +32,7 @@ from kerf.kernels.ir import (
     affine,
     apply,
     exprs_of,
+    linear,
     loads,
     outputs_of,
     reads_of,
@@ -132,7 +134,15 @@ def _pays(producer: Map, consumer: Map | Reduce, uses: Sequence[Load]) -> bool:
     than once an element; values that a nest shares anyway are left to it."""
     axes = (*consumer.axes, *(consumer.raxes if isinstance(consumer, Reduce) else ()))
     times = prod(a.extent for a in axes) * len(set(uses))
-    return cost(producer.value) <= CHEAP or times <= producer.out.size
+    if cost(producer.value) <= CHEAP:
+        return True
+    return times <= producer.out.size and not any(_across(ld, producer.out, axes) for ld in uses)
+
+
+def _across(load: Load, made: Buffer, axes: Sequence[Axis]) -> bool:
+    """Does the innermost loop step through memory in leaps? Compilers do not vectorize what is computed from such loads."""
+    form = linear(load, made)
+    return form is not None and bool(axes) and form.of(axes[-1].name) > 1
 
 
 def _prologue(producer: Map, consumer: Contract, program: Program) -> Op | None:

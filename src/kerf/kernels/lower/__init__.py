@@ -35,7 +35,7 @@ from kerf.kernels.lower import (  # noqa: F401  (importing them registers their 
 )
 from kerf.kernels.lower.complexes import Complex, of_pairs, part_type
 from kerf.kernels.lower.constants import embedded
-from kerf.kernels.lower.layout import found, laid, order_of, runs_along
+from kerf.kernels.lower.layout import found, laid, memory_order, order_of, runs_along, settle
 from kerf.kernels.lower.library import keep
 from kerf.kernels.lower.matrix_unit import left_to_library
 from kerf.kernels.lower.registry import LOWERINGS, Context, dtype_of
@@ -100,8 +100,8 @@ def _lowered(builder: Builder, node: torch.fx.Node, values: dict[torch.fx.Node, 
     if any(t.is_complex() for t in (*made_of, *_read(node))):
         return complexes.lowered(context, args, kwargs)
     made = _apply(context, args, kwargs)
-    if isinstance(made, Value) and len(node.users) > 1:
-        builder.reusable(made)
+    if isinstance(made, Value) and len(node.users) > 1 and builder.dear(made):
+        settle(builder, made)
     return made
 
 
@@ -138,6 +138,10 @@ def _result(builder: Builder, value: Value | Complex, name: str, like: Any = Non
     of `like` where what it is computed from lies in that order too."""
     if isinstance(value, Complex):
         raise KerfError("a complex result has no place here; return torch.view_as_real of it")
+    if value.heavy and memory_order(
+        builder, value
+    ):  # what is then only moved to another order costs less than computing across memory
+        settle(builder, value)
     here = value.buffer
     order = order_of(like) if here is None else ()
     lying = found(builder, value, order) if order else None

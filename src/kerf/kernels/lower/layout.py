@@ -46,6 +46,29 @@ def _steps_along(load: Load, buffer: Buffer, axis: str) -> bool:
     return last is not None and last.of(axis) == 1 and Index(axis) not in elsewhere
 
 
+def settle(builder: Builder, value: Value) -> None:
+    """Give a value memory, in the order in which memory runs through what it is computed from; every holder of it sees that."""
+    order = memory_order(builder, value)
+    if not order:
+        builder.realize(value)
+        return
+    kept = permuted(builder.realize(permuted(value, order)), back(order))
+    value.at, value.reshape_to, value._cost = kept.at, kept.reshape_to, None
+
+
+def memory_order(builder: Builder, value: Value) -> tuple[int, ...]:
+    """The dimensions of a value as they lie, outermost first, in the largest buffer that it is computed from; () for their own order, or
+    where memory does not run along one of them everywhere."""
+    read = [(n, builder.buffers[n.buffer]) for n in loads(value.at(probe(value.rank)))]
+    load, buffer = max(read, key=lambda pair: pair[1].size, default=(None, None))
+    form = linear(load, buffer) if load is not None and buffer is not None else None
+    if form is None or buffer is None or buffer.size < value.size:
+        return ()
+    order = tuple(sorted(range(value.rank), key=lambda d: -form.of(f"i{d}")))
+    plain = order == tuple(range(value.rank)) or not runs_along(builder, value, order[-1])
+    return () if plain else order
+
+
 def found(builder: Builder, value: Value, order: Sequence[int]) -> Buffer | None:
     """The buffer that holds a value, with its dimensions in the order `order` and nothing else."""
     here = probe(value.rank)

@@ -8,7 +8,8 @@ from typing import Any
 
 from kerf.kernels.ir import Const, Conv, DType, Expr, Pool, apply, const_index
 from kerf.kernels.lower.joins import padded
-from kerf.kernels.lower.layout import laid, runs_along
+from kerf.kernels.lower.layout import back, laid, runs_along
+from kerf.kernels.lower.matmul import biased, contract
 from kerf.kernels.lower.reductions import mean_of
 from kerf.kernels.lower.registry import Context, cast, lowers
 from kerf.kernels.lower.values import Indices, Value, stored
@@ -32,6 +33,9 @@ def _convolve(
 ) -> Value:  # fmt: skip
     n = weight.rank - 2
     source = _batched(c, x, n)
+    single = prod(weight.shape[2:]) == 1 and prod(spread(stride, n, 1)) == 1 and not any(spread(padding, n))
+    if single and groups == 1 and not transposed and source.shape[1] > 1 and runs_along(c.builder, source, 1):
+        return _across_channels(c, source, weight, bias)
     shape = c.shape if len(c.shape) == n + 2 else (1, *c.shape)
     names = (c.builder.plain(source, "x"), c.builder.plain(weight, "weight"))
     bias_name = c.builder.plain(bias, "bias") if bias is not None else None
@@ -51,6 +55,15 @@ def _convolve(
         )
     )
     return stored(out, c.shape)
+
+
+def _across_channels(c: Context, x: Value, weight: Value, bias: Value | None) -> Value:
+    """Filters of one value over channels that lie side by side: a product of matrices."""
+    outer, channels = (x.shape[0], *x.shape[2:]), x.shape[1]
+    rows = c.reshape(permuted(x, (0, *range(2, x.rank), 1)), (prod(outer), channels))
+    filters = c.reshape(weight, (weight.shape[0], channels))
+    made = c.reshape(biased(c, contract(c, rows, filters, "mk", "nk", "mn"), bias), (*outer, weight.shape[0]))
+    return c.reshape(permuted(made, back((0, *range(2, x.rank), 1))), c.shape)
 
 
 @lowers("conv1d", "conv2d", "conv3d")
