@@ -27,6 +27,7 @@ from kerf.kernels.targets.cpu import Chip
 
 DEPTHS, WIDTHS = (128, 256, 512, 1024), (128, 256, 384, 512)
 PRODUCT_NS, COPY_NS = 5.6, 0.38  # measured: an instruction with its loads; a value that is copied
+STORE_NS = 0.35  # ... a result that is stored, which nothing else is done beside
 VECTOR_GFLOPS, BYTE_NS = 170.0, 0.022  # what the vector units reach, and wait for each byte read or written
 
 
@@ -38,8 +39,9 @@ def possible(p: Problem, chip: Chip) -> bool:
 
 
 def faster(p: Problem) -> bool:
-    """Is it worth taking the operands apart? By the time of the products, padded, and of what is copied in each call."""
-    here = p.z.extent * (_product_ns(p) + sum(_copy_ns(p)))
+    """Is it worth taking the operands apart? By the time of the products, padded, of what is copied in each call and of the stores."""
+    stores = p.m.extent * p.n.extent * STORE_NS
+    here = p.z.extent * (_product_ns(p) + sum(_copy_ns(p)) + stores)
     return here < 0.95 * (p.flops / VECTOR_GFLOPS + p.bytes * BYTE_NS)
 
 
