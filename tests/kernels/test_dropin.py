@@ -237,6 +237,16 @@ def test_destination_passing_and_the_custom_operator(tmp_path: Path) -> None:
     same(operator([x])[0], module(x)[0])
 
 
+@torch.no_grad()
+def test_the_custom_operator_says_how_its_results_lie(tmp_path: Path) -> None:
+    given = [torch.randn(2, 12, 5, 7).to(memory_format=torch.channels_last) for _ in range(2)]
+    module = Gated()
+    made = load(module, given, tmp_path, "kerftest::gated")
+    operator = made.register(made.ModelNew.from_module(module))
+    torch.library.opcheck(operator, (given,), test_utils=("test_schema", "test_faketensor"))
+    same(operator(given)[0], module(*given)[0])
+
+
 def test_it_imports_no_kerf_and_obeys_the_thread_count(tmp_path: Path) -> None:
     module, x = Affine(), torch.randn(23, 37)
     made = load(module, [x], tmp_path)

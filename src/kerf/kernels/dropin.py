@@ -314,7 +314,7 @@ def register(model: ModelNew, name: str = {name!r}) -> torch.library.CustomOpDef
 
     @operator.register_fake
     def _(inputs: list[torch.Tensor]) -> list[torch.Tensor]:
-        return [torch.empty(shape, dtype=dtype) for _, shape, dtype in OUTPUTS]
+        return list(_outputs())
 
     return operator
 '''

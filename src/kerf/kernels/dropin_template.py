@@ -114,12 +114,30 @@ def _ordered(t: torch.Tensor, order: tuple[int, ...]) -> torch.Tensor:
     return t.permute(order) if order else t
 
 
-def _empty(shape: tuple[int, ...], dtype: torch.dtype, order: tuple[int, ...]) -> torch.Tensor:
-    """A tensor whose dimensions lie in that order in memory."""
-    if not order:
-        return torch.empty(shape, dtype=dtype)
-    made = torch.empty([shape[d] for d in order], dtype=dtype)
-    return made.permute([order.index(d) for d in range(len(order))])
+def _strides(shape: tuple[int, ...], order: tuple[int, ...]) -> tuple[int, ...]:
+    """Those of a tensor without gaps whose dimensions lie in that order in memory."""
+    found, step = [0] * len(shape), 1
+    for d in reversed(order or range(len(shape))):
+        found[d], step = step, step * shape[d]
+    return tuple(found)
+
+
+_READ = [(_strides(s, o), o) for (_, s, _), o in zip(INPUTS, ORDERS or [()] * len(INPUTS))]
+_MADE = [(s, _strides(s, o), t, o) for (_, s, t), o in zip(OUTPUTS, OUTPUT_ORDERS or [()] * len(OUTPUTS))]
+
+
+def _readable(t: torch.Tensor, strides: tuple[int, ...], order: tuple[int, ...]) -> torch.Tensor:
+    """The tensor with its elements where the kernels look for them; a copy where they are not. In the way of every call: kept short."""
+    if t.stride() == strides and t.data_ptr() % 64 == 0 and not t.is_conj() and not t.is_neg():
+        return t
+    made = _usable(_ordered(t, order))
+    return made.permute([order.index(d) for d in range(len(order))]) if order else made
+
+
+def _outputs() -> tuple[torch.Tensor, ...]:
+    """Memory for the results of a call."""
+    orders = OUTPUT_ORDERS or [()] * len(OUTPUTS)
+    return tuple([_empty(shape, dtype, o) for (_, shape, dtype), o in zip(OUTPUTS, orders, strict=True)])
 
 
 def _tensor_leaves(values: collections.abc.Iterable[object]) -> list[object]:
@@ -192,8 +210,7 @@ class ModelNew(torch.nn.Module):
         problem = self._unfit(leaves, tensors)
         if problem:
             return self._elsewhere(problem, args, kwargs)
-        orders = OUTPUT_ORDERS or [()] * len(OUTPUTS)
-        out = tuple([_empty(shape, dtype, o) for (_, shape, dtype), o in zip(OUTPUTS, orders, strict=True)])
+        out = _outputs()
         self._call(tensors, out)
         return _shaped(RETURNS, out)
 
