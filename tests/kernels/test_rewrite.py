@@ -75,6 +75,13 @@ def test_reductions_of_one_element_vanish():
     assert kinds(after).count(Reduce) == 1
 
 
+def test_sums_over_coordinates_are_written_out():
+    _, after = both(lambda p: ((p[:, None] - p[None]) ** 2).sum(-1), randn(9, 3))
+    assert kinds(after) == [Map]
+    _, after = both(lambda x: x.sum(1), randn(3, 4, 9))  # vectors run over its points already
+    assert kinds(after) == [Reduce]
+
+
 def test_equal_ops_are_computed_once():
     _, after = both(lambda x: x.softmax(1) * x.logsumexp(1, keepdim=True), randn(4, 9))
     assert sum(isinstance(op, Reduce) and op.kind == "max" for op in after.ops) == 1

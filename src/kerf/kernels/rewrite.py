@@ -6,6 +6,8 @@ until none finds anything; each application is proved on random instances (proof
 
 from __future__ import annotations
 
+import functools
+import itertools
 import math
 from collections.abc import Callable
 from dataclasses import replace
@@ -19,6 +21,7 @@ from kerf.kernels.ir import (
     Buffer,
     Const,
     Contract,
+    DType,
     Expr,
     Index,
     Load,
@@ -33,6 +36,7 @@ from kerf.kernels.ir import (
     const_index,
     exprs_of,
     linear,
+    loads,
     reads_of,
     rename_axes,
     transform,
@@ -161,6 +165,38 @@ def _without_units(op: Reduce) -> Op:
     )
 
 
+FEW_TERMS = 4  # coordinates of points, channels of colours: shorter than any vector
+MOST_OF_A_TERM = 24  # operations
+
+
+def write_out_short_sums(program: Program) -> Program | None:
+    """A sum of few cheap terms that lie side by side (squared distances in space) is written out: vectors then run over its points
+    instead of its terms."""
+    for k, op in enumerate(program.ops):
+        if isinstance(op, Reduce) and _is_short(op):
+            made = Map(op.out, op.axes, _written_out(op))
+            return program.rewritten("write_out_short_sums", _replaced(program.ops, k, made))
+    return None
+
+
+def _is_short(op: Reduce) -> bool:
+    few = math.prod(a.extent for a in op.raxes) <= FEW_TERMS < math.prod(a.extent for a in op.axes)
+    if not few or op.kind != "sum" or not op.value.dtype is op.out.dtype is DType.F32:
+        return False
+    summed = {Index(a.name) for a in op.raxes}
+    side_by_side = any(not summed.isdisjoint(walk(x.index[-1])) for x in loads(op.value) if x.index)
+    return side_by_side and expression_cost(op.value)[0] < MOST_OF_A_TERM
+
+
+def _written_out(op: Reduce) -> Expr:
+    points = itertools.product(*(range(a.extent) for a in op.raxes))
+    terms = (
+        rename_axes(op.value, {a.name: const_index(i) for a, i in zip(op.raxes, at, strict=True)})
+        for at in points
+    )
+    return functools.reduce(lambda x, y: apply("add", x, y), terms)
+
+
 def _replaced(ops: tuple[Op, ...], k: int, *new: Op) -> tuple[Op, ...]:
     return (*ops[:k], *new, *ops[k + 1 :])
 
@@ -276,6 +312,7 @@ RULES: tuple[Rule, ...] = (
     drop_dead_ops,
     fold_expressions,
     drop_unit_reductions,
+    write_out_short_sums,
     merge_equal_ops,
     inline_cheap_maps,
     sum_before_contracting,
