@@ -220,7 +220,7 @@ def _steps(assembly: Assembly) -> str:
     made = {b.name for p in assembly.pieces if p.group for b in p.group.outputs}
     for i, name in enumerate(program.outputs):
         if not _written_by_kernel(program, name, made, i):
-            lines.append(f"out[{i}].copy_({names.tensor(name)})")
+            lines.append(f"{_lying(f'out[{i}]', program.buffers[name])}.copy_({names.tensor(name)})")
     return "\n".join("        " + line for line in lines or ["pass"])
 
 
@@ -230,6 +230,11 @@ def _packs(assembly: Assembly, keys: set[str]) -> bool:
     return any(b.source in keys for b in assembly.table if b.name in read)
 
 
+def _lying(tensor: str, buffer: Buffer) -> str:
+    """Python for a tensor with its dimensions as they lie in memory."""
+    return f"_ordered({tensor}, {buffer.order!r})" if buffer.order else tensor
+
+
 class _Names:
     """How the generated Python reaches each buffer as a tensor."""
 
@@ -237,7 +242,15 @@ class _Names:
         self.assembly, self.slot, self.locals = assembly, slot, set[str]()
 
     def tensor(self, name: str) -> str:
-        program, buffer = self.assembly.program, self.assembly.program.buffers[name]
+        """With its dimensions as they lie in memory."""
+        return self.memory(name) if name in self.locals else _lying(self.memory(name), self._buffer(name))
+
+    def _buffer(self, name: str) -> Buffer:
+        return self.assembly.program.buffers[name]
+
+    def memory(self, name: str) -> str:
+        """With its elements where they lie, whatever its dimensions are."""
+        program, buffer = self.assembly.program, self._buffer(name)
         if name in self.locals:
             return f"t_{name}"
         if name in program.inputs:
@@ -260,17 +273,17 @@ class _Names:
         lines = [f"{left}{unpack} = {path}({', '.join(args)})"]
         for b in call.outs:
             if b.name in self.slot:
-                lying = f"_ordered(t_{b.name}, {b.order!r})" if b.order else f"t_{b.name}"
                 lines += [
-                    f"t_{b.name} = _usable({lying})",
+                    f"t_{b.name} = _usable({_lying(f't_{b.name}', b)})",
                     f"table[{self.slot[b.name]}] = t_{b.name}.data_ptr()",
                 ]
         return lines
 
     def _value(self, value: object) -> str:
         if isinstance(value, Ref):
-            made = self.tensor(value.buffer)
-            return f"_seen({made}, {', '.join(map(repr, value.view))})" if value.view else made
+            if value.view is None:
+                return self.tensor(value.buffer)
+            return f"_seen({self.memory(value.buffer)}, {', '.join(map(repr, value.view))})"
         if isinstance(value, tuple | list):
             return "[" + ", ".join(self._value(v) for v in value) + "]"
         if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):

@@ -136,8 +136,7 @@ def _readable(t: torch.Tensor, strides: tuple[int, ...], order: tuple[int, ...])
 
 def _outputs() -> tuple[torch.Tensor, ...]:
     """Memory for the results of a call."""
-    orders = OUTPUT_ORDERS or [()] * len(OUTPUTS)
-    return tuple([_empty(shape, dtype, o) for (_, shape, dtype), o in zip(OUTPUTS, orders, strict=True)])
+    return tuple([torch.empty_strided(shape, strides, dtype=dtype) for shape, strides, dtype, _ in _MADE])
 
 
 def _tensor_leaves(values: collections.abc.Iterable[object]) -> list[object]:
@@ -219,11 +218,12 @@ class ModelNew(torch.nn.Module):
         results do are written directly)."""
         *inputs, last = args
         out: tuple[torch.Tensor, ...] = last  # type: ignore[assignment]
-        orders = OUTPUT_ORDERS or [()] * len(out)
         direct = tuple(
             [
-                t if _ordered(t, order).is_contiguous() else _empty(t.shape, t.dtype, order)
-                for t, order in zip(out, orders, strict=True)
+                t
+                if t.stride() == strides or _ordered(t, order).is_contiguous()
+                else torch.empty_strided(shape, strides, dtype=dtype)
+                for t, (shape, strides, dtype, order) in zip(out, _MADE, strict=True)
             ]
         )
         self._call(_tensors(_tensor_leaves(inputs)), direct)
@@ -232,11 +232,7 @@ class ModelNew(torch.nn.Module):
                 given.copy_(made)
 
     def _call(self, tensors: list[torch.Tensor], out: tuple[torch.Tensor, ...]) -> None:
-        if ORDERS:
-            tensors = [_ordered(t, order) for t, order in zip(tensors, ORDERS, strict=True)]
-        if OUTPUT_ORDERS:
-            out = tuple([_ordered(t, order) for t, order in zip(out, OUTPUT_ORDERS, strict=True)])
-        usable = [_usable(t) for t in tensors]
+        usable = [_readable(t, strides, order) for t, (strides, order) in zip(tensors, _READ, strict=True)]
         with self._lock:
             self._prepare()
             self._execute(usable, out)
