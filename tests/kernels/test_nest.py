@@ -158,6 +158,25 @@ def test_a_softmax_is_one_phase_and_a_global_norm_two():
     assert sum(count(lambda x: x / x.norm())) == 2
 
 
+ROWS = {
+    "rows looked up": (lambda w, i: w[i].sum(1), [(50, 24), (7, 5)]),
+    "a matrix that all results share": (
+        lambda t, a: (a.float()[:, :, None] + t).logsumexp(1),
+        [(9, 24), (7, 9)],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_rows_are_joined_along_their_elements(name):
+    f, (table, index) = ROWS[name]
+    inputs = [randn(*table), torch.randint(0, 50, index)]
+    agree(f, inputs)
+    group = next(g for g in fuse(lower_module(Of(f), inputs)) if isinstance(g, Group))
+    found = phases(group)[0]
+    assert found.axes[-1].name not in found.reduced and found.axes[-1].extent == 24
+
+
 def test_a_group_of_several_phases_keeps_its_values_between_them():
     x = randn(300, 40)
     program = lower_module(Of(lambda x: x / x.norm() + x.sum(0)), [x])

@@ -6,8 +6,9 @@ cuts of all ops together give the refined axes; an op that reduces, or works on 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from math import prod
 
@@ -73,7 +74,8 @@ def volume(op: Op) -> int:
 
 def layout(op: Op, buffers: Buffers, made: Mapping[str, object]) -> dict[str, int] | None:
     """Axis -> stride of the op's own flat order (unit axes left out): a map's is that of its result; a reduction's that of a
-    buffer it reads element by element, else as its axes are written."""
+    buffer it reads element by element, else as its axes are written, those of the reduction inside or, where its rows lie in memory, around
+    the last."""
     axes = [a for a in all_axes(op) if a.extent != 1]
     if isinstance(op, Reduce):
         found = sorted(loads(op.value), key=lambda ld: ld.buffer not in made)
@@ -81,11 +83,45 @@ def layout(op: Op, buffers: Buffers, made: Mapping[str, object]) -> dict[str, in
             strides = _digits(load, axes, buffers)
             if strides is not None:
                 return strides
+        if _adds_rows(op):
+            kept = next(a for a in reversed(op.axes) if a.extent != 1)
+            axes = [*(a for a in axes if a != kept), kept]
     strides, step = {}, 1
     for axis in reversed(axes):
         strides[axis.name] = step
         step *= axis.extent
     return strides
+
+
+NARROWEST = 8  # columns that fill a vector
+
+
+def _adds_rows(op: Reduce) -> bool:
+    """Does it join rows that lie in memory one by one: rows that were looked up, or those of a matrix that all results share?"""
+    kept = next((a for a in reversed(op.axes) if a.extent != 1), None)
+    if kept is None or kept.extent < NARROWEST:
+        return False
+    both = [r for r in map(partial(_rows_read, kept, op.raxes), _outer_loads(op.value)) if r is not None]
+    return bool(both) and all(both)
+
+
+def _rows_read(kept: Axis, raxes: Sequence[Axis], load: Load) -> bool | None:
+    """Whether a load of many rows runs along each of them; None where it does not depend on both loops."""
+    named = {e.axis for e in walk(load) if isinstance(e, Index)}
+    if kept.name not in named or named.isdisjoint(a.name for a in raxes):
+        return None
+    last = form(load.index[-1], {})
+    inside = {e.axis for i in load.index[:-1] for e in walk(i) if isinstance(e, Index)}
+    runs = last is not None and last.of(kept.name) == 1 and kept.name not in inside
+    return runs and last is not None and not any(last.of(a.name) for a in raxes)
+
+
+def _outer_loads(e: Expr) -> Iterator[Load]:
+    """Loads but those that say where others read."""
+    if isinstance(e, Load):
+        yield e
+    else:
+        yield from (load for a in getattr(e, "args", ()) for load in _outer_loads(a))
 
 
 def _digits(load: Load, axes: Sequence[Axis], buffers: Buffers) -> dict[str, int] | None:
