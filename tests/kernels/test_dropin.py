@@ -111,7 +111,9 @@ def test_channels_last_is_read_where_it_lies_and_given_back(tmp_path: Path) -> N
     made = load(module, [x, y], tmp_path)
     assert made.ORDERS == [(0, 2, 3, 1)] * 2 and made.OUTPUT_ORDERS == [(0, 2, 3, 1), ()]
     fast = made.ModelNew.from_module(module)
-    for given in ((x, y), (x.contiguous(), y), (x[:, :, ::1].clone(), y.contiguous())):
+    wide = torch.randn(2, 20, 5, 7).to(memory_format=torch.channels_last)
+    wide[:, 3:15] = x
+    for given in ((x, y), (x.contiguous(), y), (wide[:, 3:15], y.contiguous())):
         for got, want in zip(fast(*given), module(x, y), strict=True):
             same(got, want)
     assert fast(x, y)[0].stride() == module(x, y)[0].stride()
@@ -119,6 +121,18 @@ def test_channels_last_is_read_where_it_lies_and_given_back(tmp_path: Path) -> N
         out = (room, torch.empty(2, 12))
         fast.run(x, y, out)
         same(out[0], module(x, y)[0])
+
+
+@torch.no_grad()
+def test_an_input_with_gaps_is_copied_along_memory(tmp_path: Path) -> None:
+    x, y = (torch.randn(2, 20, 5, 7).to(memory_format=torch.channels_last)[:, 3:15] for _ in range(2))
+    module = Gated()
+    made = load(module, [x, y], tmp_path)
+    assert made.ORDERS == [(0, 2, 3, 1)] * 2 and made.OUTPUT_ORDERS == [(0, 2, 3, 1), ()]
+    fast = made.ModelNew.from_module(module)
+    for given in ((x, y), (x.contiguous(), y.contiguous())):
+        for got, want in zip(fast(*given), module(x, y), strict=True):
+            same(got, want)
 
 
 class Places(nn.Module):

@@ -420,6 +420,20 @@ def test_what_has_no_lowering_stays_a_library_call():
     ]
 
 
+def test_vectors_that_nothing_reads_are_not_asked_of_a_decomposition():
+    x = randn(7, 5).T
+    program = calls(lambda x: (torch.linalg.svdvals(x), torch.linalg.eigvalsh(x @ x.mT)), x)
+    assert [op.args[-1] for op in program.ops if isinstance(op, Library)] == [False, False]
+    both = calls(lambda x: torch.linalg.svd(x, full_matrices=False)[1:], x)
+    assert False not in next(op.args for op in both.ops if isinstance(op, Library))[2:]
+
+
+def test_scans_run_along_memory():
+    x = randn(7, 65).T
+    program = calls(lambda x: (x.cumsum(1), x.cummax(0)[0], x.flip(1).cumprod(1).flip(1)), x)
+    assert all(op.out.shape == (7, 65) for op in program.ops if isinstance(op, Scan))
+
+
 def test_several_outputs_that_share_storage_are_copied_apart():
     program = calls(lambda x: (x, x * 2, (x * 2).reshape(-1), x[0]), randn(3, 4))
     assert len(set(program.outputs)) == 4

@@ -35,7 +35,7 @@ from kerf.kernels.lower import (  # noqa: F401  (importing them registers their 
 )
 from kerf.kernels.lower.complexes import Complex, of_pairs, part_type
 from kerf.kernels.lower.constants import embedded
-from kerf.kernels.lower.layout import found, laid, memory_order, order_of, runs_along, settle
+from kerf.kernels.lower.layout import found, laid, memory_order, order_of, read_order, runs_along, settle
 from kerf.kernels.lower.library import keep
 from kerf.kernels.lower.matrix_unit import left_to_library
 from kerf.kernels.lower.registry import LOWERINGS, Context, dtype_of
@@ -81,7 +81,7 @@ def _placeholder(builder: Builder, graph: Graph, node: torch.fx.Node) -> Any:
     part = part_type(tensor.dtype)
     if part is not None and key is not None:  # in memory the parts lie side by side
         return of_pairs(stored(builder.declare(name, (*tensor.shape, 2), part, role, key)))
-    order = order_of(tensor) if key is None else ()
+    order = read_order(tensor) if key is None else ()
     shape = tuple(tensor.shape[d] for d in order) or tuple(tensor.shape)
     return laid(builder.declare(name, shape, dtype_of(tensor.dtype), role, key or node.name, order), order)
 

@@ -19,6 +19,15 @@ def order_of(tensor: object) -> tuple[int, ...]:
     return tuple(order) if tensor.permute(order).is_contiguous() else ()
 
 
+def read_order(tensor: torch.Tensor) -> tuple[int, ...]:
+    """The same of a tensor that may have gaps: copied without them it lies so, and its copy runs along memory, too. () where elements
+    are repeated."""
+    if tensor.is_contiguous() or tensor.is_complex() or 0 in tensor.stride():
+        return ()
+    order = sorted(range(tensor.dim()), key=lambda d: (tensor.stride(d), tensor.shape[d]), reverse=True)
+    return () if order == list(range(tensor.dim())) else tuple(order)
+
+
 def back(order: Sequence[int]) -> list[int]:
     """The permutation that undoes `order`."""
     return [order.index(d) for d in range(len(order))]

@@ -17,12 +17,31 @@ def keep(c: Context, args: Any, kwargs: dict[str, Any]) -> Any:
     target = str(c.node.target)
     if target.startswith("kerf."):
         target = f"aten.{target.split('.')[1]}.input"
-    orders = [order_of(t) for t in flat_tensors(c.node.meta["val"])]
-    outs = tuple(_made(c, shape, dtype, o) for (shape, dtype), o in zip(c.outs, orders, strict=True))
+    args, empty = _values_alone(c, target, args)
+    outs = tuple(
+        _made(c, *((0,), c.outs[k][1], ()) if k in empty else (*c.outs[k], order_of(t)))
+        for k, t in enumerate(flat_tensors(c.node.meta["val"]))
+    )
     options = tuple((k, _argument(c, v)) for k, v in kwargs.items())
     c.builder.ops.append(Library(outs, target, _argument(c, args), options))
     values = [laid(b, b.order) for b in outs]
     return values if isinstance(c.node.meta["val"], tuple | list) else values[0]
+
+
+# Which of their results are values, and their second argument by default; the third asks for vectors.
+_DECOMPOSED: dict[str, tuple[int, Any]] = {
+    "aten._linalg_svd.default": (1, False),
+    "aten._linalg_eigh.default": (0, "L"),
+}
+
+
+def _values_alone(c: Context, target: str, args: Any) -> tuple[Any, set[int]]:
+    """Singular values and eigenvalues without the vectors where nothing reads these (tracing asks for them whatever the module wants, and
+    they take longer); and which results are then empty."""
+    values, usual = _DECOMPOSED.get(target, (0, None))
+    if target not in _DECOMPOSED or any(user.args[1] != values for user in c.node.users):
+        return args, set()
+    return (*(*args, usual)[:2], False), {k for k in range(len(c.outs)) if k != values}
 
 
 def _made(c: Context, shape: Shape, dtype: DType, order: tuple[int, ...]) -> Buffer:

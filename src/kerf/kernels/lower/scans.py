@@ -5,23 +5,28 @@ from __future__ import annotations
 from typing import Any
 
 from kerf.kernels.ir import DType, Expr, Scan, apply, const_index
+from kerf.kernels.lower.layout import laid, memory_order
 from kerf.kernels.lower.registry import Context, lowers
 from kerf.kernels.lower.values import Indices, Value, axes_of, constant, probe, stored
-from kerf.kernels.lower.views import flip
+from kerf.kernels.lower.views import flip, permuted
 
 
 def scan(c: Context, kind: str, x: Value, dim: int) -> Value:
-    """A scan along `dim`. Over a flipped value it is the reverse scan of the original, flipped: flipping that again,
+    """A scan along `dim`, with its result in the order of memory. Over a flipped value it is the reverse scan of the original, flipped: flipping that again,
     as people do to write a reverse scan, then costs nothing."""
     if not x.rank:
         return x
     d = dim % x.rank
     turned = x.flipped if x.flipped is not None and x.flipped[1] == d else None
     source = turned[0] if turned else x
-    out = c.builder.temp(x.shape, c.dtype)
-    value = c.converted(source, c.dtype).at(probe(x.rank))
-    c.builder.ops.append(Scan(out, axes_of(x.shape), f"i{d}", kind, value, reverse=turned is not None))
-    return flip(c, stored(out), [d]) if turned else stored(out)
+    value = c.converted(source, c.dtype)
+    order = memory_order(c.builder, value)
+    lying = permuted(value, order) if order else value
+    axis = f"i{order.index(d) if order else d}"
+    out = c.builder.temp(lying.shape, c.dtype)
+    expr = lying.at(probe(x.rank))
+    c.builder.ops.append(Scan(out, axes_of(lying.shape), axis, kind, expr, reverse=turned is not None))
+    return flip(c, laid(out, order), [d]) if turned else laid(out, order)
 
 
 @lowers("cumsum")
