@@ -20,12 +20,12 @@ def order_of(tensor: object) -> tuple[int, ...]:
 
 
 def read_order(tensor: torch.Tensor) -> tuple[int, ...]:
-    """The same of a tensor that may have gaps: copied without them it lies so, and its copy runs along memory, too. () where elements
-    are repeated."""
+    """The same of a tensor that may have gaps between runs along another dimension than its last (some of the channels of an image whose
+    channels lie side by side): copied without them it lies so. () where elements are repeated."""
     if tensor.is_contiguous() or tensor.is_complex() or 0 in tensor.stride():
         return ()
     order = sorted(range(tensor.dim()), key=lambda d: (tensor.stride(d), tensor.shape[d]), reverse=True)
-    return () if order == list(range(tensor.dim())) else tuple(order)
+    return order_of(tensor) if order[-1] == tensor.dim() - 1 else tuple(order)
 
 
 def back(order: Sequence[int]) -> list[int]:
