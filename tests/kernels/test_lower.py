@@ -283,6 +283,12 @@ def test_filters_of_one_value_over_channels_that_lie_side_by_side_are_a_product(
     assert kinds(program).count(Contract) == 2 and Conv not in kinds(program)
 
 
+def test_group_norm_of_a_product_over_channels_reads_along_channels():
+    x = randn(2, 6, 5, 4).to(memory_format=torch.channels_last)
+    program = compare(nn.Sequential(nn.Conv2d(6, 8, 1), nn.GroupNorm(2, 8)), x)
+    assert any(isinstance(op, Reduce) and op.out.shape == (2, 8) for op in program.ops)  # one sum a channel
+
+
 @pytest.mark.parametrize("spatial", [1, 3])
 def test_windows_in_one_and_three_dimensions(spatial):
     conv = (nn.Conv1d, nn.Conv3d)[spatial // 2](4, 6, 3, groups=2, dilation=2)

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from math import prod
 from typing import Any
 
-from kerf.kernels.ir import DType, Expr, Load, apply, const_index
+from kerf.kernels.ir import DType, Expr, apply, const_index
+from kerf.kernels.lower.layout import runs_along
 from kerf.kernels.lower.pointwise import num
 from kerf.kernels.lower.reductions import extent, mean_of, scaled, squared_deviations, stat_type, total
 from kerf.kernels.lower.registry import Context, lowers
-from kerf.kernels.lower.values import Value, broadcast, probe
+from kerf.kernels.lower.values import Value, broadcast
 from kerf.kernels.lower.views import expanded, view
 
 
@@ -136,7 +137,8 @@ def _group_norm(c: Context, x: Value, *args: Any) -> Any:
     x = c.builder.reusable(x)
     n, channels, *rest = x.shape
     size = channels // groups
-    if rest and _channels_last(x):  # the columns that lie side by side first, then the few of a group
+    last = prod(rest) > 1 and runs_along(c.builder, x, 1)
+    if last:  # the columns that lie side by side first, then the few of a group
         each = range(2, x.rank)
         sums = c.reshape(total(c, x, each, keepdim=False, suffix="channel"), (n, groups, size))
         mean = scaled(c, total(c, sums, [2], keepdim=False), 1 / max(size * prod(rest), 1))
@@ -153,18 +155,11 @@ def _group_norm(c: Context, x: Value, *args: Any) -> Any:
         center = _of_channel(mean, x)
     rstd = _rstd(c, spread, 1 / max(size * prod(rest), 1), eps)
     scale = _of_channel(rstd, x)
-    if rest and _channels_last(x):
+    if last:
         scale = c.builder.realize(scale, "scale")
     w, b = by_channel(c, weight, x.rank), by_channel(c, bias, x.rank)
     out = _apply_norm(c, x, center, scale, w, b)
     return (out, mean, rstd) if native else out
-
-
-def _channels_last(x: Value) -> bool:
-    """Does memory run along the channels of (N, C, ...)?"""
-    here = probe(x.rank)
-    value = x.at(here)
-    return isinstance(value, Load) and value.index[-1:] == here[1:2]
 
 
 def _of_channel(statistic: Value, x: Value) -> Value:
