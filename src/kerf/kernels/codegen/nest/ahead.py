@@ -9,13 +9,26 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from kerf.kernels.codegen.expr import CTYPE
-from kerf.kernels.codegen.nest.cnames import LINE, affine_c
+from kerf.kernels.codegen.expr import CTYPE, render
+from kerf.kernels.codegen.nest.cnames import LINE, Own, affine_c
 from kerf.kernels.codegen.nest.domain import Step
 from kerf.kernels.codegen.nest.index import form
 from kerf.kernels.codegen.nest.sweep import Sweep
 from kerf.kernels.codegen.nest.writer import Writer
-from kerf.kernels.ir import Affine, Axis, loads
+from kerf.kernels.ir import (
+    Affine,
+    Apply,
+    Axis,
+    Expr,
+    Index,
+    Load,
+    apply,
+    const_index,
+    loads,
+    rename_axes,
+    transform,
+    walk,
+)
 
 SMALL = 1 << 18  # bytes of a buffer that caches hold anyway
 
@@ -99,6 +112,50 @@ def fetched(w: Writer, sweep: Sweep, start: str = "0", end: str = "") -> list[st
             f"for (long l = {start}; l < {end or w.count}; l += {step}) __builtin_prefetch({target}, 0, 2);"
         )
     return out
+
+
+def looked_up(w: Writer, sweep: Sweep) -> list[str]:
+    """Statements at a row that fetch the row looked up LATER rows on, of large buffers: no hardware foresees where that lies."""
+    v, rows, out = w.vector.name, sweep.axes[-1].name, dict[str, None]()
+    for load in (load for s in sweep.steps for load in loads(s.value)):
+        at = load.index[0]
+        inner = list(loads(at))
+        if not inner or load.buffer in w.phase.made or w.buffer(load.buffer).bytes <= SMALL:
+            continue
+        if not _runs_on(at, v) or not all(_one_on(w, ld, rows, v) for ld in inner):
+            continue
+        later = transform(rename_axes(at, {v: Index(w.vector_index)}), lambda e: _later(w, e))
+        step = LINE // w.buffer(load.buffer).dtype.bytes
+        place = f"p_{load.buffer} + {render(later, Own(), w.load(()))}"
+        out[f"for (long l = 0; l < {w.count}; l += {step}) __builtin_prefetch({place}, 0, 3);"] = None
+    return list(out)
+
+
+LATER = 8  # rows
+
+
+def _runs_on(e: Expr, v: str) -> bool:
+    """Is `e` one place after another along the loop `v`, from wherever the loads in it say?"""
+    if isinstance(e, Apply) and e.op == "add":
+        left, right = e.args
+        return any(_runs_on(a, v) and Index(v) not in walk(b) for a, b in ((left, right), (right, left)))
+    place = form(e, {})
+    return place is not None and place.of(v) == 1
+
+
+def _one_on(w: Writer, load: Load, rows: str, v: str) -> bool:
+    """Does the next row find its place one element on?"""
+    place = form(load.index[0], {})
+    outside = load.buffer not in w.phase.made and load.buffer not in w.scalars
+    return outside and place is not None and place.of(rows) == 1 and not place.of(v)
+
+
+def _later(w: Writer, e: Expr) -> Expr | None:
+    if not isinstance(e, Load):
+        return None
+    last = const_index(w.buffer(e.buffer).size - 1)
+    place = apply("min", apply("add", e.index[0], const_index(LATER)), last)
+    return Load(e.buffer, (place,), e.dtype)
 
 
 def _distance(w: Writer, place: Affine) -> str:

@@ -15,7 +15,7 @@ from math import prod
 
 from kerf.kernels.codegen.expr import CTYPE, ctype
 from kerf.kernels.codegen.nest import reduction
-from kerf.kernels.codegen.nest.ahead import fetched, onward
+from kerf.kernels.codegen.nest.ahead import fetched, looked_up, onward
 from kerf.kernels.codegen.nest.cnames import CHUNK, LINE, affine_c, arg_update, indented, nested
 from kerf.kernels.codegen.nest.domain import Step
 from kerf.kernels.codegen.nest.index import form
@@ -161,8 +161,9 @@ class Columns:
         return [*out, *(self.stream(s) for s in self.streamed)]
 
     def _fetched(self, count: int) -> list[str]:
-        """The same rows of the next tile."""
-        ahead, a = fetched(self.w, self.sweep), self.inner.name
+        """The same rows of the next tile, and those to be looked up soon."""
+        ahead = [*fetched(self.w, self.sweep), *looked_up(self.w, self.sweep)]
+        a = self.inner.name
         if count == 1 or not ahead:
             return ahead
         return [f"for (long {a} = {a}_0; {a} < {a}_0 + {count}; {a}++) {{", *indented(ahead), "}"]
