@@ -204,3 +204,8 @@ def test_a_weight_that_is_used_often_is_packed_once(tmp_path: Path) -> None:
     assembly = build.assembly(build.space.default())
     assert len({p.reads or (p.source,) for p in assembly.packed}) == len(assembly.packed) <= 3
     agree(loaded(build, tmp_path), build.problem.module, x, h)
+
+
+def test_bags_of_any_lengths_are_left_to_the_library(tmp_path: Path):
+    bag, inputs = nn.EmbeddingBag(20, 6, mode="sum"), (torch.randint(0, 20, (9,)), torch.tensor([0, 2, 2, 7]))
+    agree(loaded(built(bag, *inputs), tmp_path), bag, *inputs)

@@ -177,6 +177,20 @@ def test_rows_are_joined_along_their_elements(name):
     assert found.axes[-1].name not in found.reduced and found.axes[-1].extent == 24
 
 
+@pytest.mark.parametrize("mode", ["sum", "mean", "max"])
+def test_bags_of_embeddings_are_nests(mode):
+    bag = nn.EmbeddingBag(31, 24, mode=mode)
+    agree(lambda i, bag: bag(i), [torch.randint(0, 31, (7, 5))], bag)
+    agree(lambda i, bag: bag(i, torch.arange(0, 35, 7)), [torch.randint(0, 31, (35,))], bag)
+
+
+def test_rows_to_be_looked_up_are_fetched_ahead_within_the_indices():
+    table, index = randn(4000, 24), torch.randint(0, 4000, (7, 5))
+    code = source(lambda w, i: w[i].sum(1), [table, index])
+    assert "__builtin_prefetch(p_in_inputs_0" in code and "+ 8), 34)" in code
+    agree(lambda w, i: w[i].sum(1), [table, index])
+
+
 def test_a_group_of_several_phases_keeps_its_values_between_them():
     x = randn(300, 40)
     program = lower_module(Of(lambda x: x / x.norm() + x.sum(0)), [x])

@@ -15,7 +15,7 @@ from torch.utils._pytree import tree_leaves
 from kerf.core.types import Candidate, KerfError
 from kerf.kernels.assemble import Assembly, Plan, assemble
 from kerf.kernels.dropin import Signature, dropin, of_type
-from kerf.kernels.ir import Program, Role
+from kerf.kernels.ir import Library, Program, Role, reads_of
 from kerf.kernels.problem import KernelProblem
 from kerf.kernels.problem_file import text_with
 from kerf.kernels.remembered import refuse_remembering
@@ -73,12 +73,18 @@ def builder(problem: KernelProblem, threads: int, chip: Chip | None = None) -> B
         problem.module, problem.inputs()
     )  # a copy's closures would still see the original's weights
     refuse_remembering(problem.name, program)
-    empty = [b.name for b in program.buffers.values() if b.size == 0]
-    if empty:
+    if empty := _empty(program):
         raise KerfError(
             f"{problem.name} works on empty tensors ({', '.join(empty[:3])}): there is nothing to make faster"
         )
     return Builder(problem, program, _constants(program, problem.module), chip or native(), threads)
+
+
+def _empty(program: Program) -> list[str]:
+    """Buffers without an element, except what library calls return besides and nobody reads."""
+    read = {*program.inputs, *program.outputs, *(n for op in program.ops for n in reads_of(op))}
+    made = {b.name for op in program.ops if isinstance(op, Library) for b in op.outs}
+    return [b.name for b in program.buffers.values() if b.size == 0 and not (b.name in made - read)]
 
 
 def _constants(program: Program, module: torch.nn.Module) -> dict[str, torch.Tensor]:

@@ -19,6 +19,7 @@ from kerf.kernels.ir import Buffer, Library, Map, Op, Program, Role, outputs_of,
 from kerf.kernels.lower import (  # noqa: F401  (importing them registers their lowerings)
     activations,
     attention,
+    bags,
     complexes,
     creation,
     joins,
