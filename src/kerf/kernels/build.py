@@ -84,7 +84,7 @@ def _empty(program: Program) -> list[str]:
     """Buffers without an element, except what library calls return besides and nobody reads."""
     read = {*program.inputs, *program.outputs, *(n for op in program.ops for n in reads_of(op))}
     made = {b.name for op in program.ops if isinstance(op, Library) for b in op.outs}
-    return [b.name for b in program.buffers.values() if b.size == 0 and not (b.name in made - read)]
+    return [b.name for b in program.buffers.values() if b.size == 0 and b.name not in made - read]
 
 
 def _constants(program: Program, module: torch.nn.Module) -> dict[str, torch.Tensor]:

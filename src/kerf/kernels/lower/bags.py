@@ -39,7 +39,7 @@ def _embedding_bag(
 def _is_regular(offsets: Value, length: int, total: int) -> bool:
     starts = affine(offsets.at((Index("i0"),))) if offsets.rank == 1 else None
     regular = length > 0 and offsets.size * length == total
-    return regular and (starts == Affine(0, {"i0": length}) or total == length and starts == Affine(0, {}))
+    return regular and (starts == Affine(0, {"i0": length}) or (total == length and starts == Affine(0, {})))
 
 
 def _gathered(c: Context, weight: Value, indices: Value, weights: Value | None, length: int) -> Value:
