@@ -75,6 +75,14 @@ def test_what_has_no_fixed_graph_is_refused_with_advice(fn, words):
         capture(Calls(fn), (X.clone(),))
 
 
+def test_a_buffer_with_a_name_that_graphs_use_themselves_is_asked_to_change_it():
+    module = Calls(lambda x: x)
+    module.register_buffer("code", torch.ones(6))
+    module.fn = lambda x: x * module.code
+    with pytest.raises(KerfError, match=r"buffer called 'code'.*another name"):
+        capture(module, [X])
+
+
 def test_dropout_that_does_nothing_is_accepted():
     assert capture(nn.Sequential(nn.Dropout(0.0), nn.ReLU()), (X,)).outputs
     assert capture(nn.Sequential(nn.Dropout(0.5), nn.ReLU()).eval(), (X,)).outputs

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -111,6 +112,11 @@ def _as_exported() -> Iterator[None]:
 
 
 def _untraceable(name: str, error: Exception) -> str:
+    if taken := re.fullmatch(r"[\"']attribute '(\w+)' already exists[\"']", str(error)):
+        return (
+            f"cannot capture {name}: torch.export has no place for a parameter or buffer called {taken[1]!r}, which graphs have "
+            "as an attribute of their own. Give it another name."
+        )
     reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
     return (
         f"cannot capture {name}: torch.export failed with {type(error).__name__}: {reason[:300]}. "
