@@ -101,8 +101,8 @@ def _lowered(builder: Builder, node: torch.fx.Node, values: dict[torch.fx.Node, 
     if any(t.is_complex() for t in (*made_of, *_read(node))):
         return complexes.lowered(context, args, kwargs)
     made = _apply(context, args, kwargs)
-    if isinstance(made, Value) and len(node.users) > 1 and builder.dear(made):
-        settle(builder, made)
+    if isinstance(made, Value) and len(node.users) > 1:
+        builder.reusable(made)  # in its own order, along which its readers mostly go
     return made
 
 

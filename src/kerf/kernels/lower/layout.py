@@ -56,10 +56,10 @@ def _steps_along(load: Load, buffer: Buffer, axis: str) -> bool:
 
 
 def settle(builder: Builder, value: Value) -> None:
-    """Give a value memory, in the order in which memory runs through what it is computed from; every holder of it sees that."""
+    """Give a value memory in the order in which memory runs through what it is computed from, where that is not its own; every holder of
+    it sees that."""
     order = memory_order(builder, value)
     if not order:
-        builder.realize(value)
         return
     kept = permuted(builder.realize(permuted(value, order)), back(order))
     value.at, value.reshape_to, value._cost = kept.at, kept.reshape_to, None

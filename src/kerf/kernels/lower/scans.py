@@ -12,7 +12,7 @@ from kerf.kernels.lower.views import flip, permuted
 
 
 def scan(c: Context, kind: str, x: Value, dim: int) -> Value:
-    """A scan along `dim`, with its result in the order of memory. Over a flipped value it is the reverse scan of the original, flipped: flipping that again,
+    """A scan along `dim`, in the order of memory where it is only returned (other readers go along their own). Over a flipped value it is the reverse scan of the original, flipped: flipping that again,
     as people do to write a reverse scan, then costs nothing."""
     if not x.rank:
         return x
@@ -20,7 +20,7 @@ def scan(c: Context, kind: str, x: Value, dim: int) -> Value:
     turned = x.flipped if x.flipped is not None and x.flipped[1] == d else None
     source = turned[0] if turned else x
     value = c.converted(source, c.dtype)
-    order = memory_order(c.builder, value)
+    order = memory_order(c.builder, value) if all(u.op == "output" for u in c.node.users) else ()
     lying = permuted(value, order) if order else value
     axis = f"i{order.index(d) if order else d}"
     out = c.builder.temp(lying.shape, c.dtype)

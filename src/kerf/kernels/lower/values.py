@@ -244,11 +244,7 @@ class Builder:
 
     def reusable(self, value: Value, suffix: str = "") -> Value:
         """The value, stored if reading it several times would compute or read too much."""
-        return self.realize(value, suffix) if self.dear(value) else value
-
-    def dear(self, value: Value) -> bool:
-        """Does it cost less to store a value than to compute it for each of several readers?"""
-        return value.heavy or self._wide(value)
+        return self.realize(value, suffix) if value.heavy or self._wide(value) else value
 
     def _wide(self, value: Value) -> bool:
         """Does each reading pass over three buffers as large as the result? Sums along a residual stream would grow without end."""
