@@ -36,7 +36,7 @@ from kerf.kernels.lower import (  # noqa: F401  (importing them registers their 
 )
 from kerf.kernels.lower.complexes import Complex, of_pairs, part_type
 from kerf.kernels.lower.constants import embedded
-from kerf.kernels.lower.layout import found, laid, memory_order, order_of, read_order, runs_along, settle
+from kerf.kernels.lower.layout import found, laid, order_of, read_order, runs_along, settle
 from kerf.kernels.lower.library import keep
 from kerf.kernels.lower.matrix_unit import left_to_library
 from kerf.kernels.lower.registry import LOWERINGS, Context, dtype_of
@@ -139,9 +139,7 @@ def _result(builder: Builder, value: Value | Complex, name: str, like: Any = Non
     of `like` where what it is computed from lies in that order too."""
     if isinstance(value, Complex):
         raise KerfError("a complex result has no place here; return torch.view_as_real of it")
-    if value.heavy and memory_order(
-        builder, value
-    ):  # what is then only moved to another order costs less than computing across memory
+    if value.heavy:  # computing across memory costs more than computing along it and moving the results
         settle(builder, value)
     here = value.buffer
     order = order_of(like) if here is None else ()
