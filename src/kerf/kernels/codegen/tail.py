@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from kerf.kernels.codegen.expr import CTYPE, bound, ctype, memory_loads, stored
-from kerf.kernels.ir import Buffer, Const, Expr, Group, Index, Load, Map, Op, exprs_of, loads, outputs_of
+from kerf.kernels.ir import (
+    Buffer,
+    Const,
+    Expr,
+    Group,
+    Index,
+    Load,
+    Map,
+    Op,
+    exprs_of,
+    loads,
+    outputs_of,
+    within,
+)
 
 MACROS = """#ifndef KF_MIN_L
 #define KF_MIN_L(a, b) ((a) < (b) ? (a) : (b))
@@ -56,7 +69,10 @@ class Tail:
             def load(ld: Load, memory: Callable[[Load], str] = memory) -> str:
                 return names.get(ld.buffer) or memory(ld)
 
-            statements, result = bound(op.value, axes, load, indent, f"e{number}_")
+            def inside(ld: Load, extents: Mapping[str, int] = {a.name: a.extent for a in op.axes}) -> bool:
+                return ld.buffer not in names and within(ld, group.buffer(ld.buffer), extents)
+
+            statements, result = bound(op.value, axes, load, indent, f"e{number}_", inside)
             made += statements
             names[op.out.name] = f"r{number}"
             made.append(f"{indent}const {ctype(op.out.dtype)} r{number} = {result};")

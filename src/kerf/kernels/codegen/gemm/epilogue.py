@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from kerf.kernels.codegen.expr import CTYPE, bound, ctype, stored
 from kerf.kernels.codegen.gemm.analysis import Problem, pointer, result_mask
-from kerf.kernels.ir import Affine, Apply, Load, affine, apply
+from kerf.kernels.ir import Affine, Apply, Load, affine, apply, within
 
 STREAM = """/* Stores that bypass the caches, for results larger than they are. `d` must be aligned to the vector. */
 #if defined(__clang__)
@@ -55,8 +55,13 @@ def element(p: Problem, indent: str, value: str) -> list[str]:
     def load(ld: Load) -> str:
         return names.get(ld.buffer) or memory(ld)
 
+    extents = {a.name: a.extent for a in p.main.axes}
+
+    def inside(ld: Load) -> bool:
+        return ld.buffer not in names and within(ld, p.group.buffer(ld.buffer), extents)
+
     for i, (buffer, expr) in enumerate(p.maps):
-        made, result = bound(expr, p.codes, load, indent, f"e{i}_")
+        made, result = bound(expr, p.codes, load, indent, f"e{i}_", inside)
         names[buffer.name] = f"r{i}"
         lines += [*made, f"{indent}const {ctype(buffer.dtype)} r{i} = {result};"]
         if buffer.name in kept:
