@@ -359,3 +359,20 @@ def test_threads_share_the_work_not_the_scratch(dtype: DType, parallel: str) -> 
     choices = {"parallel": parallel, "algorithm": "panel", "mr": 4, "nv": 1, "pack_a": True, "pack_b": True}
     want = expect(group, inputs, ta=True, epilogue="bias")
     check(group, want, inputs, 150, choices=choices, threads=3)
+
+
+@pytest.mark.parametrize(
+    "shape,expected",
+    [
+        ((40, 200, 8192), {"algorithm": "panel", "pack_a": False, "pack_b": False, "kc": 512}),  # few rows: B is not copied
+        ((40, 4096, 2048), {"pack_a": True, "pack_b": False, "kc": 64}),  # rows of B far apart
+        ((2048, 2048, 32), {"algorithm": "panel"}),  # stores outweigh the products
+        ((2048, 2048, 128), {"algorithm": "amx", "amx_k": 512}),
+        ((96, 80, 65536), {"algorithm": "amx", "amx_k": 1024}),  # all sums wait for the next block of k
+    ],
+    ids=str,
+)  # fmt: skip
+def test_first_choices_by_shape(shape: tuple[int, int, int], expected: dict[str, object]) -> None:
+    chip = replace(TILES, l1_bytes=48 << 10, l2_bytes=2 << 20, l3_bytes=64 << 20)
+    chosen = {d.name: d.default for d in TEMPLATE.decisions(matmul(*shape), chip, 1)}
+    assert {name: chosen[name] for name in expected} == expected

@@ -28,9 +28,9 @@ from kerf.kernels.ir import (
     text,
 )
 from kerf.kernels.lower import lower, lower_module, matrix_unit
-from kerf.kernels.lower.layout import back
 from kerf.kernels.rewrite import simplify
 from kerf.kernels.targets.cpu import native
+from kerf.kernels.tensors import inverse
 
 
 def randn(*shape: int, dtype: torch.dtype = torch.float32) -> torch.Tensor:
@@ -47,7 +47,7 @@ def compare(module: nn.Module, *inputs: torch.Tensor, rtol: float = 1e-4) -> Pro
     leaves = torch.utils._pytree.tree_leaves(expected)
     for name, want in zip(program.outputs, leaves, strict=True):
         order = program.buffers[name].order
-        made = got[name].permute(back(order)) if order else got[name]
+        made = got[name].permute(inverse(order)) if order else got[name]
         assert made.shape == want.shape and made.dtype == want.dtype
         torch.testing.assert_close(made, want, rtol=rtol, atol=rtol, equal_nan=True)
     for name, key in program.updates.items():

@@ -122,6 +122,15 @@ def test_products_that_overflow_only_in_part() -> None:
 
 
 @pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("shape, dim", [((11, 1100), 0), ((300, 2048), 1)])
+def test_streamed_stores_are_ordered_once_and_not_in_every_row(shape, dim, threads):
+    group, _ = scanned(torch.zeros(shape), "sum", dim)
+    made = standalone(group, {"stream": True, "rows": 4}, threads=threads, template=TEMPLATE)
+    calls = [line for line in made.source.splitlines() if line.strip() == "kf_stream_end();"]
+    assert calls == ["    kf_stream_end();"]  # outside of all loops
+
+
+@pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("shape, dim", [((11, 1100), 0), ((2, 9, 37), 1), ((3, 2050), 1), ((3, 2048), 1)])
 def test_streamed_results_and_rows_together_are_the_same(shape, dim, stream, threads):

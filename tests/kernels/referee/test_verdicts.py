@@ -68,7 +68,7 @@ def test_outputs_lie_in_memory_as_a_candidate_says() -> None:
         case = Case(evaluator.problem, 1)
         assert case.orders == [(0, 2, 3, 1)]  # eager is not charged for a copy into another order
         case.close()
-        for bad in ([[0, 2, 2, 1]], [["0"]], {"0": [1]}, [[0.5]]):
+        for bad in ([[0, 2, 2, 1]], [["0"]], {"0": [1]}, [[0.5]], [[0, 1]], [[0, 2, 3, 1], [0]]):
             files = {
                 "kernel.py": LAST + WRITES.format(""),
                 "manifest.json": json.dumps({**head, "orders": bad}),

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping, Sequence
 
 from kerf.kernels.codegen.strength import cheaper
-from kerf.kernels.ir import Apply, Buffer, Const, DType, Expr, Index, Load, loads
+from kerf.kernels.ir import Apply, Axis, Buffer, Const, DType, Expr, Index, Load, loads, within
 
 # How a value is stored in a buffer, and how it is computed with.
 CTYPE: dict[DType, str] = {
@@ -165,6 +165,14 @@ def bound(
 
     result = visit(cheaper(expr))
     return lines, result
+
+
+def always_inside(
+    axes: Sequence[Axis], buffer: Callable[[str], Buffer], made: Container[str]
+) -> Callable[[Load], bool]:
+    """For `bound`: does a load lie within its buffer at every point of `axes`, and is that in memory, not just `made`?"""
+    extents = {a.name: a.extent for a in axes}
+    return lambda load: load.buffer not in made and within(load, buffer(load.buffer), extents)
 
 
 def _no_loads(load: Load) -> str:

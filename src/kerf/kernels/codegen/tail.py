@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from kerf.kernels.codegen.expr import CTYPE, bound, ctype, memory_loads, stored
+from kerf.kernels.codegen.expr import CTYPE, always_inside, bound, ctype, memory_loads, stored
 from kerf.kernels.ir import (
     Buffer,
     Const,
@@ -18,7 +18,6 @@ from kerf.kernels.ir import (
     exprs_of,
     loads,
     outputs_of,
-    within,
 )
 
 MACROS = """#ifndef KF_MIN_L
@@ -69,9 +68,7 @@ class Tail:
             def load(ld: Load, memory: Callable[[Load], str] = memory) -> str:
                 return names.get(ld.buffer) or memory(ld)
 
-            def inside(ld: Load, extents: Mapping[str, int] = {a.name: a.extent for a in op.axes}) -> bool:
-                return ld.buffer not in names and within(ld, group.buffer(ld.buffer), extents)
-
+            inside = always_inside(op.axes, group.buffer, names)
             statements, result = bound(op.value, axes, load, indent, f"e{number}_", inside)
             made += statements
             names[op.out.name] = f"r{number}"

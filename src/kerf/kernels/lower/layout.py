@@ -9,14 +9,12 @@ import torch
 from kerf.kernels.ir import Buffer, Index, Load, affine, linear, loads, walk
 from kerf.kernels.lower.values import Builder, Value, probe, stored
 from kerf.kernels.lower.views import permuted
+from kerf.kernels.tensors import by_stride, inverse, memory_order
 
 
 def order_of(tensor: object) -> tuple[int, ...]:
     """The dimensions from the outermost in memory to the innermost, if that is not their own order and leaves no gaps."""
-    if not isinstance(tensor, torch.Tensor) or tensor.is_contiguous() or tensor.is_complex():
-        return ()
-    order = sorted(range(tensor.dim()), key=lambda d: (tensor.stride(d), tensor.shape[d]), reverse=True)
-    return tuple(order) if tensor.permute(order).is_contiguous() else ()
+    return memory_order(tensor) if isinstance(tensor, torch.Tensor) and not tensor.is_complex() else ()
 
 
 def read_order(tensor: torch.Tensor) -> tuple[int, ...]:
@@ -24,18 +22,13 @@ def read_order(tensor: torch.Tensor) -> tuple[int, ...]:
     channels lie side by side): copied without them it lies so. () where elements are repeated."""
     if tensor.is_contiguous() or tensor.is_complex() or 0 in tensor.stride():
         return ()
-    order = sorted(range(tensor.dim()), key=lambda d: (tensor.stride(d), tensor.shape[d]), reverse=True)
-    return order_of(tensor) if order[-1] == tensor.dim() - 1 else tuple(order)
-
-
-def back(order: Sequence[int]) -> list[int]:
-    """The permutation that undoes `order`."""
-    return [order.index(d) for d in range(len(order))]
+    order = by_stride(tensor)
+    return memory_order(tensor) if order[-1] == tensor.dim() - 1 else order
 
 
 def laid(buffer: Buffer, order: Sequence[int]) -> Value:
     """The contents of a buffer whose dimensions are those of a value in the order `order`; () for its own."""
-    return permuted(stored(buffer), back(order)) if order else stored(buffer)
+    return permuted(stored(buffer), inverse(order)) if order else stored(buffer)
 
 
 def runs_along(builder: Builder, value: Value, d: int) -> bool:
@@ -58,14 +51,14 @@ def _steps_along(load: Load, buffer: Buffer, axis: str) -> bool:
 def settle(builder: Builder, value: Value) -> None:
     """Give a value memory in the order in which memory runs through what it is computed from, where that is not its own; every holder of
     it sees that."""
-    order = memory_order(builder, value)
+    order = source_order(builder, value)
     if not order:
         return
-    kept = permuted(builder.realize(permuted(value, order)), back(order))
+    kept = permuted(builder.realize(permuted(value, order)), inverse(order))
     value.at, value.reshape_to, value._cost = kept.at, kept.reshape_to, None
 
 
-def memory_order(builder: Builder, value: Value) -> tuple[int, ...]:
+def source_order(builder: Builder, value: Value) -> tuple[int, ...]:
     """The dimensions of a value as they lie, outermost first, in the largest buffer that it is computed from; () for their own order, or
     where memory does not run along one of them everywhere."""
     read = [(n, builder.buffers[n.buffer]) for n in loads(value.at(probe(value.rank)))]

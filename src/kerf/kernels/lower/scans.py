@@ -5,22 +5,22 @@ from __future__ import annotations
 from typing import Any
 
 from kerf.kernels.ir import DType, Expr, Scan, apply, const_index
-from kerf.kernels.lower.layout import laid, memory_order
+from kerf.kernels.lower.layout import laid, source_order
 from kerf.kernels.lower.registry import Context, lowers
 from kerf.kernels.lower.values import Indices, Value, axes_of, constant, probe, stored
 from kerf.kernels.lower.views import flip, permuted
 
 
 def scan(c: Context, kind: str, x: Value, dim: int) -> Value:
-    """A scan along `dim`, in the order of memory where it is only returned (other readers go along their own). Over a flipped value it is the reverse scan of the original, flipped: flipping that again,
-    as people do to write a reverse scan, then costs nothing."""
+    """A scan along `dim`, in the order of memory where it is only returned (other readers go along their own). Over a flipped value it
+    is the reverse scan of the original, flipped: flipping that again, as people do to write a reverse scan, then costs nothing."""
     if not x.rank:
         return x
     d = dim % x.rank
     turned = x.flipped if x.flipped is not None and x.flipped[1] == d else None
     source = turned[0] if turned else x
     value = c.converted(source, c.dtype)
-    order = memory_order(c.builder, value) if all(u.op == "output" for u in c.node.users) else ()
+    order = source_order(c.builder, value) if all(u.op == "output" for u in c.node.users) else ()
     lying = permuted(value, order) if order else value
     axis = f"i{order.index(d) if order else d}"
     out = c.builder.temp(lying.shape, c.dtype)

@@ -10,6 +10,7 @@ from typing import Any
 from kerf.kernels.ir import Const, DType, Expr, apply, const_index
 from kerf.kernels.lower.registry import Context, lowers
 from kerf.kernels.lower.values import HEAVY, Indices, Shape, Value, broadcast_index, constant
+from kerf.kernels.tensors import inverse
 
 IndexMap = Callable[[Indices], Indices]
 
@@ -71,7 +72,8 @@ def permute(c: Context, x: Value, dims: Sequence[int]) -> Value:
 
 
 def permuted(x: Value, order: Sequence[int]) -> Value:
-    back = [order.index(d) for d in range(x.rank)]
+    """Its dimensions in another order."""
+    back = inverse(order)
     return view(x, [x.shape[d] for d in order], lambda index: tuple(index[d] for d in back))
 
 

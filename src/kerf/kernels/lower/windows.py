@@ -8,12 +8,13 @@ from typing import Any
 
 from kerf.kernels.ir import Const, Conv, DType, Expr, Pool, apply, const_index
 from kerf.kernels.lower.joins import padded
-from kerf.kernels.lower.layout import back, laid, runs_along
+from kerf.kernels.lower.layout import laid, runs_along
 from kerf.kernels.lower.matmul import biased, contract
 from kerf.kernels.lower.reductions import mean_of
 from kerf.kernels.lower.registry import Context, cast, lowers
 from kerf.kernels.lower.values import Indices, Value, stored
 from kerf.kernels.lower.views import permuted, view
+from kerf.kernels.tensors import inverse
 
 
 def spread(value: Any, n: int, default: int = 0) -> tuple[int, ...]:
@@ -63,7 +64,7 @@ def _across_channels(c: Context, x: Value, weight: Value, bias: Value | None) ->
     rows = c.reshape(permuted(x, (0, *range(2, x.rank), 1)), (prod(outer), channels))
     filters = c.reshape(weight, (weight.shape[0], channels))
     made = c.reshape(biased(c, contract(c, rows, filters, "mk", "nk", "mn"), bias), (*outer, weight.shape[0]))
-    return c.reshape(permuted(made, back((0, *range(2, x.rank), 1))), c.shape)
+    return c.reshape(permuted(made, inverse((0, *range(2, x.rank), 1))), c.shape)
 
 
 @lowers("conv1d", "conv2d", "conv3d")

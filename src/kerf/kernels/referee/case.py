@@ -19,6 +19,7 @@ from kerf.kernels.referee.tolerance import Expected, reference_outputs
 from kerf.kernels.referee.values import Mixer
 from kerf.kernels.referee.variants import run
 from kerf.kernels.referee.worker import cushion_bytes
+from kerf.kernels.tensors import memory_order
 
 BATCH_BYTES, BATCH_MAX = 8 << 20, 16
 ANSWER_BUDGET = 2 << 30  # bytes of inputs and answers kept for one problem
@@ -44,10 +45,8 @@ class Case:
         self.module = problem.module
         self.example = problem.contract.draw(self._generator("example"), "given")
         results = run(self.module, self.example)
-        self.orders = [_order(t) for t in results]  # how what a module returns lies in memory
-        self.like = [
-            t.contiguous() for t in results
-        ]  # what a native candidate is given, unless it says otherwise
+        self.orders = [memory_order(t) for t in results]  # how what a module returns lies in memory
+        self.like = [t.contiguous() for t in results]  # for a native candidate that does not say otherwise
         tensors = [a for a in self.example if isinstance(a, torch.Tensor)]
         size = max(room(tensors), room(self.like))
         self.batch = max(1, min(BATCH_MAX, BATCH_BYTES // size))
@@ -179,11 +178,6 @@ class Case:
     def close(self) -> None:
         self.inputs.close()
         self.params.close()
-
-
-def _order(t: torch.Tensor) -> tuple[int, ...]:
-    order = tuple(sorted(range(t.dim()), key=lambda d: (t.stride(d), t.shape[d]), reverse=True))
-    return order if t.permute(order).is_contiguous() and not t.is_contiguous() else ()
 
 
 def _scaled(t: torch.Tensor, generator: torch.Generator) -> torch.Tensor:

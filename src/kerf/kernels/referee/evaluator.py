@@ -27,7 +27,8 @@ from kerf.sandbox import isolation
 
 VERSION = 3
 """Of verdicts and figures: part of the key under which they are kept. 2: inputs whose sums have few terms, on which arithmetic of fewer bits than float32's
-is found out; and two baselines are dispatched more lightly than when 1 was given, so that figures over them do not compare."""
+is found out; and two baselines are dispatched more lightly than when 1 was given, so that figures over them do not compare. 3: a module is
+no longer charged for a copy of its results into another order of memory than the reference's."""
 RAGGED = 2  # sets of odd sizes that a candidate for any shape must also be right at
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from kerf.kernels.referee.protocol import Spec, span_bytes, spec, tensor_at
+from kerf.kernels.tensors import inverse
 
 ALIGN, PAGE = 64, 4096
 FENCE = 4096  # bytes on either side of an output that must stay as they were
@@ -63,14 +64,10 @@ class Pool:
 
 
 def laid_out(like: Sequence[torch.Tensor], orders: Sequence[Sequence[int]]) -> Sequence[torch.Tensor]:
-    """Tensors of the same shapes (without values) whose dimensions lie in these orders."""
-    if [len(o) or t.dim() for o, t in zip(orders, like)] != [t.dim() for t in like]:
-        return like
+    """Tensors of the same shapes (without values) whose dimensions lie in these orders, one for each tensor; no orders: as they are."""
     return [
-        torch.empty([t.shape[d] for d in o], dtype=t.dtype).permute([o.index(d) for d in range(len(o))])
-        if o
-        else t
-        for t, o in zip(like, orders)
+        torch.empty([t.shape[d] for d in o], dtype=t.dtype).permute(inverse(o)) if o else t
+        for t, o in zip(like, orders or [()] * len(like), strict=True)
     ]
 
 

@@ -82,6 +82,15 @@ class Trial:
                 if self.worker is not None:
                     self.worker.kill()
 
+    def _orders(self, case: Case) -> Sequence[Sequence[int]]:
+        """How the outputs of a native candidate lie in memory, by its manifest."""
+        found = self.package.orders
+        ranks = [t.dim() for t in case.like]
+        if found and (len(found) != len(ranks) or any(o and len(o) != n for o, n in zip(found, ranks))):
+            words = f'manifest.json: "orders" is {[list(o) for o in found]}, but the results have {ranks} dimensions'
+            raise Stop(Status.REJECTED, words)
+        return found
+
     def _build(self, found: Package) -> None:
         made = build(found, self.folder, timeout_s=self.compile_limit_s, trust=self.trust)
         self.detail["compile_s"] = made.seconds
@@ -91,7 +100,7 @@ class Trial:
     # ------------------------------------------------------------ the worker
 
     def _start(self, case: Case, *, writable: bool = False) -> None:
-        orders = self.package.orders if self.package.native else case.orders
+        orders = self._orders(case) if self.package.native else case.orders
         outputs = Pool(case.output_bytes, sealed=False, orders=orders)
         policy = candidate_policy(case, self.folder, self.threads, self.trust)
         entry = str(self.folder / self.package.entry)

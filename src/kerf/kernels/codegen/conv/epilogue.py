@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from kerf.kernels.codegen.conv.geometry import Geometry
-from kerf.kernels.codegen.expr import CTYPE, bound, ctype, loaded, memory_loads, stored
-from kerf.kernels.ir import Buffer, Const, Conv, Expr, Group, Index, Load, Map, linear, loads, walk, within
+from kerf.kernels.codegen.expr import CTYPE, always_inside, bound, ctype, loaded, memory_loads, stored
+from kerf.kernels.ir import Buffer, Const, Conv, Expr, Group, Index, Load, Map, linear, loads, walk
 
 
 @dataclass(frozen=True)
@@ -85,14 +85,13 @@ class Epilogue:
         memory = memory_loads(
             self.group.buffer, self._axes(op), {b.name: pointer(b.name) for b in self.buffers}
         )
-        extents = {a.name: a.extent for a in op.axes}
         body, result = bound(
             op.value,
             self._axes(op),
             lambda ld: value(ld.buffer) if ld.buffer in made else memory(ld),
             " " * 8,
             f"t{number}_",
-            lambda ld: ld.buffer not in made and within(ld, self.group.buffer(ld.buffer), extents),
+            always_inside(op.axes, self.group.buffer, made),
         )
         return [
             *body,

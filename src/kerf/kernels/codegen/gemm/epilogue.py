@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from kerf.kernels.codegen.expr import CTYPE, bound, ctype, stored
+from kerf.kernels.codegen.expr import CTYPE, always_inside, bound, ctype, stored
 from kerf.kernels.codegen.gemm.analysis import Problem, pointer, result_mask
-from kerf.kernels.ir import Affine, Apply, Load, affine, apply, within
+from kerf.kernels.ir import Affine, Apply, Load, affine, apply
 
 STREAM = """/* Stores that bypass the caches, for results larger than they are. `d` must be aligned to the vector. */
 #if defined(__clang__)
@@ -55,11 +55,7 @@ def element(p: Problem, indent: str, value: str) -> list[str]:
     def load(ld: Load) -> str:
         return names.get(ld.buffer) or memory(ld)
 
-    extents = {a.name: a.extent for a in p.main.axes}
-
-    def inside(ld: Load) -> bool:
-        return ld.buffer not in names and within(ld, p.group.buffer(ld.buffer), extents)
-
+    inside = always_inside(p.main.axes, p.group.buffer, names)
     for i, (buffer, expr) in enumerate(p.maps):
         made, result = bound(expr, p.codes, load, indent, f"e{i}_", inside)
         names[buffer.name] = f"r{i}"

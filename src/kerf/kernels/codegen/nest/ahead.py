@@ -31,6 +31,7 @@ from kerf.kernels.ir import (
 )
 
 SMALL = 1 << 18  # bytes of a buffer that caches hold anyway
+LATER = 8  # rows between one that is looked up and the one that is fetched
 
 
 def onward(
@@ -129,9 +130,6 @@ def looked_up(w: Writer, sweep: Sweep) -> list[str]:
         place = f"p_{load.buffer} + {render(later, Own(), w.load(()))}"
         out[f"for (long l = 0; l < {w.count}; l += {step}) __builtin_prefetch({place}, 0, 3);"] = None
     return list(out)
-
-
-LATER = 8  # rows
 
 
 def _runs_on(e: Expr, v: str) -> bool:

@@ -34,6 +34,7 @@ from kerf.kernels.ir import (
 
 Op = Map | Reduce
 Buffers = Callable[[str], Buffer]
+NARROWEST = 8  # columns that fill a vector
 
 
 @dataclass(frozen=True)
@@ -91,9 +92,6 @@ def layout(op: Op, buffers: Buffers, made: Mapping[str, object]) -> dict[str, in
         strides[axis.name] = step
         step *= axis.extent
     return strides
-
-
-NARROWEST = 8  # columns that fill a vector
 
 
 def _adds_rows(op: Reduce) -> bool:
