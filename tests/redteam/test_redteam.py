@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
+import runpy
 from collections import Counter
 from functools import cache
 from pathlib import Path
 
 import pytest
+import torch
 
 from kerf.core.types import KerfError
 from kerf.kernels import redteam
+from kerf.kernels.problem import load_problem
 from kerf.kernels.referee import case, trial
+from kerf.kernels.referee.compare import compare
 
 CORPUS = Path(__file__).parent
 ENTRIES = redteam.read_corpus(CORPUS)
@@ -56,6 +60,25 @@ def test_an_early_answer_never_passes_on_a_core_that_is_shared_with_the_referee(
         assert not redteam.run(CORPUS, [entry])[0].accepted
     finally:
         os.sched_setaffinity(0, cores)
+
+
+@pytest.mark.parametrize("channels", [1, 5, 64])
+def test_winograd_passes_whatever_the_values_and_sizes(channels: int) -> None:
+    """Its errors are those of the largest values in a tile. One evaluation, which sees one draw of each class, passes by luck where the
+    tolerance holds for half of them."""
+    problem = load_problem(CORPUS / "problems" / "conv.py", {"channels": channels})
+    honest = runpy.run_path(str(CORPUS / "honest" / "conv_winograd_4.py"))["ModelNew"](channels, 7)
+    for seed in range(6):
+        drawn = case.Case(problem, seed)
+        try:
+            for name in drawn.names():
+                honest.load_state_dict(drawn.states[name == "weights"])
+                check = drawn.check(name)
+                with torch.no_grad():
+                    verdict = compare(honest(*check.args), check.expected[0])
+                assert verdict.passed, (seed, name, verdict.text)
+        finally:
+            drawn.close()
 
 
 def test_the_corpus_is_as_wide_as_it_says() -> None:

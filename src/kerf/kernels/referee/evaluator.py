@@ -25,10 +25,11 @@ from kerf.kernels.targets.cpu import native
 from kerf.kernels.tensors import nbytes
 from kerf.sandbox import isolation
 
-VERSION = 3
+VERSION = 4
 """Of verdicts and figures: part of the key under which they are kept. 2: inputs whose sums have few terms, on which arithmetic of fewer bits than float32's
 is found out; and two baselines are dispatched more lightly than when 1 was given, so that figures over them do not compare. 3: a module is
-no longer charged for a copy of its results into another order of memory than the reference's."""
+no longer charged for a copy of its results into another order of memory than the reference's. 4: convolutions by tiles of four outputs, whose
+transforms mix values further apart than 3 let count, are no longer called wrong by chance."""
 RAGGED = 2  # sets of odd sizes that a candidate for any shape must also be right at
 
 

@@ -220,9 +220,14 @@ def _sum_error(name: str, args: Any) -> torch.Tensor | None:
     return energy.sqrt_() * (2 * torch.finfo(torch.float32).eps * max(1.0, 0.25 * math.sqrt(n)))
 
 
+REACH = 3  # places beyond an output's own window that its tile of inputs covers, at most: tiles of four outputs, F(4x4, 3x3)
+TRANSFORMS = 2  # half units in the last place of a sum as large as its terms together: F(4x4, 3x3) then reaches 0.7 of its tolerance
+
+
 def _neighbours(args: Any, eps: float) -> torch.Tensor | None:
-    """What Winograd's algorithm adds where it applies (stride 1, small dense kernels): its transforms mix neighbouring elements, so
-    that the error is that of the largest value nearby (Lavin and Gray, Fast Algorithms for Convolutional Neural Networks, 2016)."""
+    """What Winograd's algorithm adds where it applies (stride 1, small dense kernels): its transforms mix the elements of a tile, so
+    that the error is that of the largest value there (Lavin and Gray, Fast Algorithms for Convolutional Neural Networks, 2016). Where an
+    output lies in its tile is not known: every place that a tile of up to four outputs in a line may cover counts."""
     x, weight, _, stride, padding, dilation, transposed, extra, groups = args[:9]
     kernel = weight.shape[2:]
     if (
@@ -233,12 +238,18 @@ def _neighbours(args: Any, eps: float) -> torch.Tensor | None:
         or not 2 <= min(kernel) <= max(kernel) <= 7
     ):
         return None
-    pool = torch.nn.functional.max_pool2d if len(kernel) == 2 else torch.nn.functional.max_pool1d
-    near = pool(x.abs(), 3, stride=1, padding=1)
-    return (
-        torch.convolution(near, weight.abs(), None, stride, padding, dilation, transposed, extra, groups)
-        * eps
-    )
+    return torch.convolution(
+        _largest_near(x.abs()), weight.abs(), None, stride, padding, dilation, transposed, extra, groups
+    ) * (eps * TRANSFORMS)
+
+
+def _largest_near(x: torch.Tensor) -> torch.Tensor:
+    """The largest value within REACH places of each, along each of the one or two dimensions after the first two."""
+    size = 2 * REACH + 1
+    if x.dim() == 3:
+        return torch.nn.functional.max_pool1d(x, size, stride=1, padding=REACH)
+    rows = torch.nn.functional.max_pool2d(x, (1, size), stride=1, padding=(0, REACH))
+    return torch.nn.functional.max_pool2d(rows, (size, 1), stride=1, padding=(REACH, 0))
 
 
 _PRODUCTS = ("mm", "conv", "linear", "mv", "dot", "attention", "rnn", "lstm", "gru", "matmul")
