@@ -23,6 +23,7 @@ from kerf.kernels.lower import (  # noqa: F401  (importing them registers their 
     complexes,
     creation,
     joins,
+    linalg,
     losses,
     matmul,
     norms,

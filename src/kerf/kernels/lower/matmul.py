@@ -116,7 +116,7 @@ def _bilinear(c: Context, a: Value, b: Value, weight: Value, bias: Value | None 
     return biased(c, contract(c, half, b, lead + "nl", lead + "l", lead + "n"), bias)
 
 
-@lowers("matmul", "mm", "bmm", "mv", "dot", "vdot", "inner")
+@lowers("matmul", "mm", "bmm", "mv", "dot", "vdot")
 def _matmul(c: Context, a: Value, b: Value) -> Value:
     found = recognized(c, a, b)
     if found is not None:
@@ -149,6 +149,15 @@ def _addmm(c: Context, bias: Value, a: Value, b: Value, *, beta: float = 1, alph
 @lowers("outer", "ger")
 def _outer(c: Context, a: Value, b: Value) -> Value:
     return c.pointwise(lambda x, y: apply("mul", x, y), c.reshape(a, (a.size, 1)), b)
+
+
+@lowers("inner")
+def _inner(c: Context, a: Value, b: Value) -> Value:
+    """Along the last dimension of both, for every pair of what comes before; a number scales the other."""
+    if not a.rank or not b.rank:
+        return c.pointwise(lambda x, y: apply("mul", x, y), a, b)
+    left, right = "abcdefgh"[: a.rank - 1], "mnopqrst"[: b.rank - 1]
+    return contract(c, a, b, left + "k", right + "k", left + right)
 
 
 @lowers("einsum")

@@ -144,7 +144,7 @@ def _expanded(expr: Expr) -> Expr:
             return apply(first.op, *(_expanded(apply("mul", a, factor)) for a in first.args))
         if isinstance(first, Apply) and first.op == "mul" and isinstance(first.args[1], Const):
             return apply("mul", first.args[0], const_index(int(first.args[1].value) * int(factor.value)))
-    return apply(expr.op, *args)
+    return apply(expr.op, *args, dtype=expr.dtype)
 
 
 def groups(new: Shape, old: Shape) -> list[tuple[list[int], list[int]]]:
@@ -304,7 +304,7 @@ class Builder:
 def _reshaped_operand(value: Value, old: Shape, new: Shape) -> Value | None:
     """`value`, broadcast against `old`, in the shape that broadcasts the same way against `new`."""
     if value.size == 1:
-        return reshape_view(value, ())
+        return reshape_view(value, () if prod(old) != 1 else new)
     padded = (1,) * (len(old) - value.rank) + value.shape
     target = [1] * len(new)
     for left, right in groups(new, old):
