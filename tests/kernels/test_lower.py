@@ -411,12 +411,6 @@ def test_complex_numbers_within_a_program_are_pairs():
     assert Library not in kinds(calls(rotated, randn(2, 5, 4, 6)))
 
 
-def test_complex_results_and_transforms_are_refused_in_words():
-    with pytest.raises(KerfError, match="view_as_real"):
-        lower_module(Calls(lambda x: torch.complex(x, x)), [randn(3)])
-    with pytest.raises(KerfError, match="_fft_r2c"):
-        lower_module(Calls(lambda x: torch.fft.rfft(x).real), [randn(8)])
-
 
 def test_what_has_no_lowering_stays_a_library_call():
     program = calls(lambda x: (x.sort(1).values * 2, x.topk(2, 1).indices), randn(4, 6))

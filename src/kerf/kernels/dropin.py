@@ -17,7 +17,7 @@ import torch
 from kerf.core.types import KerfError
 from kerf.kernels.assemble import Assembly, Segment
 from kerf.kernels.codegen.standalone import TORCH_DTYPE
-from kerf.kernels.ir import Buffer, Library, Ref, Role
+from kerf.kernels.ir import Buffer, DType, Library, Ref, Role
 
 SOURCE = "kernel.c"
 _CONSTANTS = re.compile(r"# <<CONSTANTS\n.*?# CONSTANTS>>\n", re.S)
@@ -60,7 +60,7 @@ def dropin(
 
 
 def _manifest(assembly: Assembly, flags: Sequence[str]) -> dict[str, Any]:
-    orders = [list(assembly.program.buffers[n].order) for n in assembly.program.outputs]
+    orders = [list(assembly.program.buffers[n].given_order) for n in assembly.program.outputs]
     return {
         "format": 1,
         "entry": "kernel.py",
@@ -101,10 +101,10 @@ def _constants(assembly: Assembly, signature: Signature, flags: Sequence[str]) -
     rows = {
         "SOURCE": repr(SOURCE),
         "FLAGS": repr(list(flags)),
-        "INPUTS": _listed(f"({b.name!r}, {b.given!r}, {TORCH_DTYPE[b.dtype]})" for b in given),
+        "INPUTS": _listed(f"({b.name!r}, {b.given!r}, {_dtype(b)})" for b in given),
         "ORDERS": _orders(given),
         "VALUES": repr(list(signature.values)),
-        "OUTPUTS": _listed(f"({b.name!r}, {b.given!r}, {TORCH_DTYPE[b.dtype]})" for b in outputs),
+        "OUTPUTS": _listed(f"({b.name!r}, {b.given!r}, {_dtype(b)})" for b in outputs),
         "OUTPUT_ORDERS": _orders(outputs),
         "RETURNS": _structure(signature.returns),
         "STATE": _listed(f"({k!r}, {s!r}, {d}, {t!r})" for k, s, d, t in signature.state),
@@ -143,7 +143,14 @@ def _constants(assembly: Assembly, signature: Signature, flags: Sequence[str]) -
 
 
 def _orders(buffers: Sequence[Buffer]) -> str:
-    return repr([b.order for b in buffers] if any(b.order for b in buffers) else [])
+    return repr([b.given_order for b in buffers] if any(b.order for b in buffers) else [])
+
+
+def _dtype(b: Buffer) -> str:
+    """That of the caller's tensor."""
+    if b.pairs:
+        return "torch.complex64" if b.dtype is DType.F32 else "torch.complex128"
+    return str(TORCH_DTYPE[b.dtype])
 
 
 def of_type(like: tuple[Any, ...], items: Sequence[Any]) -> tuple[Any, ...]:
@@ -214,13 +221,16 @@ def _steps(assembly: Assembly) -> str:
             else names.library(segment)
         )
     for name, key in program.updates.items():
-        lines.append(f"self._state({key!r}).copy_({names.tensor(name)})")
+        state = f"self._state({key!r})"
+        lines.append(
+            f"{f'_pairs({state})' if program.buffers[name].pairs else state}.copy_({names.tensor(name)})"
+        )
     if program.updates and not _packs(assembly, set(program.updates.values())):
         lines.append(f"self._written_back({tuple(program.updates.values())!r})")
     made = {b.name for p in assembly.pieces if p.group for b in p.group.outputs}
     for i, name in enumerate(program.outputs):
         if not _written_by_kernel(program, name, made, i):
-            lines.append(f"{_lying(f'out[{i}]', program.buffers[name])}.copy_({names.tensor(name)})")
+            lines.append(f"{names.caller(i)}.copy_({names.tensor(name)})")
     return "\n".join("        " + line for line in lines or ["pass"])
 
 
@@ -245,6 +255,11 @@ class _Names:
         """With its dimensions as they lie in memory."""
         return self.memory(name) if name in self.locals else _lying(self.memory(name), self._buffer(name))
 
+    def caller(self, i: int) -> str:
+        """The caller's memory for a result, with its dimensions as they lie."""
+        buffer = self._buffer(self.assembly.program.outputs[i])
+        return _lying(f"_pairs(out[{i}])" if buffer.pairs else f"out[{i}]", buffer)
+
     def _buffer(self, name: str) -> Buffer:
         return self.assembly.program.buffers[name]
 
@@ -253,14 +268,15 @@ class _Names:
         program, buffer = self.assembly.program, self._buffer(name)
         if name in self.locals:
             return f"t_{name}"
-        if name in program.inputs:
-            return f"tensors[{program.inputs.index(name)}]"
-        if buffer.role is Role.PARAM:
-            held = f"self._constants if {self.slot[name]} in self._constants else self._weights"
-            return f"({held})[{self.slot[name]}]"
         if name in self.assembly.offsets:
             return f"self._temps[{self.slot[name]}]"
-        return f"out[{program.outputs.index(name)}]"
+        if name in program.inputs:
+            held = f"tensors[{program.inputs.index(name)}]"
+        elif buffer.role is Role.PARAM:
+            held = f"(self._constants if {self.slot[name]} in self._constants else self._weights)[{self.slot[name]}]"
+        else:
+            held = f"out[{program.outputs.index(name)}]"
+        return f"_pairs({held})" if buffer.pairs else held
 
     def library(self, segment: Segment) -> list[str]:
         call = segment.library
@@ -271,6 +287,7 @@ class _Names:
         left = ", ".join(f"t_{b.name}" for b in call.outs)
         unpack = "," if _returns_sequence(call) and len(call.outs) == 1 else ""
         lines = [f"{left}{unpack} = {path}({', '.join(args)})"]
+        lines += [f"t_{b.name} = torch.view_as_real(t_{b.name})" for b in call.outs if b.pairs]
         for b in call.outs:
             if b.name in self.slot:
                 lines += [
@@ -281,9 +298,10 @@ class _Names:
 
     def _value(self, value: object) -> str:
         if isinstance(value, Ref):
-            if value.view is None:
-                return self.tensor(value.buffer)
-            return f"_seen({self.memory(value.buffer)}, {', '.join(map(repr, value.view))})"
+            seen = self.tensor(value.buffer)
+            if value.view is not None:
+                seen = f"_seen({self.memory(value.buffer)}, {', '.join(map(repr, value.view))})"
+            return f"torch.view_as_complex({seen})" if value.pairs else seen
         if isinstance(value, tuple | list):
             return "[" + ", ".join(self._value(v) for v in value) + "]"
         if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):

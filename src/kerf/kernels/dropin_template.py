@@ -103,6 +103,11 @@ def _seen(t: torch.Tensor, shape: tuple[int, ...], strides: tuple[int, ...], sta
     return t.as_strided(shape, strides, t.storage_offset() + start)
 
 
+def _pairs(t: torch.Tensor) -> torch.Tensor:
+    """Complex numbers as they lie in memory: a last dimension of 2."""
+    return torch.view_as_real(t) if t.is_complex() else t
+
+
 def _copy(t: torch.Tensor) -> torch.Tensor:
     room = _aligned(t.numel() * t.element_size()).view(t.dtype).view(t.shape)
     room.copy_(t)

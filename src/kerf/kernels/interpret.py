@@ -17,7 +17,8 @@ Tensors = dict[str, torch.Tensor]
 
 
 def interpret(program: ir.Program, tensors: Mapping[str, torch.Tensor], *, double: bool = False) -> Tensors:
-    """Run the program on `tensors` (inputs and parameters, by buffer name) and return outputs and updates, by buffer name.
+    """Run the program on `tensors` (inputs and parameters, by buffer name) and return outputs and updates, by buffer name; complex ones as
+    pairs of reals in a last dimension.
     With `double`, every float is float64 throughout; otherwise values are computed and stored in their own types."""
     missing = [
         n for n, b in program.buffers.items() if b.role in (ir.Role.INPUT, ir.Role.PARAM) and n not in tensors
@@ -37,17 +38,20 @@ def interpret(program: ir.Program, tensors: Mapping[str, torch.Tensor], *, doubl
 def bind(program: ir.Program, module: torch.nn.Module, inputs: Sequence[Any]) -> Tensors:
     """The tensors that `interpret` needs: the module's parameters and buffers, and the call's tensor arguments."""
     flat = [t for t in torch.utils._pytree.tree_leaves(tuple(inputs)) if isinstance(t, torch.Tensor)]
-    found = {
-        n: t.permute(program.buffers[n].order or tuple(range(t.dim())))
-        for n, t in zip(program.inputs, flat, strict=True)
-    }
+    found = {n: _lying(t, program.buffers[n]) for n, t in zip(program.inputs, flat, strict=True)}
     for name, buffer in program.buffers.items():
         if buffer.role is ir.Role.PARAM:
             value: Any = module
             for part in buffer.source.split("."):
                 value = getattr(value, part)
-            found[name] = torch.view_as_real(value.detach()) if value.is_complex() else value.detach()
+            found[name] = _lying(value.detach(), buffer)
     return found
+
+
+def _lying(t: torch.Tensor, buffer: ir.Buffer) -> torch.Tensor:
+    """A tensor as it is in memory: complex numbers as pairs, its dimensions in the buffer's order."""
+    t = torch.view_as_real(t.resolve_conj()) if t.is_complex() else t
+    return t.permute(buffer.order) if buffer.order else t
 
 
 def _stored(value: torch.Tensor, buffer: ir.Buffer, double: bool) -> torch.Tensor:
@@ -336,12 +340,13 @@ def _library(op: ir.Library, memory: Tensors, double: bool) -> list[torch.Tensor
     fn = getattr(getattr(getattr(torch.ops, space), name), overload)
     made = fn(*_resolved(op.args, memory), **{k: _resolved(v, memory) for k, v in op.kwargs})
     results = list(made) if isinstance(made, tuple | list) else [made]
-    return [t.permute(b.order) if b.order else t for t, b in zip(results, op.outs, strict=True)]
+    return [_lying(t, b) for t, b in zip(results, op.outs, strict=True)]
 
 
 def _resolved(x: Any, memory: Tensors) -> Any:
     if isinstance(x, ir.Ref):
-        return memory[x.buffer].as_strided(*x.view) if x.view else memory[x.buffer]
+        seen = memory[x.buffer].as_strided(*x.view) if x.view else memory[x.buffer]
+        return torch.view_as_complex(seen) if x.pairs else seen
     return (
         [_resolved(item, memory) for item in x]
         if isinstance(x, tuple) and any(isinstance(i, ir.Ref) for i in x)

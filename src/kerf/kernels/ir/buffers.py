@@ -43,7 +43,8 @@ class Role(StrEnum):
 @dataclass(frozen=True)
 class Buffer:
     """A contiguous row-major array. `shape` in elements; `()` is a scalar. `order`: the dimensions of the tensor that a caller hands
-    over, outermost in memory first, where that is another than their own (channels last, a transposed matrix)."""
+    over, outermost in memory first, where that is another than their own (channels last, a transposed matrix). `pairs`: that tensor is
+    complex, its real and imaginary parts the last dimension of this."""
 
     name: str
     shape: tuple[int, ...]
@@ -51,11 +52,18 @@ class Buffer:
     role: Role = Role.TEMP
     source: str = ""
     order: tuple[int, ...] = ()
+    pairs: bool = False
 
     @property
     def given(self) -> tuple[int, ...]:
         """The shape of the caller's tensor."""
-        return tuple(self.shape[self.order.index(d)] for d in range(len(self.order))) or self.shape
+        shape = tuple(self.shape[self.order.index(d)] for d in range(len(self.order))) or self.shape
+        return shape[:-1] if self.pairs else shape
+
+    @property
+    def given_order(self) -> tuple[int, ...]:
+        """`order`, of the dimensions that the caller's tensor has."""
+        return self.order[:-1] if self.pairs else self.order
 
     @property
     def size(self) -> int:

@@ -222,16 +222,21 @@ class Library:
 
 @dataclass(frozen=True)
 class Ref:
-    """A buffer as an argument of a library call; `view`: seen with this shape, these strides and from this element on."""
+    """A buffer as an argument of a library call; `view`: seen with this shape, these strides and from this element on; `pairs`: what is
+    seen, whose last dimension is 2, are complex numbers."""
 
     buffer: str
     view: tuple[tuple[int, ...], tuple[int, ...], int] | None = None
+    pairs: bool = False
 
     def __str__(self) -> str:
+        complex_ = " as complex" * self.pairs
         if self.view is None:
-            return self.buffer
+            return self.buffer + complex_
         shape, strides, start = self.view
-        return f"{self.buffer} as {list(shape)} by {list(strides)}" + f" from {start}" * bool(start)
+        return (
+            f"{self.buffer} as {list(shape)} by {list(strides)}" + f" from {start}" * bool(start) + complex_
+        )
 
 
 Op = Map | Reduce | Scan | Contract | Conv | Pool | Attention | Recurrent | Recurrence | Library
@@ -343,7 +348,17 @@ class Group:
     @property
     def bytes(self) -> int:
         """What one call reads and writes at least: its inputs and outputs, once each."""
-        return sum(b.bytes for b in (*self.inputs, *self.outputs))
+        return self.read + self.written
+
+    @property
+    def read(self) -> int:
+        """Bytes of the inputs."""
+        return sum(b.bytes for b in self.inputs)
+
+    @property
+    def written(self) -> int:
+        """Bytes of the outputs."""
+        return sum(b.bytes for b in self.outputs)
 
     def buffer(self, name: str) -> Buffer:
         for b in (*self.inputs, *self.outputs, *self.internal):

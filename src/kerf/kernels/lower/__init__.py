@@ -35,12 +35,12 @@ from kerf.kernels.lower import (  # noqa: F401  (importing them registers their 
     views,
     windows,
 )
-from kerf.kernels.lower.complexes import Complex, of_pairs, part_type
+from kerf.kernels.lower.complex_values import Complex, lying, of_pairs, pairs_of, part_type
 from kerf.kernels.lower.constants import embedded
 from kerf.kernels.lower.layout import found, laid, order_of, read_order, runs_along, settle
 from kerf.kernels.lower.library import keep
 from kerf.kernels.lower.matrix_unit import left_to_library
-from kerf.kernels.lower.registry import LOWERINGS, Context, dtype_of
+from kerf.kernels.lower.registry import ABOUT_STORAGE, LOWERINGS, Context, dtype_of
 from kerf.kernels.lower.values import Builder, Value, axes_of, probe, stored
 from kerf.kernels.lower.views import permuted
 from kerf.kernels.tensors import flat_tensors
@@ -73,7 +73,10 @@ def lower_module(module: torch.nn.Module, inputs: Sequence[Any]) -> Program:
 
 def _placeholder(builder: Builder, graph: Graph, node: torch.fx.Node) -> Any:
     if node.name in graph.constants:
-        return embedded(graph.constants[node.name])
+        made_there = graph.constants[node.name]
+        if made_there.is_complex():
+            return Complex(embedded(made_there.real), embedded(made_there.imag))
+        return embedded(made_there)
     tensor = node.meta.get("val")
     if not isinstance(tensor, torch.Tensor):
         return tensor
@@ -81,8 +84,10 @@ def _placeholder(builder: Builder, graph: Graph, node: torch.fx.Node) -> Any:
     name = f"in_{node.name}" if key is None else f"p_{key}"
     role = Role.INPUT if key is None else Role.PARAM
     part = part_type(tensor.dtype)
-    if part is not None and key is not None:  # in memory the parts lie side by side
-        return of_pairs(stored(builder.declare(name, (*tensor.shape, 2), part, role, key)))
+    if part is not None:  # in memory the parts lie side by side
+        lies = builder.declare(name, (*tensor.shape, 2), part, role, key or node.name)
+        builder.buffers[lies.name] = lies = replace(lies, pairs=True)
+        return of_pairs(stored(lies))
     order = read_order(tensor) if key is None else ()
     shape = tuple(tensor.shape[d] for d in order) or tuple(tensor.shape)
     return laid(builder.declare(name, shape, dtype_of(tensor.dtype), role, key or node.name, order), order)
@@ -122,24 +127,20 @@ def _apply(context: Context, args: Any, kwargs: dict[str, Any]) -> Any:
     rule = LOWERINGS.get(str(context.node.target))
     if rule is not None and not left_to_library(context, args):
         try:
-            return rule(context, *args, **{k: v for k, v in kwargs.items() if k not in _IGNORED})
+            return rule(context, *args, **{k: v for k, v in kwargs.items() if k not in ABOUT_STORAGE})
         except LookupError as reason:  # a case that the rule does not cover; bugs raise other things
             if isinstance(reason, KeyError | IndexError):
                 raise
     return keep(context, args, kwargs)
 
 
-# Where and how a tensor is kept says nothing about its values; the node's own dtype is read from its result.
-_IGNORED = frozenset(
-    {"dtype", "layout", "device", "pin_memory", "memory_format", "non_blocking", "implicit", "out_dtype"}
-)
-
-
 def _result(builder: Builder, value: Value | Complex, name: str, like: Any = None) -> Buffer:
     """A buffer of its own with the role OUTPUT, copied only where the value is stored under another shape or role. In the order of memory
     of `like` where what it is computed from lies in that order too."""
     if isinstance(value, Complex):
-        raise KerfError("a complex result has no place here; return torch.view_as_real of it")
+        made = _result(builder, _pairs(builder, value), name, like)
+        builder.buffers[made.name] = replace(made, pairs=True)
+        return builder.buffers[made.name]
     if value.heavy:  # computing across memory costs more than computing along it and moving the results
         settle(builder, value)
     here = value.buffer
@@ -161,6 +162,12 @@ def _result(builder: Builder, value: Value | Complex, name: str, like: Any = Non
             value.at, value.buffer, value.reshape_to = kept.at, here, kept.reshape_to
     builder.buffers[here.name] = replace(here, role=Role.OUTPUT)
     return builder.buffers[here.name]
+
+
+def _pairs(builder: Builder, x: Complex) -> Value:
+    """The value of one more dimension that lies in memory: as it is, if it does already."""
+    held = lying(builder, x)
+    return stored(builder.buffers[held.buffer]) if held and held.view is None else pairs_of(x)
 
 
 def _program(builder: Builder, graph: Graph, outputs: list[str], updates: dict[str, str]) -> Program:

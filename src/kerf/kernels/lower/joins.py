@@ -207,6 +207,34 @@ def _placed(c: Context, x: Value, d: int, places: Value, source: Value) -> Value
     return Value(x.shape, x.dtype, at, hint=c.builder.hint)
 
 
+@lowers("unfold_backward")
+def _overlapped(c: Context, x: Value, input_size: Sequence[int], dim: int, size: int, step: int) -> Value:
+    """Frames of `size` elements, `step` apart along a dimension, added where they overlap (the inverse transform of a spectrogram): every
+    result is a sum over the frames that reach it, at its place in each."""
+    d = dim_of(dim, len(input_size))
+    count, length = x.shape[d], input_size[d]
+    spread = c.builder.reusable(x)
+    periods = -(-length // step)
+
+    def at(index: Indices) -> Expr:
+        period, place = index[d], index[d + 1]
+        out: Expr = Const(0.0, x.dtype.compute)
+        for k in range(-(-size // step)):
+            frame, within = shift(period, -k), shift(place, k * step)
+            there = apply("and", apply("ge", frame, const_index(0)), apply("lt", frame, const_index(count)))
+            if (k + 1) * step > size:
+                there = apply("and", there, apply("lt", within, const_index(size)))
+            given = spread.at((*index[:d], frame, *index[d + 2 :], within))
+            out = apply(
+                "add", out, apply("select", there, given, Const(0.0, x.dtype.compute), dtype=out.dtype)
+            )
+        return out
+
+    whole = Value((*input_size[:d], periods, step, *input_size[d + 1 :]), x.dtype, at, hint=c.builder.hint)
+    joined = c.reshape(whole, replaced_size(tuple(input_size), d, periods * step))
+    return narrowed(joined, d, 0, length)
+
+
 def _whole(c: Context, *_: Any, **__: Any) -> Value:
     raise LookupError("torch has a kernel for the whole of it")
 

@@ -13,8 +13,10 @@ from kerf.kernels.tensors import by_stride, inverse, memory_order
 
 
 def order_of(tensor: object) -> tuple[int, ...]:
-    """The dimensions from the outermost in memory to the innermost, if that is not their own order and leaves no gaps."""
-    return memory_order(tensor) if isinstance(tensor, torch.Tensor) and not tensor.is_complex() else ()
+    """The dimensions from the outermost in memory to the innermost, if that is not their own order and leaves no gaps. Of complex numbers
+    the two parts are innermost, as one more."""
+    order = memory_order(tensor) if isinstance(tensor, torch.Tensor) else ()
+    return (*order, len(order)) if order and tensor.is_complex() else order  # type: ignore[attr-defined]
 
 
 def read_order(tensor: torch.Tensor) -> tuple[int, ...]:

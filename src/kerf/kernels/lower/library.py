@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from kerf.kernels.ir import Buffer, DType, Library, Load, Ref, linear
+from kerf.kernels.lower.complex_values import Complex, lying, of_pairs, pairs_of
 from kerf.kernels.lower.layout import laid, order_of
 from kerf.kernels.lower.registry import Context
 from kerf.kernels.lower.values import Shape, Value, probe
@@ -13,18 +14,23 @@ from kerf.kernels.tensors import flat_tensors
 
 
 def keep(c: Context, args: Any, kwargs: dict[str, Any]) -> Any:
-    """Emit a Library op for the node; its results in the node's own structure."""
+    """Emit a Library op for the node; its results in the node's own structure. Complex tensors are pairs of reals in memory."""
     target = str(c.node.target)
     if target.startswith("kerf."):
         target = f"aten.{target.split('.')[1]}.input"
+    return call(c, target, args, kwargs)
+
+
+def call(c: Context, target: str, args: Any, kwargs: dict[str, Any]) -> Any:
+    """The same with another overload that gives what the node gives."""
     args, empty = _values_alone(c, target, args)
     outs = tuple(
-        _made(c, *((0,), c.outs[k][1], ()) if k in empty else (*c.outs[k], order_of(t)))
+        _made(c, (0,), c.outs[k][1]) if k in empty else _made(c, *c.outs[k], order_of(t), t.is_complex())
         for k, t in enumerate(flat_tensors(c.node.meta["val"]))
     )
     options = tuple((k, _argument(c, v)) for k, v in kwargs.items())
     c.builder.ops.append(Library(outs, target, _argument(c, args), options))
-    values = [laid(b, b.order) for b in outs]
+    values = [of_pairs(laid(b, b.order)) if b.pairs else laid(b, b.order) for b in outs]
     return values if isinstance(c.node.meta["val"], tuple | list) else values[0]
 
 
@@ -44,16 +50,19 @@ def _values_alone(c: Context, target: str, args: Any) -> tuple[Any, set[int]]:
     return (*(*args, usual)[:2], False), {k for k in range(len(c.outs)) if k != values}
 
 
-def _made(c: Context, shape: Shape, dtype: DType, order: tuple[int, ...]) -> Buffer:
+def _made(c: Context, shape: Shape, dtype: DType, order: tuple[int, ...] = (), pairs: bool = False) -> Buffer:
     """A result as the library lays it in memory."""
+    shape = (*shape, 2) if pairs else shape
     buffer = c.builder.temp(tuple(shape[d] for d in order) or shape, dtype)
-    c.builder.buffers[buffer.name] = replace(buffer, order=order)
+    c.builder.buffers[buffer.name] = replace(buffer, order=order, pairs=pairs)
     return c.builder.buffers[buffer.name]
 
 
 def _argument(c: Context, x: Any) -> Any:
     if isinstance(x, Value):
         return _view(c, x) or Ref(c.builder.plain(x, "arg"))
+    if isinstance(x, Complex):
+        return lying(c.builder, x) or Ref(c.builder.plain(pairs_of(x), "arg"), pairs=True)
     if isinstance(x, tuple | list):
         return tuple(_argument(c, item) for item in x)
     return x

@@ -9,7 +9,7 @@ from kerf.kernels.ir import Axis, Contract, Expr, Index, affine, apply, loads
 from kerf.kernels.lower.attention import recognized
 from kerf.kernels.lower.pointwise import num
 from kerf.kernels.lower.registry import Context, cast, lowers
-from kerf.kernels.lower.values import Builder, Value, broadcast, broadcast_index, probe, stored
+from kerf.kernels.lower.values import Builder, Shape, Value, broadcast, broadcast_index, probe, stored
 from kerf.kernels.lower.views import permute
 
 
@@ -30,7 +30,7 @@ def contract(c: Context, lhs: Value, rhs: Value, left: str, right: str, out: str
     sizes |= {k: n for k, n in _sizes(lhs, left).items() if n != 1}
     summed = [k for k in dict.fromkeys(left) if k in right and k not in out]
     if not summed:
-        return _product(c, lhs, rhs, left, right, out, sizes)
+        return _product(c, lhs, rhs, left, right, out)
     names = {k: f"i{n}" for n, k in enumerate(out)} | {k: f"r{n}" for n, k in enumerate(summed)}
     buffer = c.builder.temp(tuple(sizes[k] for k in out), c.dtype)
     kind = c.dtype.compute
@@ -66,15 +66,14 @@ def _diagonal_of_repeats(x: Value, letters: str) -> tuple[Value, str]:
     return Value(shape, x.dtype, lambda index: x.at(tuple(index[unique.index(k)] for k in letters))), unique
 
 
-def _product(
-    c: Context, lhs: Value, rhs: Value, left: str, right: str, out: str, sizes: dict[str, int]
-) -> Value:
-    def spread(x: Value, letters: str) -> Value:
-        order = [letters.index(k) for k in out if k in letters]
-        moved = permute_value(x, order)
-        return c.reshape(moved, [x.shape[letters.index(k)] if k in letters else 1 for k in out])
+def _product(c: Context, lhs: Value, rhs: Value, left: str, right: str, out: str) -> Value:
+    return c.pointwise(lambda a, b: apply("mul", a, b), spread(c, lhs, left, out), spread(c, rhs, right, out))
 
-    return c.pointwise(lambda a, b: apply("mul", a, b), spread(lhs, left), spread(rhs, right))
+
+def spread(c: Context, x: Value, letters: str, out: str) -> Value:
+    """x with its dimensions where `out` has them, and 1 for those that it lacks."""
+    moved = permute_value(x, [letters.index(k) for k in out if k in letters])
+    return c.reshape(moved, [x.shape[letters.index(k)] if k in letters else 1 for k in out])
 
 
 def permute_value(x: Value, order: Sequence[int]) -> Value:
@@ -130,13 +129,16 @@ def product(c: Context, a: Value, b: Value) -> Value:
         return c.pointwise(lambda x, y: apply("mul", x, y), d, b)
     if a.rank == b.rank == 2 and b.diagonal is not None:
         return c.pointwise(lambda x, y: apply("mul", x, y), a, b.diagonal)
-    left = "m" if a.rank > 1 else ""
-    right = "n" if b.rank > 1 else ""
-    batch = broadcast(a.shape[:-2], b.shape[:-2]) if a.rank > 2 or b.rank > 2 else ()
-    letters = "abcdefgh"[: len(batch)]
-    a_lead = letters[len(letters) - max(a.rank - 2, 0) :] if a.rank > 2 else ""
-    b_lead = letters[len(letters) - max(b.rank - 2, 0) :] if b.rank > 2 else ""
-    return contract(c, a, b, a_lead + left + "k", b_lead + "k" + right, letters + left + right)
+    return contract(c, a, b, *matmul_letters(a.shape, b.shape))
+
+
+def matmul_letters(a: Shape, b: Shape) -> tuple[str, str, str]:
+    """torch.matmul as an einsum: the letters of both operands and of the result."""
+    left = "m" if len(a) > 1 else ""
+    right = "n" if len(b) > 1 else ""
+    letters = "abcdefgh"[: len(broadcast(a[:-2], b[:-2]))]
+    a_lead, b_lead = (letters[len(letters) - max(len(s) - 2, 0) :] if len(s) > 2 else "" for s in (a, b))
+    return a_lead + left + "k", b_lead + "k" + right, letters + left + right
 
 
 @lowers("addmm", "addbmm", "baddbmm", "addmv")
@@ -163,7 +165,7 @@ def _inner(c: Context, a: Value, b: Value) -> Value:
 @lowers("einsum")
 def _einsum(c: Context, equation: str, operands: Sequence[Value], *_: Any, **__: Any) -> Value:
     """Pairwise from the left, keeping at each step only the letters still needed."""
-    inputs, out = _parsed(equation, [v.rank for v in operands])
+    inputs, out = parsed(equation, [v.rank for v in operands])
     value, letters = operands[0], inputs[0]
     for k in range(1, len(operands)):
         wanted = set(out).union(*inputs[k + 1 :])
@@ -179,7 +181,7 @@ def _einsum(c: Context, equation: str, operands: Sequence[Value], *_: Any, **__:
     return value
 
 
-def _parsed(equation: str, ranks: Sequence[int]) -> tuple[list[str], str]:
+def parsed(equation: str, ranks: Sequence[int]) -> tuple[list[str], str]:
     """Letters of each operand and of the result; '...' becomes capital letters from the end of the alphabet, aligned
     on the right as broadcasting does."""
     left, arrow, out = equation.replace(" ", "").partition("->")

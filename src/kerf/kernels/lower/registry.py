@@ -52,6 +52,12 @@ class Context:
     def dtype(self) -> DType:
         return self.outs[0][1]
 
+    @property
+    def makes_complex(self) -> bool:
+        """Is the node's result complex, with `dtype` the type of its parts?"""
+        made = self.node.meta["val"]
+        return isinstance(made, torch.Tensor) and made.is_complex()
+
     def value_of(self, node: torch.fx.Node) -> Value:
         """What an earlier node was lowered to."""
         made = self.values[node]
@@ -97,6 +103,11 @@ def convert(expr: Expr, source: DType, target: DType) -> Expr:
         return apply("cast", apply("cast", expr, dtype=target), dtype=DType.F32)
     return cast(expr, target.compute)
 
+
+# Where and how a tensor is kept says nothing about its values; the node's own dtype is read from its result.
+ABOUT_STORAGE = frozenset(
+    {"dtype", "layout", "device", "pin_memory", "memory_format", "non_blocking", "implicit", "out_dtype"}
+)
 
 Lowering = Callable[..., Any]
 LOWERINGS: dict[str, Lowering] = {}

@@ -1,0 +1,69 @@
+"""Complex numbers as pairs of real values: in expressions two parts, in memory a last dimension of 2."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from kerf.kernels.ir import DType, Expr, Load, Ref, apply, const_index, linear
+from kerf.kernels.lower.values import Builder, Indices, Value, probe
+from kerf.kernels.lower.views import view
+
+_PARTS = {torch.complex64: DType.F32, torch.complex128: DType.F64}
+
+
+@dataclass(frozen=True, eq=False)
+class Complex:
+    """re + i im, of one shape and dtype."""
+
+    re: Value
+    im: Value
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.re.shape
+
+    @property
+    def rank(self) -> int:
+        return self.re.rank
+
+
+def part_type(dtype: torch.dtype) -> DType | None:
+    """The type of the two parts; None where `dtype` is not complex."""
+    return _PARTS.get(dtype)
+
+
+def of_pairs(x: Value) -> Complex:
+    """x[..., 0] + i x[..., 1]."""
+    parts = (view(x, x.shape[:-1], lambda i, k=k: (*i, const_index(k))) for k in (0, 1))  # type: ignore[misc]
+    return Complex(*parts)
+
+
+def pairs_of(x: Complex, hint: str = "") -> Value:
+    """The inverse: a last dimension of 2."""
+
+    def at(index: Indices) -> Expr:
+        re, im = x.re.at(index[:-1]), x.im.at(index[:-1])
+        return apply("select", apply("eq", index[-1], const_index(0)), re, im, dtype=re.dtype)
+
+    return Value((*x.shape, 2), x.re.dtype, at, hint=hint)
+
+
+def lying(builder: Builder, x: Complex) -> Ref | None:
+    """Where its numbers lie in memory, if both parts do side by side, at regular steps."""
+    here = probe(x.rank)
+    re, im = x.re.at(here), x.im.at(here)
+    if not (isinstance(re, Load) and isinstance(im, Load)) or re.buffer != im.buffer:
+        return None
+    buffer = builder.buffers[re.buffer]
+    first, second = linear(re, buffer), linear(im, buffer)
+    if first is None or second is None or buffer.dtype is not x.re.dtype:
+        return None
+    steps = tuple(first.of(f"i{d}") for d in range(x.rank))
+    beside = second.offset == first.offset + 1 and steps == tuple(second.of(f"i{d}") for d in range(x.rank))
+    if not beside or any(s < 0 or s % 2 for s in (*steps, first.offset)):
+        return None
+    shape = (*x.shape, 2)
+    whole = shape == buffer.shape and (*steps, 1) == buffer.strides
+    return Ref(buffer.name, None if whole else (shape, (*steps, 1), first.offset), pairs=True)
