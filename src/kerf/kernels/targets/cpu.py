@@ -25,10 +25,16 @@ class Chip:
     vendor: str = ""  # as the processor names its maker
 
     @property
-    def ahead_bytes(self) -> int:
-        """How far before their use streams through memory should be asked for; 0 where hardware does as well alone (measured: on Intel,
-        4 KB make sums 1.1 to 1.6 times as fast, and stores past the caches pay beside arithmetic; on AMD neither does)."""
-        return 4096 if self.vendor == "GenuineIntel" else 0
+    def fetches_ahead(self) -> bool:
+        """Should streams through memory be asked for before their use? Measured: on Intel that makes sums 1.1 to 1.6 times as fast, and
+        stores past the caches pay beside arithmetic; on AMD, whose prefetchers do as well alone, neither does."""
+        return self.vendor == "GenuineIntel"
+
+    def ahead_bytes(self, read: int, written: int) -> int:
+        """How far before their use, in a kernel that moves so many bytes; 0 where hardware does as well alone. Requests share a queue with
+        stores past the caches, so that beside these a shorter distance is as long a time (by 2 % in the middle of 13 kernels, against
+        4 KB for all; without them twice the distance by 4 %)."""
+        return (3072 if 2 * written > read else 8192) if self.fetches_ahead else 0
 
     @property
     def lanes(self) -> int:
@@ -45,6 +51,7 @@ class Chip:
         return f"{self.machine}-{self.name}-{self.vector_bits}".replace(" ", "_")
 
 
+AHEAD = (0, 1024, 2048, 3072, 4096, 8192)  # bytes: what a schedule may choose
 L3_SHARE = (
     16 << 20
 )  # of a core, at most: a virtual machine of two cores reports the cache that its host's hundred cores share

@@ -18,7 +18,7 @@ from kerf.kernels.codegen.strength import cheaper
 from kerf.kernels.codegen.template import Emitted
 from kerf.kernels.ir import Buffer, Group, Map, Reduce, loads
 from kerf.kernels.schedule import Decision, Value
-from kerf.kernels.targets.cpu import Chip
+from kerf.kernels.targets.cpu import AHEAD, Chip
 
 NARROW = 64  # elements: a block of whole cache lines, for any type
 LINE = 64
@@ -26,7 +26,6 @@ CHEAP = 2.5  # vector instructions an element, per byte moved, up to which a map
 LONG = 40  # vector instructions of two costly functions
 UNROLLS = (1, 2, 4, 8, 12)
 LANES = (8, 16, 32, 64, 128)  # elements: from one vector of 512 bits to eight
-AHEAD = (0, 1024, 2048, 4096, 8192)
 BLOCKS = (16, 64, 128, 256, 512, 1024, 2048, 4096, 8192)
 
 
@@ -59,7 +58,7 @@ class NestTemplate:
         if any(p.reduced for p in found) or len(found) > 1:
             out.append(Decision("reciprocal", (True, False), True))
         if group.bytes > chip.l2_bytes and any(map(_in_order, found)):
-            out.append(Decision("ahead", AHEAD, chip.ahead_bytes))
+            out.append(Decision("ahead", AHEAD, chip.ahead_bytes(group.read, group.written)))
         if _streamable(group):
             out.append(Decision("stream", (False, True), _streams(group, found, chip)))
         return tuple(out)
@@ -246,7 +245,7 @@ def _streams(group: Group, found: Sequence[Phase], chip: Chip) -> bool:
     moved = group.bytes
     maps = [op for op in group.ops if isinstance(op, Map)]
     work = sum(cost(cheaper(op.value)) * prod(a.extent for a in op.axes) for op in maps)
-    fetched = chip.ahead_bytes > 0 and all(_lined(p, group) for p in found)
+    fetched = chip.fetches_ahead and all(_lined(p, group) for p in found)
     return moved > chip.l3_bytes and (len(maps) < len(group.ops) or work < CHEAP * moved or fetched)
 
 
@@ -255,7 +254,7 @@ def _first_block(group: Group, found: Sequence[Phase], chip: Chip, threads: int)
     asked for ahead should not come in a burst either, but loops that are cut, or added up at their ends, need some length."""
     maps = all(isinstance(op, Map) for op in group.ops)
     lined = all(_lined(p, group) for p in found)
-    fetched = chip.ahead_bytes > 0 and group.bytes > chip.l2_bytes
+    fetched = chip.fetches_ahead and group.bytes > chip.l2_bytes
     if any(transposed(p) for p in found) or any(p.reduced for p in found if _blocked(p)):
         return _default_block(group, found, chip, threads)
     if maps and lined and _streamable(group) and _streams(group, found, chip):

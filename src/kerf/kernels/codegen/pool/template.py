@@ -12,10 +12,9 @@ from kerf.kernels.codegen.tail import split
 from kerf.kernels.codegen.template import Emitted
 from kerf.kernels.ir import DType, Group, Pool
 from kerf.kernels.schedule import Decision, Value
-from kerf.kernels.targets.cpu import Chip
+from kerf.kernels.targets.cpu import AHEAD, Chip
 
 BANDS = (1, 4, 8)  # rows reduced before the first of them is read again along the row
-AHEAD = (0, 2048, 4096, 8192)  # bytes
 
 
 class PoolTemplate:
@@ -43,7 +42,7 @@ class PoolTemplate:
         ]
         streams = group.bytes > chip.l3_bytes
         made.append(Decision("stream", (False, True), streams))
-        made.append(Decision("ahead", AHEAD, chip.ahead_bytes if streams else 0))
+        made.append(Decision("ahead", AHEAD, chip.ahead_bytes(group.read, group.written) if streams else 0))
         if op.kind == "max" and w.kernel[2] > 2:
             doubled = (w.kernel[2] - 1).bit_length() * w.stride[2] < w.kernel[2] - 1
             made.append(Decision("row_window", ("direct", "doubling"), "doubling" if doubled else "direct"))

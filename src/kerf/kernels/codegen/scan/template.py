@@ -11,7 +11,7 @@ from kerf.kernels.codegen.tail import split
 from kerf.kernels.codegen.template import Emitted
 from kerf.kernels.ir import Group, Scan
 from kerf.kernels.schedule import Decision, Value
-from kerf.kernels.targets.cpu import Chip
+from kerf.kernels.targets.cpu import AHEAD, Chip
 
 
 class ScanTemplate:
@@ -50,7 +50,8 @@ def _ahead(group: Group, chip: Chip, streams: bool) -> tuple[Decision, ...]:
     """Bytes by which what is read is fetched before it is used, where it does not lie in a near cache: beside plain stores, which read
     their lines too, it takes 5 % longer."""
     far = group.buffer(scan_of(group).out.name).bytes > chip.l2_bytes
-    return (Decision("ahead", (0, 2048, 4096, 8192), chip.ahead_bytes if streams else 0),) if far else ()
+    first = chip.ahead_bytes(group.read, group.written) if streams else 0
+    return (Decision("ahead", AHEAD, first),) if far else ()
 
 
 def _row_streams(group: Group, chip: Chip) -> bool:
@@ -58,7 +59,7 @@ def _row_streams(group: Group, chip: Chip) -> bool:
     op = scan_of(group)
     size = op.out.dtype.bytes
     lines = extent(op).length * size % LINE == 0 and chip.vector_bits == 8 * LINE and op.kind != "prod"
-    return lines and group.bytes > chip.l3_bytes and chip.ahead_bytes > 0
+    return lines and group.bytes > chip.l3_bytes and chip.fetches_ahead
 
 
 def _column_decisions(group: Group, e: Extent, chip: Chip) -> tuple[Decision, ...]:
