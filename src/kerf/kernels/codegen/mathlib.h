@@ -539,11 +539,39 @@ static inline float kf_sin_shifted(float x, int32_t quarters) {
     return kf_float(kf_bits(v) ^ (k & 2u) << 30);
 }
 
+// The same for |x| < 2^17: quarter turns taken off in three parts (Cody and Waite, 1980), of which a fused multiply-add makes the first
+// without an error and the others with one of the last place.
+static inline float kf_sin_shifted_near(float x, int32_t quarters) {
+#ifdef __FP_FAST_FMAF
+    float n = __builtin_rintf(x * 0.636619772f);
+    float r = __builtin_fmaf(n, -1.57079637f, x);
+    r = __builtin_fmaf(n, 4.37113883e-08f, r);
+    r = __builtin_fmaf(n, 1.71512449e-15f, r);
+    float s = r * r;
+    uint32_t k = (uint32_t)((int32_t)n + quarters);
+    float a = 2.7183041e-06f, b = 2.4390369e-05f;
+    a = a * s - 0.00019839335f;
+    a = a * s + 0.008333329f;
+    a = a * s - 0.16666667f;
+    b = b * s - 0.0013886763f;
+    b = b * s + 0.041666623f;
+    b = b * s - 0.5f;
+    float v = k & 1u ? b * s + 1.0f : (a * s) * r + r;
+    return kf_float(kf_bits(v) ^ (k & 2u) << 30);
+#else
+    return kf_sin_shifted(x, quarters);
+#endif
+}
+
 static inline float kf_sin(float x) { return __builtin_fabsf(x) < 0x1p-12f ? x : kf_sin_shifted(x, 0); }
 
 static inline double kf_sin_f64(double x) { return sin(x); }
 
 static inline float kf_cos(float x) { return kf_sin_shifted(x, 1); }
+
+static inline float kf_sin_near(float x) { return __builtin_fabsf(x) < 0x1p-12f ? x : kf_sin_shifted_near(x, 0); }
+
+static inline float kf_cos_near(float x) { return kf_sin_shifted_near(x, 1); }
 
 static inline double kf_cos_f64(double x) { return cos(x); }
 

@@ -92,7 +92,7 @@ def _runs(w: Writer, steps: Iterable[Step], inner: str) -> dict[str, Affine]:
         return {}
     found: dict[str, Affine] = {}
     for load in (load for s in steps for load in loads(s.value)):
-        outside = load.buffer not in w.phase.made and load.buffer not in w.scalars
+        outside = load.buffer not in w.phase.known and load.buffer not in w.scalars
         place = form(load.index[0], {}) if outside and w.buffer(load.buffer).bytes > SMALL else None
         if place and place.of(inner) == 1:
             found.setdefault(load.buffer, place)

@@ -25,6 +25,7 @@ from kerf.kernels.codegen.nest.domain import (
     volume,
 )
 from kerf.kernels.codegen.nest.index import form
+from kerf.kernels.codegen.nest.staged import Staged
 from kerf.kernels.ir import (
     Affine,
     Axis,
@@ -43,17 +44,25 @@ from kerf.kernels.ir import (
 class Phase:
     """`axes` outermost first; `reduced` names R. `level` of each step's result: "full" (K and R), "row" (K), "global" (a
     reduction over everything), "before" and "after" (scalar ops without and with globals). `sweep`: for a full step the
-    pass that it may first run in; for a row step the pass after which it is known."""
+    pass that it may first run in; for a row step the pass after which it is known. `staged`: operands that a fused innermost axis reads from
+    arrays, whose patterns repeat every `unit` elements."""
 
     axes: tuple[Axis, ...]
     reduced: frozenset[str]
     steps: tuple[Step, ...]
     level: Mapping[str, str]
     sweep: Mapping[str, int]
+    staged: tuple[Staged, ...] = ()
+    unit: int = 1
 
     @property
     def made(self) -> frozenset[str]:
         return frozenset(s.out.name for s in self.steps)
+
+    @property
+    def known(self) -> frozenset[str]:
+        """What is read from elsewhere than the buffers of memory."""
+        return self.made | {o.name for o in self.staged}
 
     def step(self, name: str) -> Step:
         return next(s for s in self.steps if s.out.name == name)

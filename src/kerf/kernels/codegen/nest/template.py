@@ -12,7 +12,9 @@ from kerf.kernels.codegen.nest.cnames import padded
 from kerf.kernels.codegen.nest.common import shared
 from kerf.kernels.codegen.nest.moments import merged
 from kerf.kernels.codegen.nest.phase import Phase, phases, sweeping
+from kerf.kernels.codegen.nest.staged import declarations
 from kerf.kernels.codegen.nest.sweep import cost, hoisted, needed, reusable
+from kerf.kernels.codegen.nest.widen import widened
 from kerf.kernels.codegen.nest.writer import Choices, Writer, transposed
 from kerf.kernels.codegen.strength import cheaper
 from kerf.kernels.codegen.template import Emitted
@@ -36,9 +38,9 @@ class NestTemplate:
         return bool(group.ops) and all(isinstance(op, Map | Reduce) for op in group.ops)
 
     def decisions(self, group: Group, chip: Chip, threads: int) -> tuple[Decision, ...]:
-        found = _phases(group, True, chip.l1_bytes)
+        found = _phases(group, True, chip.l1_bytes, chip.lanes)
         out: list[Decision] = []
-        if found != _phases(group, False, chip.l1_bytes):
+        if found != _phases(group, False, chip.l1_bytes, chip.lanes):
             out.append(Decision("variance", ("one_sweep", "two_sweeps"), "one_sweep"))
         if any(_blocked(p) for p in found):
             out.append(Decision("block", BLOCKS, _first_block(group, found, chip, threads)))
@@ -66,7 +68,7 @@ class NestTemplate:
     def emit(
         self, group: Group, choices: Mapping[str, Value], chip: Chip, threads: int, symbol: str
     ) -> Emitted:
-        found = _phases(group, choices.get("variance") != "two_sweeps", chip.l1_bytes)
+        found = _phases(group, choices.get("variance") != "two_sweeps", chip.l1_bytes, chip.lanes)
         scalars = {b.name: f"v_{b.name}" for b in group.internal if b.size == 1}
         scalars |= {
             b.name: f"v_{b.name}" for b in group.outputs if b.size == 1 and b.dtype.compute is b.dtype
@@ -84,6 +86,7 @@ class NestTemplate:
                 _choices(p, group, choices),
                 threads,
                 base,
+                symbol,
             )
             lines += w.write()
             need = max(need, base + w.per_thread * threads)
@@ -93,6 +96,7 @@ class NestTemplate:
         code = "\n".join(
             [
                 *_declarations(found),
+                *declarations(symbol, [o for p in found for o in p.staged]),
                 _signature(group, symbol),
                 *memory,
                 *lines,
@@ -112,9 +116,9 @@ class NestTemplate:
 
 
 @lru_cache(maxsize=256)
-def _phases(group: Group, one_sweep: bool, near: int) -> tuple[Phase, ...]:
+def _phases(group: Group, one_sweep: bool, near: int, lanes: int) -> tuple[Phase, ...]:
     """The group's phases; with `one_sweep`, variances in one sweep where a row is not near (`near` bytes) for a second one anyway."""
-    found = [shared(p) for p in phases(group)]
+    found = [widened(shared(p), group.buffer, lanes) for p in phases(group)]
     width = max((b.dtype.bytes for b in group.inputs), default=1)
     return tuple(merged(p) if one_sweep and (_blocked(p) or _far(p, width, near)) else p for p in found)
 

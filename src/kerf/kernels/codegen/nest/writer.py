@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from kerf.kernels.codegen.blocks import rounded
 from kerf.kernels.codegen.expr import CTYPE, bound, ctype, loaded, render, stored
 from kerf.kernels.codegen.nest import fission, reduction
-from kerf.kernels.codegen.nest.cnames import Own, affine_c, padded, simd
+from kerf.kernels.codegen.nest.cnames import Own, affine_c, indented, padded, simd
 from kerf.kernels.codegen.nest.domain import Step
 from kerf.kernels.codegen.nest.fission import Part
 from kerf.kernels.codegen.nest.index import form, span
+from kerf.kernels.codegen.nest.near import brought_near, far
 from kerf.kernels.codegen.nest.phase import Phase, sweeping
+from kerf.kernels.codegen.nest.staged import Staged
 from kerf.kernels.codegen.nest.sweep import Sweep, cost, sweeps
 from kerf.kernels.codegen.strength import flushed
 from kerf.kernels.ir import Affine, Apply, Axis, Buffer, Expr, Load, loads
@@ -48,6 +51,7 @@ class Writer:
     choices: Choices
     threads: int
     scratch_base: int = 0
+    symbol: str = "kernel"
     lines: list[str] = field(default_factory=list)
     scratch: list[tuple[str, str, int]] = field(default_factory=list)
     found: tuple[Sweep, ...] = ()
@@ -69,6 +73,8 @@ class Writer:
         if not self.blocked:
             return 1
         extent, wanted = self.vector.extent, self.choices.block
+        if self.phase.unit > 1:
+            return min(extent, max(1, wanted // self.phase.unit) * self.phase.unit)
         even = -(-extent // -(-extent // wanted))
         return min(extent, -(-even // LINE) * LINE if wanted >= LINE else wanted)
 
@@ -102,11 +108,27 @@ class Writer:
         ]
         for s in self._at_level("before"):
             self._scalar(s)
+        for o in self.phase.staged:
+            self.lines += [f"    {line}" for line in self._operand(o)] if o.once else []
         body = self._body(found)
         self._region(body)
         for s in self._at_level("after"):
             self._scalar(s)
         return self.lines
+
+    def _operand(self, o: Staged) -> list[str]:
+        """The array of a staged operand, filled for this block, or for all."""
+        first = affine_c(o.base)
+        if self.splits and not o.once:
+            first += f" + {self.vector.name}_0 / {self.phase.unit}L * {o.step}L"
+        size, count = rounded(self.block, self.phase.unit), str(self.block) if o.once else self.count
+        source = (
+            f"p_{o.buffer} + {first}, {self.buffer(o.buffer).size}L - ({first})" if o.buffer else "NULL, 0"
+        )
+        return [
+            f"{o.ctype} {o.array}[{size}] __attribute__((aligned(64)));",
+            f"{self.symbol}_{o.name}({source}, {o.array}, {count});",
+        ]
 
     @property
     def globals(self) -> list[Step]:
@@ -222,6 +244,8 @@ class Writer:
                 else f"{v.extent} - {v.name}_0 < {self.block} ? {v.extent} - {v.name}_0 : {self.block}"
             )
             out.append(f"const long n = {count};")
+        for o in self.phase.staged:
+            out += [] if o.once else self._operand(o)
         if self.blocked:
             out += [
                 f"{ctype_} r_{name}[{self.block}] __attribute__((aligned(64)));"
@@ -386,19 +410,46 @@ class Writer:
         ]
         for number, parts in enumerate(found):
             first = number == 0
-            sums = [*(shares if first else ()), *(p.step for p in parts if p.step and p.step.reduces)]
-            out += [
-                simd([(s.kind, s.out.dtype, [f"b_{s.out.name}"]) for s in sums]),
-                f"for (long l = 0; l < {self.count}; l++) {{",
-                f"    const long {self.vector.name} = {self.vector_index};",
-            ]
-            if first:
-                out += ["    " + self._store_result(s) for s in results]
-            out += [
-                "    " + line for line in self._row_point(parts, shares if first else (), streamed, passed)
-            ]
-            out.append("}")
+            rest = (shares if first else (), results if first else (), streamed, passed)
+            asked = far(parts)
+            if asked is None:
+                out += self._row_loop(parts, *rest)
+                continue
+            near = self._row_loop([brought_near(p) for p in parts], *rest)
+            both = ["if (far) {", *indented(self._row_loop(parts, *rest)), "} else {", *indented(near), "}"]
+            out += ["{", *indented([*self._asked(asked, passed), *both]), "}"]
         return out
+
+    def _asked(self, test: Expr, passed: Collection[str]) -> list[str]:
+        """Whether some element of the block passes a test."""
+        statements, result = bound(test, Own(), self._passed(set(), passed), "    ", "far_", self.inside)
+        return [
+            "int far = 0;",
+            "#pragma omp simd reduction(| : far)",
+            f"for (long l = 0; l < {self.count}; l++) {{",
+            f"    const long {self.vector.name} = {self.vector_index};",
+            *statements,
+            f"    far |= {result};",
+            "}",
+        ]
+
+    def _row_loop(
+        self,
+        parts: Sequence[Part],
+        shares: Sequence[Step],
+        results: Sequence[Step],
+        streamed: set[str],
+        passed: Collection[str],
+    ) -> list[str]:
+        sums = [*shares, *(p.step for p in parts if p.step and p.step.reduces)]
+        return [
+            simd([(s.kind, s.out.dtype, [f"b_{s.out.name}"]) for s in sums]),
+            f"for (long l = 0; l < {self.count}; l++) {{",
+            f"    const long {self.vector.name} = {self.vector_index};",
+            *("    " + self._store_result(s) for s in results),
+            *("    " + line for line in self._row_point(parts, shares, streamed, passed)),
+            "}",
+        ]
 
     def _row_point(
         self, parts: Sequence[Part], shares: Sequence[Step], streamed: set[str], passed: Collection[str]
@@ -438,12 +489,15 @@ class Writer:
     # ------------------------------------------------------------ loads
 
     def load(self, local: Iterable[str], sweep: Sweep | None = None) -> Callable[[Load], str]:
-        """Render a load: a value at hand, a row value, a kept value, or memory."""
+        """Render a load: a value at hand, a row value, a kept value, a staged operand, or memory."""
+        staged = {o.name: o for o in self.phase.staged}
 
         def one(load: Load) -> str:
             name = load.buffer
             if name in local:
                 return f"v_{name}"
+            if name in staged:
+                return loaded(f"{staged[name].array}[l]", staged[name].dtype)
             level = self.phase.level.get(name)
             if level in ("before", "after", "global"):
                 return f"v_{name}"
@@ -464,6 +518,8 @@ class Writer:
 
     def inside(self, load: Load) -> bool:
         """Does the load lie within its buffer at every point of the loops?"""
+        if any(load.buffer == o.name for o in self.phase.staged):
+            return True
         if load.buffer in self.phase.made or load.buffer in self.scalars:
             return False
         extents = {a.name: a.extent for a in self.phase.axes}
