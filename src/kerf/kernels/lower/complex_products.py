@@ -6,11 +6,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from kerf.kernels.ir import Expr, apply
+from kerf.kernels.ir import Expr, Role, apply, loads
 from kerf.kernels.lower.complex_values import Complex, of_pairs, pairs_of
-from kerf.kernels.lower.matmul import contract, matmul_letters, parsed, spread
+from kerf.kernels.lower.matmul import batches_first, contract, matmul_letters, parsed, permute_value, spread
 from kerf.kernels.lower.registry import Context
-from kerf.kernels.lower.values import Indices, Value
+from kerf.kernels.lower.values import Indices, Value, probe
 
 _PART, _RESULT = (
     "P",
@@ -26,8 +26,17 @@ def contracted(c: Context, a: Any, b: Any, left: str, right: str, out: str) -> C
         return of_pairs(contract(c, pairs_of(a), b, left + _RESULT, right, out + _RESULT))
     if not any(k in right and k not in out for k in left):
         return _times(c, a, b, left, right, out)
-    made = contract(c, pairs_of(a), _turned(c, b), left + _PART, right + _PART + _RESULT, out + _RESULT)
-    return of_pairs(made)
+    free = batches_first(left, right, out)
+    if free != out and _weights(c, a) and not _weights(c, b):  # packed once, with the signs that they get
+        a, b, left, right = b, a, right, left
+        free = batches_first(left, right, out)
+    made = contract(c, pairs_of(a), _turned(c, b), left + _PART, right + _PART + _RESULT, free + _RESULT)
+    return of_pairs(permute_value(made, [*(free.index(k) for k in out), len(out)]))
+
+
+def _weights(c: Context, x: Complex) -> bool:
+    read = [ld.buffer for part in (x.re, x.im) for ld in loads(part.at(probe(x.rank)))]
+    return bool(read) and all(c.builder.buffers[name].role is Role.PARAM for name in read)
 
 
 def _times(c: Context, a: Complex, b: Complex, left: str, right: str, out: str) -> Complex:

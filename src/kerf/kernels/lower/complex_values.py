@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
-from kerf.kernels.ir import DType, Expr, Load, Ref, apply, const_index, linear
+from kerf.kernels.ir import DType, Expr, Load, Ref, affine, apply, const_index, linear
 from kerf.kernels.lower.values import Builder, Indices, Value, probe
 from kerf.kernels.lower.views import view
 
@@ -45,9 +45,25 @@ def pairs_of(x: Complex, hint: str = "") -> Value:
 
     def at(index: Indices) -> Expr:
         re, im = x.re.at(index[:-1]), x.im.at(index[:-1])
+        beside = _beside(re, im, index[-1])
+        if beside is not None:
+            return beside
         return apply("select", apply("eq", index[-1], const_index(0)), re, im, dtype=re.dtype)
 
     return Value((*x.shape, 2), x.re.dtype, at, hint=hint)
+
+
+def _beside(re: Expr, im: Expr, part: Expr) -> Load | None:
+    """One load of either part, where both lie side by side."""
+    if not (isinstance(re, Load) and isinstance(im, Load)) or re.buffer != im.buffer:
+        return None
+    first, second = affine(re.index[-1]), affine(im.index[-1])
+    if re.index[:-1] != im.index[:-1] or first is None or second is None:
+        return None
+    step = second.offset - first.offset
+    if step != 1 or first.coefficients != second.coefficients:
+        return None
+    return replace(re, index=(*re.index[:-1], apply("add", re.index[-1], part)))
 
 
 def lying(builder: Builder, x: Complex) -> Ref | None:

@@ -26,6 +26,9 @@ def contract(c: Context, lhs: Value, rhs: Value, left: str, right: str, out: str
     summed first."""
     lhs, left = _summed(c, lhs, left, right, out)
     rhs, right = _summed(c, rhs, right, left, out)
+    free = batches_first(left, right, out)
+    if free != out:
+        return permute_value(contract(c, lhs, rhs, left, right, free), [free.index(k) for k in out])
     sizes = _sizes(lhs, left) | {k: n for k, n in _sizes(rhs, right).items() if n != 1 or k not in left}
     sizes |= {k: n for k, n in _sizes(lhs, left).items() if n != 1}
     summed = [k for k in dict.fromkeys(left) if k in right and k not in out]
@@ -42,6 +45,17 @@ def contract(c: Context, lhs: Value, rhs: Value, left: str, right: str, out: str
     raxes = tuple(Axis(names[k], sizes[k]) for k in summed)
     c.builder.ops.append(Contract(buffer, axes, raxes, sides[0], sides[1]))
     return stored(buffer)
+
+
+def batches_first(left: str, right: str, out: str) -> str:
+    """An order of the result in which each product of a batch lies together, where memory would run along the batch ("bix,iox->box"): that
+    would leave single elements as matrices."""
+    batch, rows, columns = (
+        [k for k in out if (k in left, k in right) == where]
+        for where in ((True, True), (True, False), (False, True))
+    )
+    summed = any(k in right and k not in out for k in left)
+    return "".join([*batch, *rows, *columns]) if summed and rows and columns and out[-1] in batch else out
 
 
 def _sizes(x: Value, letters: str) -> dict[str, int]:
