@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,9 @@ from tests.kernels.test_dropin import load, same
 from tests.kernels.test_graph import Calls
 from tests.kernels.test_lower import calls, randn
 
+from kerf.core.types import KerfError
 from kerf.kernels.ir import Library, Program
+from kerf.kernels.lower import lower_module
 
 
 def called(program: Program) -> list[str]:
@@ -33,10 +36,10 @@ CHECKED = {
 
 
 def test_factorizations_that_may_fail_are_library_calls_with_generated_code_around_them():
-    m, b = randn(2, 6, 6), randn(2, 6, 3)
-    for name, fn in CHECKED.items():
-        program = calls(lambda m, b, fn=fn: fn(m.tanh(), b).exp(), m, b)
-        assert called(program) == [name]
+    def each(m: torch.Tensor, b: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return tuple(fn(m.tanh(), b).exp() for fn in CHECKED.values())
+
+    assert called(calls(each, randn(2, 6, 6), randn(2, 6, 3))) == list(CHECKED)
 
 
 @torch.no_grad()
@@ -68,3 +71,65 @@ def test_products_along_the_last_dimension_of_both():
         )
 
     assert not called(calls(inner, randn(3, 4, 5), randn(5, 5), randn(5)))
+
+
+def test_least_squares_and_what_of_it_depends_on_data():
+    a, b = randn(3, 7, 4), randn(3, 7, 2)
+    for options in ({}, {"driver": "gels"}, {"driver": "gelsd", "rcond": 1e-5}):
+        program = calls(lambda a, b, o=options: torch.linalg.lstsq(a.tanh(), b, **o).solution.exp(), a, b)
+        assert called(program) == ["linalg_lstsq"]
+    calls(lambda a: torch.linalg.lstsq(a, a[..., 0]).solution * 2, a)
+    calls(lambda a, b: torch.linalg.lstsq(a, b[:1], driver="gelsd")[2:], a, b)
+    with pytest.raises(KerfError, match="residuals"):
+        lower_module(Calls(lambda a, b: torch.linalg.lstsq(a, b, driver="gels").residuals * 2), [a, b])
+
+
+@pytest.mark.parametrize("lengths", [lambda n: torch.full((4,), n), lambda n: (n,) * 4])
+def test_connectionist_temporal_classification(lengths: Callable[[int], object]):
+    x, y = randn(8, 4, 6), torch.tensor([[1, 2], [3, 4], [5, 1], [2, 2]])
+
+    def loss(x, y, **options):
+        return torch.nn.functional.ctc_loss((x * 2).log_softmax(-1), y, lengths(8), lengths(2), **options) * 3
+
+    assert called(calls(loss, x, y)) == ["ctc_loss"]
+    calls(lambda x, y: loss(x, y, reduction="none", zero_infinity=True), x, y)
+
+
+def test_covariances_ask_nothing():
+    x = randn(5, 9)
+    calls(lambda x: (x.cov(), torch.cov(x[0], correction=0), torch.corrcoef(x), x[1].corrcoef()), x)
+    counts = torch.tensor([1, 2, 0, 4, 1, 1, 3, 1, 2])
+    calls(
+        lambda x, n: (x.cov(fweights=n), x.cov(aweights=x[0].exp(), fweights=n), x.cov(aweights=x[0].exp())),
+        x,
+        counts,
+    )
+    assert "cov" not in vars(torch.Tensor)
+
+
+def test_combinations():
+    calls(
+        lambda x: (
+            torch.combinations(x),
+            torch.combinations(x, 3, with_replacement=True),
+            torch.combinations(x[:1]),
+        ),
+        randn(5),
+    )
+
+
+def test_distributions_are_not_asked_whether_values_lie_in_their_support():
+    from torch import distributions as D
+
+    m, b = randn(2, 6, 6), randn(2, 6)
+    made = calls(lambda m, b: D.MultivariateNormal(b, positive(m)).log_prob(b * 2), m, b)
+    assert called(made) == ["linalg_cholesky", "linalg_solve_triangular"]
+    calls(lambda m, b: D.MultivariateNormal(b, precision_matrix=positive(m)).log_prob(b * 2), m, b)
+    calls(
+        lambda m: (
+            D.kl_divergence(D.Normal(m, m.exp()), D.Normal(0.0, 1.0)),
+            D.Categorical(logits=m).entropy(),
+        ),
+        m,
+    )
+    assert D.Distribution._validate_args

@@ -2,7 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
 from torch.utils._python_dispatch import TorchDispatchMode
+
+
+@contextmanager
+def instead(owner: Any, name: str, value: Any) -> Iterator[None]:
+    """While this is open, `owner` (a module of torch, a class) has this value for `name`."""
+    own, original = name in vars(owner), getattr(owner, name)
+    setattr(owner, name, value)
+    try:
+        yield
+    finally:
+        if own:
+            setattr(owner, name, original)
+        else:  # of a base class, as the methods of tensors are
+            delattr(owner, name)
 
 
 class OperatorMode(TorchDispatchMode):

@@ -18,6 +18,7 @@ from kerf.kernels.copying import copied
 from kerf.kernels.cost import attributes_kept
 from kerf.kernels.remembered import as_buffers, assignments, plain_tensors, remembers
 from kerf.kernels.tensors import flat_tensors
+from kerf.kernels.twins import twins
 from kerf.kernels.unquestioned import unquestioned
 
 
@@ -107,7 +108,7 @@ def _reached(exported: torch.export.ExportedProgram) -> set[str]:
 @contextmanager
 def _as_exported() -> Iterator[None]:
     """torch as `capture` wants it: no gradients, recurrent layers whole, no questions about values."""
-    with torch.no_grad(), _whole_recurrences(), unquestioned():
+    with torch.no_grad(), _whole_recurrences(), twins(), unquestioned():
         yield
 
 
@@ -237,7 +238,7 @@ def _results(name: str, exported: torch.export.ExportedProgram) -> tuple[list[st
             updates[spec.arg.name] = spec.target or ""
         elif spec.kind is OutputKind.TOKEN:
             raise KerfError(
-                f"{name} calls something that torch orders by side effects (a factorization that may fail, a print); "
+                f"{name} calls something that torch orders by side effects (a check that may fail, a print); "
                 "optimize a submodule without it."
             )
         elif isinstance(spec.arg, TensorArgument):

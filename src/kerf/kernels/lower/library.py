@@ -76,6 +76,7 @@ def _view(c: Context, x: Value) -> Ref | None:
         return None
     buffer = c.builder.buffers[value.buffer]
     form = linear(value, buffer) if buffer.dtype is x.dtype else None
-    if form is None:
+    steps = tuple(form.of(f"i{d}") for d in range(x.rank)) if form is not None else ()
+    if form is None or min(steps, default=0) < 0:  # no tensor runs backwards
         return None
-    return Ref(buffer.name, (x.shape, tuple(form.of(f"i{d}") for d in range(x.rank)), form.offset))
+    return Ref(buffer.name, (x.shape, steps, form.offset))

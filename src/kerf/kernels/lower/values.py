@@ -321,6 +321,8 @@ def reshape_view(value: Value, shape: Shape) -> Value | None:
     """The value in another shape without memory and without index division, or None."""
     if shape == value.shape:
         return value
+    if 0 in shape:  # nothing to find
+        return constant(0, value.dtype, shape)
     if value.reshape_to is not None:
         made = value.reshape_to(shape)
         if made is not None:
