@@ -11,14 +11,16 @@ from kerf.kernels.lower.values import Builder, Indices, Value, probe
 from kerf.kernels.lower.views import view
 
 _PARTS = {torch.complex64: DType.F32, torch.complex128: DType.F64}
+COMPLEX = {part: whole for whole, part in _PARTS.items()}
 
 
 @dataclass(frozen=True, eq=False)
 class Complex:
-    """re + i im, of one shape and dtype."""
+    """re + i im, of one shape and dtype. `spectrum`: the real values, dimensions and normalization of which this is the whole transform."""
 
     re: Value
     im: Value
+    spectrum: tuple[Value, tuple[int, ...], int] | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -36,8 +38,8 @@ def part_type(dtype: torch.dtype) -> DType | None:
 
 def of_pairs(x: Value) -> Complex:
     """x[..., 0] + i x[..., 1]."""
-    parts = (view(x, x.shape[:-1], lambda i, k=k: (*i, const_index(k))) for k in (0, 1))  # type: ignore[misc]
-    return Complex(*parts)
+    re, im = (view(x, x.shape[:-1], lambda i, k=k: (*i, const_index(k))) for k in (0, 1))  # type: ignore[misc]
+    return Complex(re, im)
 
 
 def pairs_of(x: Complex, hint: str = "") -> Value:

@@ -241,7 +241,7 @@ def _polar(c: Context, r: Value, angle: Value) -> Complex:
 
 def _exp(c: Context, x: Complex) -> Complex:
     if x.re.constant == 0:
-        return Complex(*(c.pointwise(lambda a, f=f: _direction(f, a), x.im) for f in ("cos", "sin")))  # type: ignore[misc]
+        return _polar(c, constant(1, x.im.dtype), x.im)
     return _polar(c, _of("exp", c, x.re), x.im)
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from kerf.kernels.ir import Buffer, DType, Library, Load, Ref, linear
-from kerf.kernels.lower.complex_values import Complex, lying, of_pairs, pairs_of
+import torch
+
+from kerf.kernels.ir import Buffer, Library, Load, Ref, linear
+from kerf.kernels.lower.complex_values import Complex, lying, of_pairs, pairs_of, part_type
 from kerf.kernels.lower.layout import laid, order_of
-from kerf.kernels.lower.registry import Context
-from kerf.kernels.lower.values import Shape, Value, probe
+from kerf.kernels.lower.registry import Context, dtype_of
+from kerf.kernels.lower.values import Value, probe
 from kerf.kernels.tensors import flat_tensors
 
 
@@ -21,17 +23,15 @@ def keep(c: Context, args: Any, kwargs: dict[str, Any]) -> Any:
     return call(c, target, args, kwargs)
 
 
-def call(c: Context, target: str, args: Any, kwargs: dict[str, Any]) -> Any:
-    """The same with another overload that gives what the node gives."""
+def call(c: Context, target: str, args: Any, kwargs: dict[str, Any], like: Any = None) -> Any:
+    """The same with any overload; `like`: tensors as it gives them, where these are not what the node gives."""
+    like = c.node.meta["val"] if like is None else like
     args, empty = _values_alone(c, target, args)
-    outs = tuple(
-        _made(c, (0,), c.outs[k][1]) if k in empty else _made(c, *c.outs[k], order_of(t), t.is_complex())
-        for k, t in enumerate(flat_tensors(c.node.meta["val"]))
-    )
+    outs = tuple(_made(c, t, k in empty) for k, t in enumerate(flat_tensors(like)))
     options = tuple((k, _argument(c, v)) for k, v in kwargs.items())
     c.builder.ops.append(Library(outs, target, _argument(c, args), options))
     values = [of_pairs(laid(b, b.order)) if b.pairs else laid(b, b.order) for b in outs]
-    return values if isinstance(c.node.meta["val"], tuple | list) else values[0]
+    return values if isinstance(like, tuple | list) else values[0]
 
 
 # Which of their results are values, and their second argument by default; the third asks for vectors.
@@ -50,10 +50,13 @@ def _values_alone(c: Context, target: str, args: Any) -> tuple[Any, set[int]]:
     return (*(*args, usual)[:2], False), {k for k in range(len(c.outs)) if k != values}
 
 
-def _made(c: Context, shape: Shape, dtype: DType, order: tuple[int, ...] = (), pairs: bool = False) -> Buffer:
+def _made(c: Context, like: torch.Tensor, empty: bool) -> Buffer:
     """A result as the library lays it in memory."""
-    shape = (*shape, 2) if pairs else shape
-    buffer = c.builder.temp(tuple(shape[d] for d in order) or shape, dtype)
+    pairs, order = like.is_complex(), () if empty else order_of(like)
+    shape = (0,) if empty else (*like.shape, 2) if pairs else tuple(like.shape)
+    buffer = c.builder.temp(
+        tuple(shape[d] for d in order) or shape, part_type(like.dtype) or dtype_of(like.dtype)
+    )
     c.builder.buffers[buffer.name] = replace(buffer, order=order, pairs=pairs)
     return c.builder.buffers[buffer.name]
 
