@@ -7,6 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from test_nest import Of, agree, randn
 
+from kerf.kernels.codegen.nest.join import join
 from kerf.kernels.codegen.nest.phase import phases
 from kerf.kernels.codegen.nest.widen import widened
 from kerf.kernels.fuse import fuse
@@ -88,3 +89,44 @@ def test_sines_on_one_side_of_a_condition_read_nothing_outside():
         atol=1e-6,
     )
     agree(lambda a: torch.where(a > 0, F.pad(a, (1, 0))[:50].sin(), a.cos()), [x], rtol=1e-5, atol=1e-6)
+
+
+JOINED = {
+    "positional encoding": (
+        lambda x, f: torch.cat(
+            [x, (x[..., None] * f).sin().flatten(-2), (x[..., None] * f).cos().flatten(-2)], -1
+        ),
+        [(333, 3), (10,)],
+    ),
+    "decoded boxes": (
+        lambda a, b: torch.cat([a[:, :2] - a[:, 2:].exp() / 2, b[:, :2] + a[:, 2:].exp() / 2], -1),
+        [(501, 4), (501, 4)],
+    ),
+    "a stack of rows": (lambda x, y: torch.stack([x.exp(), y.tanh(), x * y], -2), [(77, 3), (77, 3)]),
+    "rows outside": (lambda x, y: torch.cat([x.tanh(), y.exp()], -1), [(3, 40, 5), (3, 40, 2)]),
+    "a constant": (lambda x: torch.cat([x.exp(), torch.ones_like(x[:, :1])], -1), [(90, 3)]),
+    "fewer rows than a vector": (lambda x: torch.cat([x.exp(), x.sin()], -1), [(5, 3)]),
+}
+
+
+@pytest.mark.parametrize(("stream", "threads"), [(False, 1), (True, 2)])
+@pytest.mark.parametrize("name", JOINED)
+def test_pieces_put_together_along_a_narrow_axis(name, stream, threads):
+    f, shapes = JOINED[name]
+    inputs = [randn(*s, seed=n) for n, s in enumerate(shapes)]
+    agree(f, inputs, threads=threads, choices={"stream": stream}, rtol=2e-5, atol=2e-6)
+
+
+def test_what_is_put_together_is_computed_where_it_is_stored():
+    f, shapes = JOINED["positional encoding"]
+    (group,) = fuse(lower_module(Of(f), [randn(*s) for s in shapes]))
+    (phase,) = phases(group)
+    made = join(phase, group.buffer, 16)
+    assert made is not None
+    assert [p.axes[-1].extent // 333 for p in made.parts] == [3, 30, 30]
+
+
+def test_costly_values_that_two_pieces_need_are_computed_once():
+    f, shapes = JOINED["decoded boxes"]
+    program = lower_module(Of(f), [randn(*s) for s in shapes])
+    assert len(fuse(program)) == 2

@@ -13,7 +13,9 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from math import prod
 
+from kerf.kernels.codegen.nest.join import join
 from kerf.kernels.codegen.nest.phase import phases
+from kerf.kernels.codegen.nest.pieces import Piece, joined, joint, pieces, unmerged
 from kerf.kernels.codegen.nest.sweep import cost
 from kerf.kernels.codegen.template import template_for
 from kerf.kernels.ir import (
@@ -42,6 +44,7 @@ from kerf.kernels.ir import (
 )
 
 LEVELS = ("full", "none")
+FEASIBLE = 16  # lanes for which it is asked whether a loop can be written; on which the answer hardly depends
 CHEAP = 6  # vector instructions that may be done again for each use of a value
 PROLOGUE = 4  # the same, inside a contraction, which reads its operands many times
 
@@ -80,9 +83,11 @@ def _inlined(ops: Sequence[Op], program: Program) -> list[Op]:
     for op in [o for o in current if isinstance(o, Map) and o.out.name not in kept]:
         here = next(o for o in current if outputs_of(o)[0].name == op.out.name)
         readers = [o for o in current if op.out.name in reads_of(o)]
-        if not isinstance(here, Map) or len(readers) != 1 or _merged(here.out, readers[0]):
+        if not isinstance(here, Map) or len(readers) != 1:
             continue
-        new = _substituted(here, readers[0], program)
+        new = _into_pieces(here, readers[0], program)
+        if new is None and not _merged(here.out, readers[0]):
+            new = _substituted(here, readers[0], program)
         if new is not None:
             current = [new if o is readers[0] else o for o in current if o is not here]
     return current
@@ -119,6 +124,37 @@ def _substituted(producer: Map, consumer: Op, program: Program) -> Op | None:
     if not _pays(producer, consumer, uses):
         return None
     return replace(consumer, value=_with(consumer.value, producer))
+
+
+def _into_pieces(producer: Map, consumer: Op, program: Program) -> Op | None:
+    """The producer substituted into what is put together from it along a narrow axis: each piece reads its own part."""
+    axis = joint(consumer.value, consumer.axes) if isinstance(consumer, Map) else None
+    if axis is None or not isinstance(consumer, Map) or cost(producer.value) <= CHEAP:
+        return None
+    parts = [_piece(p, axis, producer, consumer) for p in pieces(consumer.value, axis)]
+    uses = [prod(a.extent for a in part.axes) for part in parts for _ in _uses(producer, part)]
+    if sum(uses) > producer.out.size or not all(_inside(producer, part) for part in parts):
+        return None
+    made = [
+        Piece(p.start, p.extent, _with(part.value, producer))
+        for p, part in zip(pieces(consumer.value, axis), parts, strict=True)
+    ]
+    new = replace(consumer, value=joined(made, axis.name))
+    group = _group("k", [new], program, set())
+    (phase,) = phases(group)
+    return new if join(phase, group.buffer, FEASIBLE) else None
+
+
+def _piece(piece: Piece, axis: Axis, producer: Map, consumer: Map) -> Map:
+    """The piece as a map of its own, which reads the producer by its dimensions."""
+    axes = tuple(replace(a, extent=piece.extent) if a == axis else a for a in consumer.axes)
+    extents = {a.name: a.extent for a in axes}
+    value = unmerged(piece.value, producer.out.name, producer.out.shape, extents)
+    return replace(consumer, axes=axes, value=value)
+
+
+def _uses(producer: Map, consumer: Map) -> set[Load]:
+    return {ld for ld in loads(consumer.value) if ld.buffer == producer.out.name}
 
 
 def _inside(producer: Map, consumer: Op) -> bool:

@@ -10,6 +10,7 @@ from kerf.kernels.codegen.expr import CTYPE
 from kerf.kernels.codegen.nest import reduction
 from kerf.kernels.codegen.nest.cnames import padded
 from kerf.kernels.codegen.nest.common import shared
+from kerf.kernels.codegen.nest.join import join, join_lines
 from kerf.kernels.codegen.nest.moments import merged
 from kerf.kernels.codegen.nest.phase import Phase, phases, sweeping
 from kerf.kernels.codegen.nest.staged import declarations
@@ -75,9 +76,17 @@ class NestTemplate:
         }
         base, memory = _temporaries(group, found)
         lines: list[str] = []
+        functions: list[str] = []
         need = base
         for p in found:
+            whole = join(p, group.buffer, chip.lanes)
+            if whole:
+                names, how = _visible(scalars, p, found), _choices(p, group, choices)
+                functions += declarations(symbol, whole.staged)
+                lines += join_lines(whole, group.buffer, names, how, threads, symbol, chip.lanes)
+                continue
             p = hoisted(p, _single(group) - p.made, bool(choices.get("reciprocal")))
+            functions += declarations(symbol, p.staged)
             w = Writer(
                 p,
                 group.buffer,
@@ -96,7 +105,7 @@ class NestTemplate:
         code = "\n".join(
             [
                 *_declarations(found),
-                *declarations(symbol, [o for p in found for o in p.staged]),
+                *dict.fromkeys(functions),
                 _signature(group, symbol),
                 *memory,
                 *lines,
@@ -118,9 +127,14 @@ class NestTemplate:
 @lru_cache(maxsize=256)
 def _phases(group: Group, one_sweep: bool, near: int, lanes: int) -> tuple[Phase, ...]:
     """The group's phases; with `one_sweep`, variances in one sweep where a row is not near (`near` bytes) for a second one anyway."""
-    found = [widened(shared(p), group.buffer, lanes) for p in phases(group)]
+    found = [_long_loops(shared(p), group, lanes) for p in phases(group)]
     width = max((b.dtype.bytes for b in group.inputs), default=1)
     return tuple(merged(p) if one_sweep and (_blocked(p) or _far(p, width, near)) else p for p in found)
+
+
+def _long_loops(p: Phase, group: Group, lanes: int) -> Phase:
+    """The phase over one long axis in the place of narrow ones; what is put together of pieces becomes such loops as it is written."""
+    return p if join(p, group.buffer, lanes) else widened(p, group.buffer, lanes)
 
 
 def _far(p: Phase, width: int, near: int) -> bool:

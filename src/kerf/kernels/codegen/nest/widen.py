@@ -25,12 +25,23 @@ def widened(phase: Phase, buffer: Callable[[str], Buffer], lanes: int) -> Phase:
     at = len(phase.axes) - 2
     while at > 0 and prod(a.extent for a in phase.axes[at:]) < SHORT:
         at -= 1
-    fused = _Fused(phase, phase.axes[at:], buffer, lanes)
-    steps = fused.steps() if fused.unit <= LONGEST else None
-    if steps is None or (fused.slow and not _heavy(phase)):
-        return phase
-    axes = (*phase.axes[:at], fused.axis)
-    return replace(phase, axes=axes, steps=steps, staged=tuple(fused.staged.values()), unit=fused.unit)
+    found = fused(phase, at, buffer, lanes)
+    return phase if found is None or (_slow(found) and not _heavy(phase)) else found
+
+
+def fused(phase: Phase, at: int, buffer: Callable[[str], Buffer], lanes: int) -> Phase | None:
+    """The phase with its axes from `at` on fused into one; None where an operand or the length of its pattern does not allow it."""
+    one = _Fused(phase, phase.axes[at:], buffer, lanes)
+    steps = one.steps() if one.unit <= LONGEST else None
+    if steps is None:
+        return None
+    axes = (*phase.axes[:at], one.axis)
+    return replace(phase, axes=axes, steps=steps, staged=tuple(one.staged.values()), unit=one.unit)
+
+
+def _slow(phase: Phase) -> bool:
+    """Is some operand read element by element in every block, or are there conditions on places, of which each element needs one side?"""
+    return any(not (o.lanes or o.once) or not o.buffer for o in phase.staged)
 
 
 def _narrow(phase: Phase, lanes: int) -> bool:
@@ -47,14 +58,13 @@ def _heavy(phase: Phase) -> bool:
 
 @dataclass
 class _Fused:
-    """`axes`, the phase's innermost, as one. `slow`: is some operand read element by element in every block?"""
+    """`axes`, the phase's innermost, as one."""
 
     phase: Phase
     axes: Sequence[Axis]
     buffer: Callable[[str], Buffer]
     lanes: int
     staged: dict[object, Staged] = field(default_factory=dict)
-    slow: bool = False
 
     @property
     def period(self) -> int:
@@ -126,7 +136,6 @@ class _Fused:
             name = f"wide{len(self.staged)}_{self.phase.steps[0].out.name}"
             made = Staged(name, buffer, base, places, step, dtype, lanes)
             self.staged[key] = made
-            self.slow = self.slow or not (lanes or made.once)
         return Load(self.staged[key].name, (Index(self.axis.name),), compute)
 
     def _places(self, place: Affine) -> tuple[int, ...]:

@@ -109,14 +109,14 @@ class Writer:
         for s in self._at_level("before"):
             self._scalar(s)
         for o in self.phase.staged:
-            self.lines += [f"    {line}" for line in self._operand(o)] if o.once else []
+            self.lines += [f"    {line}" for line in self.operand(o)] if o.once else []
         body = self._body(found)
         self._region(body)
         for s in self._at_level("after"):
             self._scalar(s)
         return self.lines
 
-    def _operand(self, o: Staged) -> list[str]:
+    def operand(self, o: Staged) -> list[str]:
         """The array of a staged operand, filled for this block, or for all."""
         first = affine_c(o.base)
         if self.splits and not o.once:
@@ -245,7 +245,7 @@ class Writer:
             )
             out.append(f"const long n = {count};")
         for o in self.phase.staged:
-            out += [] if o.once else self._operand(o)
+            out += [] if o.once else self.operand(o)
         if self.blocked:
             out += [
                 f"{ctype_} r_{name}[{self.block}] __attribute__((aligned(64)));"
@@ -378,7 +378,7 @@ class Writer:
             for s in streamed
         ]
         out += self._ahead(steps)
-        out += self._row_loops(steps, shares, results, {s.out.name for s in streamed})
+        out += self.row_loops(steps, shares, results, {s.out.name for s in streamed})
         for s in streamed:
             first = Affine(
                 s.store.offset, {a: c for a, c in s.store.coefficients.items() if a != self.vector.name}
@@ -399,7 +399,7 @@ class Writer:
         start = f"{self.vector.name}_0" if self.splits else "0"
         return onward(self, steps, self.vector.name, start, self.block)
 
-    def _row_loops(
+    def row_loops(
         self, steps: Sequence[Step], shares: Sequence[Step], results: Sequence[Step], streamed: set[str]
     ) -> list[str]:
         found = fission.loops(steps, self.choices.cut) or [[]]
