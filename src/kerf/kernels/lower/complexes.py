@@ -233,10 +233,10 @@ def _direction(f: str, angle: Expr) -> Expr:
 
 
 def _polar(c: Context, r: Value, angle: Value) -> Complex:
-    parts = (
-        c.pointwise(lambda r, a, f=f: apply("mul", r, _direction(f, a)), r, angle) for f in ("cos", "sin")
-    )  # type: ignore[misc]
-    return Complex(*parts)
+    def part(f: str) -> Value:
+        return c.pointwise(lambda r, a: apply("mul", r, _direction(f, a)), r, angle)
+
+    return Complex(part("cos"), part("sin"))
 
 
 def _exp(c: Context, x: Complex) -> Complex:

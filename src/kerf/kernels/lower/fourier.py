@@ -75,9 +75,10 @@ def _c2r(c: Context, x: Complex, dims: Sequence[int], normalization: int, length
 
 
 def _call(c: Context, target: str, x: Placed, *args: Any) -> Any:
-    """The call, with its result where PyTorch lays that of an argument which lies so."""
+    """The call, with its result where PyTorch lays that of an argument which lies so: this differs from library to library, and its own
+    shape functions do not know it."""
     dtype = TORCH_DTYPES[x.value.dtype] if isinstance(x.value, Value) else COMPLEX[x.value.re.dtype]
-    given = torch.empty_strided(x.value.shape, x.steps, dtype=dtype, device="meta")
+    given = torch.empty_strided(x.value.shape, x.steps, dtype=dtype).zero_()
     name, overload = target.split(".")[1:]
     like = getattr(getattr(torch.ops.aten, name), overload)(given, *args)
     return call(c, target, (x.value, *args), {}, like)
