@@ -480,3 +480,30 @@ def test_large_convolutions_of_bfloat16_are_left_to_the_library_where_there_are_
     assert library(copy.deepcopy(conv).bfloat16(), x.bfloat16()) == left
     assert not library(conv, x)
     assert not library(Calls(lambda a: a @ a), torch.randn(512, 512).bfloat16()), "products are generated"
+
+
+def test_values_at_which_formulas_part():
+    special = torch.tensor([float("nan"), float("inf"), -float("inf"), 0.0, 1.0, -2.0, 1e8, 0.25])
+    x, y = (t.contiguous() for t in torch.meshgrid(special, special, indexing="ij"))
+
+    def each(x, y):
+        ends = torch.lerp(x, y, 1.0), torch.lerp(x, y, 0.25), torch.lerp(x, y, (y > 0).float())
+        return *ends, torch.xlogy(x, y), F.kl_div(x, y.abs(), reduction="none"), x.log_softmax(0)
+
+    calls(each, x, y)
+
+
+@pytest.mark.parametrize("dtype", [torch.int64, torch.int32, torch.uint8])
+def test_shifts_by_more_bits_than_there_are(dtype):
+    x, n = (
+        t.to(dtype)
+        for t in torch.meshgrid(
+            torch.tensor([1, 5, 200, 3]), torch.tensor([0, 3, 7, 8, 64, 100]), indexing="ij"
+        )
+    )
+    calls(lambda x, n: (x << n, x >> n, -x >> n, x << 2, x >> 9, x.all(1)), x, n)
+
+
+def test_averages_of_integers_are_torch_s():
+    program = calls(lambda x: F.avg_pool1d(x, 3) * 2, torch.arange(24).reshape(2, 12))
+    assert [op.target for op in program.ops if isinstance(op, Library)] == ["aten.avg_pool1d.default"]

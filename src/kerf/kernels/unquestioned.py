@@ -53,7 +53,8 @@ def _cov(
     aweights: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Covariance of variables (rows) over observations (columns) that count as often as `fweights` says and as much as `aweights`."""
-    x = input.reshape(1, -1) if input.dim() < 2 else input
+    x = input if input.is_floating_point() or input.is_complex() else input.to(torch.get_default_dtype())
+    x = x.reshape(1, -1) if x.dim() < 2 else x
     counts = [w for w in (fweights, aweights) if w is not None]
     if not counts:
         weights, total, mean = None, x.new_tensor(x.shape[1]), x.mean(1, keepdim=True)

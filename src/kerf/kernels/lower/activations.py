@@ -6,7 +6,7 @@ from math import pi, sqrt
 from typing import Any
 
 from kerf.kernels.ir import Expr, apply
-from kerf.kernels.lower.pointwise import num
+from kerf.kernels.lower.pointwise import choose, num
 from kerf.kernels.lower.registry import Context, lowers
 from kerf.kernels.lower.values import Value, constant
 
@@ -17,10 +17,6 @@ def add(x: Expr, y: Expr | float) -> Expr:
 
 def mul(x: Expr, y: Expr | float) -> Expr:
     return apply("mul", x, num(y, x) if isinstance(y, float | int) else y)
-
-
-def choose(cond: Expr, x: Expr, y: Expr) -> Expr:
-    return apply("select", cond, x, y, dtype=x.dtype)
 
 
 def positive(x: Expr) -> Expr:

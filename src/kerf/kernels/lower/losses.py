@@ -7,9 +7,9 @@ from math import pi
 from typing import Any
 
 from kerf.kernels.ir import Const, DType, Expr, apply, const_index
-from kerf.kernels.lower.activations import add, choose, mul
+from kerf.kernels.lower.activations import add, mul
 from kerf.kernels.lower.norms import log_softmax
-from kerf.kernels.lower.pointwise import num
+from kerf.kernels.lower.pointwise import choose, num, x_log_y
 from kerf.kernels.lower.reductions import averaged, scaled, stat_type, total
 from kerf.kernels.lower.registry import Context, cast, lowers
 from kerf.kernels.lower.values import Indices, Value
@@ -55,8 +55,7 @@ def _kl_div(c: Context, logs: Value, target: Value, reduction: int = 1, *, log_t
     def one(x: Expr, t: Expr) -> Expr:
         if log_target:
             return apply("mul", apply("exp", t), apply("sub", t, x))
-        zero = num(0, t)  # t log t -> 0
-        return choose(apply("eq", t, zero), zero, apply("mul", t, apply("sub", apply("log", t), x)))
+        return apply("sub", x_log_y(t, t), apply("mul", t, x))
 
     return averaged(c, c.pointwise(one, logs, target, dtype=stat_type(c.dtype)), reduction)
 

@@ -29,10 +29,6 @@ _BINARY = {
     "bitwise_and": "bitand",
     "bitwise_or": "bitor",
     "bitwise_xor": "bitxor",
-    "bitwise_left_shift": "shl",
-    "bitwise_right_shift": "shr",
-    "__lshift__": "shl",
-    "__rshift__": "shr",
 }
 _COMPARE = ["lt", "le", "gt", "ge", "eq", "ne"]
 
@@ -71,6 +67,30 @@ def _register_compare(op: str) -> None:
         return c.pointwise(lambda x, y: apply(op, x, y), a, b, compute=promoted(a, b))
 
 
+def _register_shift(op: str, *names: str) -> None:
+    @lowers(
+        *(
+            f"{name}.{kind}"
+            for name in names
+            for kind in ("Tensor", "Scalar", "Tensor_Scalar", "Scalar_Tensor")
+        )
+    )
+    def lower(c: Context, a: Any, b: Any) -> Value:
+        """By as many bits as there are, or a negative number: nothing is left but the sign."""
+        bits = 8 * c.dtype.bytes
+
+        def one(x: Expr, n: Expr) -> Expr:
+            if isinstance(n, Const) and 0 <= n.value < bits:
+                return apply(op, x, n)
+            most = num(bits - 1, n)
+            inside = apply("and", apply("ge", n, num(0, n)), apply("le", n, most))
+            gone = apply("shr", x, most) if op == "shr" and c.dtype is not DType.U8 else num(0, x)
+            safe = choose(inside, n, num(0, n))
+            return choose(inside, apply(op, x, safe), gone)
+
+        return c.pointwise(one, a, b)
+
+
 def promoted(*args: Any) -> DType:
     """torch's type promotion."""
     metas = [
@@ -89,6 +109,8 @@ for _name, _op in _BINARY.items():
     _register_binary(_name, _op)
 for _name in _COMPARE:
     _register_compare(_name)
+_register_shift("shl", "bitwise_left_shift", "__lshift__")
+_register_shift("shr", "bitwise_right_shift", "__rshift__")
 
 
 @lowers("special_expit")
@@ -289,13 +311,30 @@ def _addcdiv(c: Context, x: Value, a: Value, b: Value, value: float = 1) -> Valu
 
 @lowers("lerp.Scalar", "lerp.Tensor")
 def _lerp(c: Context, a: Value, b: Value, weight: Any) -> Value:
-    return c.pointwise(lambda x, y, w: apply("add", x, apply("mul", w, apply("sub", y, x))), a, b, weight)
+    """From the end that is nearer: with a weight of 1 it is b to the last bit."""
+
+    def one(x: Expr, y: Expr, w: Expr) -> Expr:
+        way = apply("sub", y, x)
+        near = apply("add", x, apply("mul", w, way))
+        far = apply("sub", y, apply("mul", way, apply("sub", num(1, w), w)))
+        if isinstance(w, Const):
+            return near if abs(w.value) < 0.5 else far
+        return choose(apply("lt", apply("abs", w), num(0.5, w)), near, far)
+
+    return c.pointwise(one, a, b, weight)
 
 
-@lowers("xlogy.Tensor")
+@lowers("xlogy.Tensor", "xlogy.Scalar_Self", "xlogy.Scalar_Other")
 def _xlogy(c: Context, a: Any, b: Any) -> Value:
-    return c.pointwise(
-        lambda x, y: apply("select", apply("eq", x, num(0, x)), num(0, x), apply("mul", x, apply("log", y))),
-        a,
-        b,
-    )
+    return c.pointwise(x_log_y, a, b)
+
+
+def x_log_y(x: Expr, y: Expr) -> Expr:
+    """x log y; 0 where x is, unless y is NaN."""
+    zero = apply("eq", x, num(0, x))
+    number = apply("not", apply("isnan", y))
+    return choose(apply("and", zero, number), num(0, x), apply("mul", x, apply("log", y)))
+
+
+def choose(cond: Expr, yes: Expr, no: Expr) -> Expr:
+    return apply("select", cond, yes, no, dtype=no.dtype)

@@ -106,7 +106,8 @@ def _arg(c: Context, x: Value, dim: int | None = None, keepdim: bool = False) ->
 def _any_all(c: Context, x: Value, dim: Any = None, keepdim: bool = False) -> Value:
     kind = "any" if ".any" in str(c.node.target) else "all"
     test = c.builder.pointwise(truth, [x], DType.BOOL)
-    return c.builder.reduce(kind, test, normal_dims(dim, x.rank), DType.BOOL, keepdim)
+    made = c.builder.reduce(kind, test, normal_dims(dim, x.rank), DType.BOOL, keepdim)
+    return c.converted(made, c.dtype)  # bytes stay bytes
 
 
 @lowers("count_nonzero.dim_IntList", "count_nonzero")

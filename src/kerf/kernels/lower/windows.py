@@ -210,6 +210,8 @@ def _avg_pool(
     include_pad: bool = True,
     divisor: int | None = None,
 ) -> Value:
+    if not x.dtype.is_float:
+        raise LookupError("averages of integers round down")
     return _pool(c, x, "avg", kernel, stride, padding, 1, ceil_mode, include_pad, divisor, n=_spatial(c))[0]
 
 
