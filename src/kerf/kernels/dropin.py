@@ -18,6 +18,7 @@ from kerf.core.types import KerfError
 from kerf.kernels.assemble import Assembly, Segment
 from kerf.kernels.codegen.standalone import TORCH_DTYPE
 from kerf.kernels.ir import Buffer, DType, Library, Ref, Role
+from kerf.kernels.tensors import inverse
 
 SOURCE = "kernel.c"
 _CONSTANTS = re.compile(r"# <<CONSTANTS\n.*?# CONSTANTS>>\n", re.S)
@@ -125,6 +126,7 @@ def _constants(assembly: Assembly, signature: Signature, flags: Sequence[str]) -
                 for i, n in enumerate(program.outputs)
             ]
         ),
+        "HANDED": repr(_handed(assembly)),
         "WORKSPACE_BYTES": str(assembly.workspace_bytes),
         "SCRATCH_BYTES": str(assembly.scratch_bytes),
         "PACKED_BYTES": repr([p.bytes for p in assembly.packed]),
@@ -134,6 +136,7 @@ def _constants(assembly: Assembly, signature: Signature, flags: Sequence[str]) -
         "INPUTS": "tensors that forward() takes, in order: name, shape, dtype",
         "ORDERS": "the dimensions of each, outermost in memory first, where that is not their own order",
         "OUTPUT_ORDERS": "the same of results",
+        "HANDED": "results that are tensors as a library made them",
         "STATE": "the original's state dict: key, shape, dtype, is it a parameter",
         "KEPT": "attributes of the original that a call changes, and what they hold before the first",
         "PARAMS": "slot in the pointer table, state-dict key",
@@ -185,6 +188,21 @@ def _written_by_kernel(program: Any, name: str, made: set[str], position: int) -
     return name in made and name not in program.updates and program.outputs.index(name) == position
 
 
+def _handed(assembly: Assembly) -> list[int]:
+    """Positions of results that a library made for this call and that nothing else returns or keeps."""
+    program = assembly.program
+    fresh = {
+        b.name for p in assembly.pieces if p.library and not _may_alias(p.library) for b in p.library.outs
+    }
+    once = [i for i, n in enumerate(program.outputs) if program.outputs.index(n) == i]
+    return [i for i in once if program.outputs[i] in fresh - set(program.updates)]
+
+
+def _may_alias(call: Library) -> bool:
+    """Can what it returns be what it was given?"""
+    return any(r.alias_info is not None for r in _overload(call)._schema.returns)
+
+
 def _listed(items: Any) -> str:
     rows = list(items)
     return "[]" if not rows else "[\n    " + ",\n    ".join(rows) + ",\n]"
@@ -228,8 +246,11 @@ def _steps(assembly: Assembly) -> str:
     if program.updates and not _packs(assembly, set(program.updates.values())):
         lines.append(f"self._written_back({tuple(program.updates.values())!r})")
     made = {b.name for p in assembly.pieces if p.group for b in p.group.outputs}
+    handed = _handed(assembly)
     for i, name in enumerate(program.outputs):
-        if not _written_by_kernel(program, name, made, i):
+        if i in handed:
+            lines.append(f"out[{i}] = _handed(out[{i}], {names.as_given(name)})")
+        elif not _written_by_kernel(program, name, made, i):
             lines.append(f"{names.caller(i)}.copy_({names.tensor(name)})")
     return "\n".join("        " + line for line in lines or ["pass"])
 
@@ -254,6 +275,13 @@ class _Names:
     def tensor(self, name: str) -> str:
         """With its dimensions as they lie in memory."""
         return self.memory(name) if name in self.locals else _lying(self.memory(name), self._buffer(name))
+
+    def as_given(self, name: str) -> str:
+        """What a library made, as the caller's tensor is."""
+        buffer, seen = self._buffer(name), f"t_{name}"
+        if buffer.order:
+            seen += f".permute({inverse(buffer.order)})"
+        return f"torch.view_as_complex({seen})" if buffer.pairs else seen
 
     def caller(self, i: int) -> str:
         """The caller's memory for a result, with its dimensions as they lie."""
@@ -313,12 +341,16 @@ class _Names:
         )
 
 
-def _returns_sequence(call: Library) -> bool:
-    """Does the ATen overload return several tensors (a tuple or a list)?"""
+def _overload(call: Library) -> Any:
     target: Any = torch.ops
     for part in call.target.split("."):
         target = getattr(target, part)
-    returns = target._schema.returns
+    return target
+
+
+def _returns_sequence(call: Library) -> bool:
+    """Does the ATen overload return several tensors (a tuple or a list)?"""
+    returns = _overload(call)._schema.returns
     return len(returns) > 1 or any("[]" in str(r.type) or "List" in str(r.type) for r in returns)
 
 

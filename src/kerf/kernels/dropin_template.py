@@ -33,6 +33,7 @@ TEMPS: list[tuple[int, int, tuple[int, ...], torch.dtype]] = []
 SLOTS = 0
 INPUT_SLOTS: list[int] = []
 OUTPUT_SLOTS: list[int] = []
+HANDED: list[int] = []
 WORKSPACE_BYTES = 0
 SCRATCH_BYTES = 0
 PACKED_BYTES: list[int] = []
@@ -139,9 +140,14 @@ def _readable(t: torch.Tensor, strides: tuple[int, ...], order: tuple[int, ...])
     return made.permute([order.index(d) for d in range(len(order))]) if order else made
 
 
-def _outputs() -> tuple[torch.Tensor, ...]:
+def _outputs() -> list[torch.Tensor]:
     """Memory for the results of a call."""
-    return tuple([torch.empty_strided(shape, strides, dtype=dtype) for shape, strides, dtype, _ in _MADE])
+    return [torch.empty_strided(shape, strides, dtype=dtype) for shape, strides, dtype, _ in _MADE]
+
+
+def _handed(given: torch.Tensor | None, made: torch.Tensor) -> torch.Tensor:
+    """A result that a library made: into the memory that the caller gives, or as it is."""
+    return made if given is None else given.copy_(made)
 
 
 def _tensor_leaves(values: collections.abc.Iterable[object]) -> list[object]:
@@ -214,7 +220,10 @@ class ModelNew(torch.nn.Module):
         problem = self._unfit(leaves, tensors)
         if problem:
             return self._elsewhere(problem, args, kwargs)
-        out = _outputs()
+        out = [
+            None if i in HANDED else torch.empty_strided(shape, strides, dtype=dtype)
+            for i, (shape, strides, dtype, _) in enumerate(_MADE)
+        ]
         self._call(tensors, out)
         return _shaped(RETURNS, out)
 
@@ -223,20 +232,18 @@ class ModelNew(torch.nn.Module):
         results do are written directly)."""
         *inputs, last = args
         out: tuple[torch.Tensor, ...] = last  # type: ignore[assignment]
-        direct = tuple(
-            [
-                t
-                if t.stride() == strides or _ordered(t, order).is_contiguous()
-                else torch.empty_strided(shape, strides, dtype=dtype)
-                for t, (shape, strides, dtype, order) in zip(out, _MADE, strict=True)
-            ]
-        )
+        direct: list[torch.Tensor | None] = [
+            t
+            if t.stride() == strides or _ordered(t, order).is_contiguous()
+            else torch.empty_strided(shape, strides, dtype=dtype)
+            for t, (shape, strides, dtype, order) in zip(out, _MADE, strict=True)
+        ]
         self._call(_tensors(_tensor_leaves(inputs)), direct)
         for given, made in zip(out, direct, strict=True):
-            if given is not made:
+            if made is not None and given is not made:
                 given.copy_(made)
 
-    def _call(self, tensors: list[torch.Tensor], out: tuple[torch.Tensor, ...]) -> None:
+    def _call(self, tensors: list[torch.Tensor], out: list[torch.Tensor | None]) -> None:
         usable = [_readable(t, strides, order) for t, (strides, order) in zip(tensors, _READ, strict=True)]
         with self._lock:
             self._prepare()
@@ -314,14 +321,14 @@ class ModelNew(torch.nn.Module):
         size = torch.Size(shape).numel() * dtype.itemsize
         return self._workspace[offset : offset + size].view(dtype).view(shape)
 
-    def _execute(self, tensors: list[torch.Tensor], out: tuple[torch.Tensor, ...]) -> None:
+    def _execute(self, tensors: list[torch.Tensor], out: list[torch.Tensor | None]) -> None:
         table, packed = self._table, self._packed
         threads, scratch = max(1, min(torch.get_num_threads(), THREADS)), self._scratch_at
         for slot, t in zip(INPUT_SLOTS, tensors, strict=True):
             table[slot] = t.data_ptr()
-        for slot, t in zip(OUTPUT_SLOTS, out, strict=True):
-            if slot >= 0:
-                table[slot] = t.data_ptr()
+        for slot, room in zip(OUTPUT_SLOTS, out, strict=True):
+            if slot >= 0 and room is not None:
+                table[slot] = room.data_ptr()
         _CALLS(table, packed, scratch, threads, tensors, out)  # <<STEPS>>
 
 
@@ -337,7 +344,7 @@ def _home(module: torch.nn.Module, key: str) -> tuple[dict[str, torch.Tensor], s
     return (owner._parameters if name in owner._parameters else owner._buffers), name  # type: ignore[return-value]
 
 
-def _shaped(structure: object, out: tuple[torch.Tensor, ...]) -> object:
+def _shaped(structure: object, out: list[torch.Tensor | None]) -> object:
     """The results as forward() returns them: a number stands for that output."""
     if isinstance(structure, dict):
         return {k: _shaped(v, out) for k, v in structure.items()}

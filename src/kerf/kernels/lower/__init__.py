@@ -34,6 +34,7 @@ from kerf.kernels.lower import (  # noqa: F401  (importing them registers their 
     scans,
     views,
     windows,
+    writes,
 )
 from kerf.kernels.lower.complex_values import Complex, lying, of_pairs, pairs_of, part_type
 from kerf.kernels.lower.constants import embedded
@@ -146,7 +147,7 @@ def _result(builder: Builder, value: Value | Complex, name: str, like: Any = Non
     here = value.buffer
     order = order_of(like) if here is None else ()
     lying = found(builder, value, order) if order else None
-    if lying is not None and lying.role is Role.TEMP:
+    if lying is not None and lying.role is Role.TEMP and not _as_a_library_lays_it(builder, lying, order):
         here = replace(lying, order=order)
     elif order and runs_along(builder, value, order[-1]):
         moved = permuted(value, order)
@@ -162,6 +163,12 @@ def _result(builder: Builder, value: Value | Complex, name: str, like: Any = Non
             value.at, value.buffer, value.reshape_to = kept.at, here, kept.reshape_to
     builder.buffers[here.name] = replace(here, role=Role.OUTPUT)
     return builder.buffers[here.name]
+
+
+def _as_a_library_lays_it(builder: Builder, buffer: Buffer, order: tuple[int, ...]) -> bool:
+    """Is it a library's result, whose dimensions are others than those in `order`?"""
+    made = any(isinstance(op, Library) and buffer in op.outs for op in builder.ops)
+    return made and buffer.order != order
 
 
 def _pairs(builder: Builder, x: Complex) -> Value:

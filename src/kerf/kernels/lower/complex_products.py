@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from kerf.kernels.ir import Expr, Role, apply, loads
-from kerf.kernels.lower.complex_values import Complex, of_pairs, pairs_of
+from kerf.kernels.lower.complex_values import Complex, of_pairs, pairs_of, times
 from kerf.kernels.lower.matmul import batches_first, contract, matmul_letters, parsed, permute_value, spread
-from kerf.kernels.lower.registry import Context
-from kerf.kernels.lower.values import Indices, Value, probe
+from kerf.kernels.lower.registry import LOWERINGS, Context
+from kerf.kernels.lower.values import Indices, Value, constant, probe
 
 _PART, _RESULT = (
     "P",
@@ -19,13 +19,18 @@ _PART, _RESULT = (
 
 
 def contracted(c: Context, a: Any, b: Any, left: str, right: str, out: str) -> Complex:
-    """einsum of two operands, one of them complex at least."""
+    """einsum of two operands, one of them complex at least; if only because real ones were made so, as of those."""
+    a, b = _real_if_so(a), _real_if_so(b)
+    if isinstance(a, Value) and isinstance(b, Value):
+        made = contract(c, a, b, left, right, out)
+        return Complex(made, constant(0, made.dtype, made.shape))
     if not isinstance(a, Complex):
         a, b, left, right = b, a, right, left
     if not isinstance(b, Complex):
         return of_pairs(contract(c, pairs_of(a), b, left + _RESULT, right, out + _RESULT))
-    if not any(k in right and k not in out for k in left):
-        return _times(c, a, b, left, right, out)
+    if not (_own(a, left, right, out) and _own(b, right, left, out)):
+        return _summed_times(c, a, b, left, right, out)
+    a, b = _stored(c, a), _stored(c, b)
     free = batches_first(left, right, out)
     if free != out and _weights(c, a) and not _weights(c, b):  # packed once, with the signs that they get
         a, b, left, right = b, a, right, left
@@ -39,19 +44,30 @@ def _weights(c: Context, x: Complex) -> bool:
     return bool(read) and all(c.builder.buffers[name].role is Role.PARAM for name in read)
 
 
-def _times(c: Context, a: Complex, b: Complex, left: str, right: str, out: str) -> Complex:
-    re, im = (
-        [spread(c, x, letters, out) for x, letters in ((getattr(a, p), left), (getattr(b, p), right))]
-        for p in ("re", "im")
-    )
+def _real_if_so(x: Any) -> Any:
+    return x.re if isinstance(x, Complex) and x.im.constant == 0 else x
 
-    def two(op: str, w: Expr, x: Expr, y: Expr, z: Expr) -> Expr:
-        return apply(op, apply("mul", w, x), apply("mul", y, z))
 
-    return Complex(
-        c.pointwise(lambda *e: two("sub", *e), re[0], re[1], im[0], im[1]),
-        c.pointwise(lambda *e: two("add", *e), re[0], im[1], im[0], re[1]),
-    )
+def _own(x: Complex, mine: str, other: str, out: str) -> bool:
+    """Has it rows or columns of the result that the other lacks?"""
+    return any(n > 1 and k in out and k not in other for k, n in zip(mine, x.shape))
+
+
+def _stored(c: Context, x: Complex) -> Complex:
+    """What is read several times for each part of the result is computed once."""
+    return x.mapped(c.builder.reusable)
+
+
+def _summed_times(c: Context, a: Complex, b: Complex, left: str, right: str, out: str) -> Complex:
+    """No matrices: products of elements, and their sums."""
+    summed = "".join(k for k in dict.fromkeys(left + right) if k not in out)
+    lhs = a.mapped(lambda part: spread(c, part, left, out + summed))
+    rhs = b.mapped(lambda part: spread(c, part, right, out + summed))
+    made = times(c, lhs, rhs)
+    if not summed:
+        return made
+    dims = range(len(out), len(out + summed))
+    return made.mapped(lambda part: c.builder.reduce("sum", part, dims, c.dtype))
 
 
 def _turned(c: Context, b: Complex) -> Value:
@@ -71,17 +87,50 @@ def _matmul(c: Context, a: Any, b: Any) -> Complex:
 
 
 def _einsum(c: Context, equation: str, operands: Sequence[Any], *_: Any, **__: Any) -> Complex:
+    """Pairwise from the left; of one operand by part."""
     inputs, out = parsed(equation, [x.rank for x in operands])
-    if (
-        len(operands) != 2
-        or any(len(set(k)) < len(k) for k in inputs)
-        or set(_PART + _RESULT) & set("".join(inputs))
-    ):
-        raise LookupError("einsum of other than two operands")
-    return contracted(c, operands[0], operands[1], inputs[0], inputs[1], out)
+    if any(len(set(k)) < len(k) for k in inputs) or set(_PART + _RESULT) & set("".join(inputs)):
+        raise LookupError("diagonals, and letters that are taken")
+    if len(operands) == 1:
+        rule = LOWERINGS["aten.einsum.default"]
+        return operands[0].mapped(lambda part: rule(c, equation, [part]))  # type: ignore[no-any-return]
+    value, letters = operands[0], inputs[0]
+    for k in range(1, len(operands)):
+        wanted = set(out).union(*inputs[k + 1 :])
+        kept = "".join(x for x in dict.fromkeys(letters + inputs[k]) if x in wanted)
+        target = out if k == len(operands) - 1 else kept
+        value, letters = _of_two(c, value, operands[k], letters, inputs[k], target), target
+    return value
+
+
+def _of_two(c: Context, a: Any, b: Any, left: str, right: str, out: str) -> Any:
+    of = contracted if isinstance(a, Complex) or isinstance(b, Complex) else contract
+    return of(c, a, b, left, right, out)
+
+
+def _linear(c: Context, x: Any, weight: Any, bias: Any = None) -> Complex:
+    lead = "abcdefgh"[: x.rank - 1]
+    return _biased(c, contracted(c, x, weight, lead + "k", "nk", lead + "n"), bias)
+
+
+def _addmm(c: Context, bias: Any, a: Any, b: Any, *, beta: Any = 1, alpha: Any = 1) -> Complex:
+    if beta != 1 or alpha != 1:
+        raise LookupError("scaled products")
+    return _biased(c, _matmul(c, a, b), bias)
+
+
+def _biased(c: Context, made: Complex, bias: Any) -> Complex:
+    def plus(part: Value, of: Value | None) -> Value:
+        return part if of is None else c.pointwise(lambda x, y: apply("add", x, y), part, of)
+
+    given = bias if isinstance(bias, Complex) else None
+    return Complex(plus(made.re, given.re if given else bias), plus(made.im, given.im if given else None))
 
 
 PRODUCTS: dict[str, Callable[..., Any]] = {
     "aten.einsum.default": _einsum,
+    "aten.linear.default": _linear,
     **{f"aten.{name}.default": _matmul for name in ("matmul", "mm", "bmm", "mv", "dot")},
+    **{f"aten.{name}.default": _addmm for name in ("addmm", "baddbmm", "addmv")},
+    "aten.outer.default": lambda c, a, b: contracted(c, a, b, "m", "n", "mn"),
 }

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
 
-from kerf.kernels.ir import DType, Expr, Load, Ref, affine, apply, const_index, linear
+from kerf.kernels.ir import Const, DType, Expr, Load, Ref, affine, apply, const_index, linear
+from kerf.kernels.lower.registry import Context
 from kerf.kernels.lower.values import Builder, Indices, Value, probe
 from kerf.kernels.lower.views import view
 
@@ -30,6 +32,10 @@ class Complex:
     def rank(self) -> int:
         return self.re.rank
 
+    def mapped(self, change: Callable[[Value], Value]) -> Complex:
+        """The same done to both parts."""
+        return Complex(change(self.re), change(self.im))
+
 
 def part_type(dtype: torch.dtype) -> DType | None:
     """The type of the two parts; None where `dtype` is not complex."""
@@ -46,6 +52,8 @@ def pairs_of(x: Complex, hint: str = "") -> Value:
     """The inverse: a last dimension of 2."""
 
     def at(index: Indices) -> Expr:
+        if isinstance(index[-1], Const):
+            return (x.im if index[-1].value else x.re).at(index[:-1])
         re, im = x.re.at(index[:-1]), x.im.at(index[:-1])
         beside = _beside(re, im, index[-1])
         if beside is not None:
@@ -85,3 +93,15 @@ def lying(builder: Builder, x: Complex) -> Ref | None:
     shape = (*x.shape, 2)
     whole = shape == buffer.shape and (*steps, 1) == buffer.strides
     return Ref(buffer.name, None if whole else (shape, (*steps, 1), first.offset), pairs=True)
+
+
+def times(c: Context, a: Complex, b: Complex) -> Complex:
+    """The product, element by element."""
+    re = c.pointwise(lambda w, x, y, z: product_sum("sub", w, x, y, z), a.re, b.re, a.im, b.im)
+    im = c.pointwise(lambda w, x, y, z: product_sum("add", w, x, y, z), a.re, b.im, a.im, b.re)
+    return Complex(re, im)
+
+
+def product_sum(op: str, w: Expr, x: Expr, y: Expr, z: Expr) -> Expr:
+    """w x op y z"""
+    return apply(op, apply("mul", w, x), apply("mul", y, z))

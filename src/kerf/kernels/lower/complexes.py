@@ -10,12 +10,13 @@ from typing import Any
 
 from kerf.kernels.ir import Apply, DType, Expr, apply
 from kerf.kernels.lower.complex_products import PRODUCTS
-from kerf.kernels.lower.complex_values import Complex, of_pairs, pairs_of
+from kerf.kernels.lower.complex_values import Complex, of_pairs, pairs_of, product_sum, times
 from kerf.kernels.lower.fourier import TRANSFORMS
 from kerf.kernels.lower.library import keep
 from kerf.kernels.lower.pointwise import num, truth
 from kerf.kernels.lower.registry import ABOUT_STORAGE, LOWERINGS, Context
 from kerf.kernels.lower.values import Value, constant
+from kerf.kernels.lower.views import expanded
 
 Rule = Callable[..., Any]
 
@@ -115,7 +116,7 @@ def _converted(c: Context, x: Value | Complex, *_: Any, **__: Any) -> Value | Co
         assert isinstance(x, Complex)
         return c.converted(x.re, c.dtype)
     x = as_complex(c, x)
-    return Complex(c.converted(x.re, c.dtype), c.converted(x.im, c.dtype))
+    return x.mapped(lambda part: c.converted(part, c.dtype))
 
 
 def _constant(of: Callable[..., complex]) -> Rule:
@@ -127,8 +128,7 @@ def _constant(of: Callable[..., complex]) -> Rule:
 
 
 def _copied(c: Context, x: Any, source: Any, *_: Any) -> Complex:
-    source = as_complex(c, source)
-    return Complex(*(LOWERINGS["aten.expand.default"](c, p) for p in (source.re, source.im)))
+    return as_complex(c, source).mapped(lambda part: expanded(c, part, c.shape))
 
 
 # ---------------------------------------------------------------- arithmetic
@@ -139,18 +139,8 @@ def _times(c: Context, a: Any, b: Any) -> Complex:
         a, b = b, a
     if not isinstance(a, Complex | complex):  # a real factor
         b = as_complex(c, b)
-        return Complex(_of("mul", c, a, b.re), _of("mul", c, a, b.im))
+        return b.mapped(lambda part: _of("mul", c, a, part))
     return times(c, as_complex(c, a), as_complex(c, b))
-
-
-def times(c: Context, a: Complex, b: Complex) -> Complex:
-    re = c.pointwise(lambda w, x, y, z: _two("sub", w, x, y, z), a.re, b.re, a.im, b.im)
-    im = c.pointwise(lambda w, x, y, z: _two("add", w, x, y, z), a.re, b.im, a.im, b.re)
-    return Complex(re, im)
-
-
-def _two(op: str, w: Expr, x: Expr, y: Expr, z: Expr) -> Expr:
-    return apply(op, apply("mul", w, x), apply("mul", y, z))
 
 
 def _of(op: str, c: Context, *args: Any) -> Value:
@@ -167,7 +157,7 @@ def _summed(op: str) -> Rule:
 
 
 def _negated(c: Context, x: Complex) -> Complex:
-    return Complex(_of("neg", c, x.re), _of("neg", c, x.im))
+    return x.mapped(lambda part: _of("neg", c, part))
 
 
 def _conjugate(c: Context, x: Complex) -> Complex:
@@ -177,7 +167,7 @@ def _conjugate(c: Context, x: Complex) -> Complex:
 def _over(c: Context, a: Any, b: Any) -> Complex:
     a = as_complex(c, a)
     if not isinstance(b, Complex | complex):
-        return Complex(_of("div", c, a.re, b), _of("div", c, a.im, b))
+        return a.mapped(lambda part: _of("div", c, part, b))
     over = _reciprocal(c, as_complex(c, b))
     return times(c, a, over)
 
@@ -188,7 +178,7 @@ def _reciprocal(c: Context, b: Complex) -> Complex:
     def part(mine: Expr, re: Expr, im: Expr) -> Expr:
         size = apply("max", apply("abs", re), apply("abs", im))
         p, q = (apply("div", e, size) for e in (re, im))
-        return apply("div", apply("div", mine, size), apply("mul", size, _two("add", p, p, q, q)))
+        return apply("div", apply("div", mine, size), apply("mul", size, product_sum("add", p, p, q, q)))
 
     return Complex(
         c.pointwise(lambda x, y: part(x, x, y), b.re, b.im),
@@ -209,7 +199,7 @@ def _power(c: Context, x: Complex, p: Any) -> Complex:
 
 def norm(re: Expr, im: Expr) -> Expr:
     """|z|^2"""
-    return _two("add", re, re, im, im)
+    return product_sum("add", re, re, im, im)
 
 
 def size(c: Context, x: Complex) -> Value:

@@ -129,6 +129,8 @@ def _joined(shape: Sequence[int], steps: Sequence[int], dims: Sequence[int]) -> 
     batch = sorted(
         ((s, n) for d, (s, n) in enumerate(zip(steps, shape)) if d not in along and n > 1), reverse=True
     )
+    if min(steps, default=0) < 0:
+        return False
     return all(outer == inner * n for (outer, _), (inner, n) in pairwise(batch))
 
 

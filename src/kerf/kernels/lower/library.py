@@ -53,7 +53,7 @@ def _values_alone(c: Context, target: str, args: Any) -> tuple[Any, set[int]]:
 def _made(c: Context, like: torch.Tensor, empty: bool) -> Buffer:
     """A result as the library lays it in memory."""
     pairs, order = like.is_complex(), () if empty else order_of(like)
-    shape = (0,) if empty else (*like.shape, 2) if pairs else tuple(like.shape)
+    shape = ((0,) if empty else tuple(like.shape)) + (2,) * pairs
     buffer = c.builder.temp(
         tuple(shape[d] for d in order) or shape, part_type(like.dtype) or dtype_of(like.dtype)
     )
