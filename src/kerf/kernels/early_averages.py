@@ -43,7 +43,7 @@ def average_before_convolving(program: Program) -> Program | None:
 def _averages(program: Program, pool: Pool, conv: Conv) -> bool:
     """Is `pool` a mean of as many results as its window has, and the only reader of `conv`?"""
     alone = conv.out.role is Role.TEMP and len(program.consumers(conv.out.name)) == 1
-    plain = pool.kind == "avg" and pool.divisor is None and not pool.channels_last
+    plain = pool.kind == "avg" and pool.divisor is None and not (pool.channels_last or conv.channels_last)
     alone = alone and conv.out.name not in program.outputs
     return alone and plain and not any(pool.padding) and not conv.transposed and conv.out.dtype.is_float
 

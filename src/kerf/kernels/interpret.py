@@ -224,6 +224,9 @@ def _conv(op: ir.Conv, memory: Tensors, double: bool) -> list[torch.Tensor]:
         fn: Any = (F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d)[n - 1]
         return [fn(x, weight, bias, op.stride, op.padding, op.output_padding, op.groups, op.dilation)]
     fn = (F.conv1d, F.conv2d, F.conv3d)[n - 1]
+    if op.channels_last:
+        made = fn(x.movedim(-1, 1), weight, bias, op.stride, op.padding, op.dilation, op.groups)
+        return [made.movedim(1, -1)]
     return [fn(x, weight, bias, op.stride, op.padding, op.dilation, op.groups)]
 
 

@@ -130,12 +130,17 @@ class _Sizes:
                 self._dimension(("buffer", name, d), n)
         same = [((x, 0), (outs[0], 0))]
         windowed = {(name, d) for name in names for d in range(2, len(self.buffers[name].shape))}
+        last = op.channels_last
+        if isinstance(op, Conv) and last:
+            windowed = {(n, d) for n in (x, *outs) for d in range(1, len(self.buffers[x].shape) - 1)}
+            windowed |= {(op.weight, d) for d in range(2, len(self.buffers[op.weight].shape))}
         if isinstance(op, Conv):
             i, o = (0, 1) if op.transposed else (1, 0)
-            channels = [((x, 1), (op.weight, i)), ((outs[0], 1), (op.weight, o))]
+            place = len(self.buffers[x].shape) - 1 if last else 1
+            channels = [((x, place), (op.weight, i)), ((outs[0], place), (op.weight, o))]
             if op.bias:
                 self._dimension(("buffer", op.bias, 0), self.buffers[op.bias].shape[0])
-                channels.append(((op.bias, 0), (outs[0], 1)))
+                channels.append(((op.bias, 0), (outs[0], place)))
             if op.groups == 1:
                 same += channels
             else:

@@ -59,7 +59,8 @@ class Contract:
 @dataclass(frozen=True)
 class Conv:
     """Convolution, 1 to 3 spatial dimensions, channels first. x: (N, C, *in); weight: (O, C/groups, *kernel), or
-    (C, O/groups, *kernel) when transposed; bias (O,) or None. `padding` is symmetric per dimension."""
+    (C, O/groups, *kernel) when transposed; bias (O,) or None. `padding` is symmetric per dimension. With `channels_last` x is
+    (N, *in, C) and the result (N, *out, O); the weight is as ever."""
 
     out: Buffer
     x: str
@@ -71,6 +72,7 @@ class Conv:
     groups: int = 1
     transposed: bool = False
     output_padding: tuple[int, ...] = ()
+    channels_last: bool = False
 
 
 @dataclass(frozen=True)

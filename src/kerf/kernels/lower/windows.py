@@ -16,6 +16,8 @@ from kerf.kernels.lower.values import Indices, Value, stored
 from kerf.kernels.lower.views import permuted, view
 from kerf.kernels.tensors import inverse
 
+VECTOR = 16  # channels that fill the widest vector
+
 
 def spread(value: Any, n: int, default: int = 0) -> tuple[int, ...]:
     """torch lets one number stand for all dimensions, and an empty list for the default."""
@@ -38,6 +40,10 @@ def _convolve(
     if single and groups == 1 and not transposed and source.shape[1] > 1 and runs_along(c.builder, source, 1):
         return _across_channels(c, source, weight, bias)
     shape = c.shape if len(c.shape) == n + 2 else (1, *c.shape)
+    last = not transposed and _each_channel(c, source, weight, groups) and runs_along(c.builder, source, 1)
+    order = (0, *range(2, n + 2), 1) if last else ()
+    if last:
+        source, shape = permuted(source, order), tuple(shape[d] for d in order)
     names = (c.builder.plain(source, "x"), c.builder.plain(weight, "weight"))
     bias_name = c.builder.plain(bias, "bias") if bias is not None else None
     out = c.builder.temp(shape, c.dtype)
@@ -53,9 +59,15 @@ def _convolve(
             groups,
             transposed,
             extra,
+            last,
         )
     )
-    return stored(out, c.shape)
+    return c.reshape(laid(out, order), c.shape) if last else stored(out, c.shape)
+
+
+def _each_channel(c: Context, x: Value, weight: Value, groups: int) -> bool:
+    """One filter a channel, and channels enough for vectors?"""
+    return x.shape[1] == weight.shape[0] == groups >= VECTOR and c.dtype is DType.F32
 
 
 def _across_channels(c: Context, x: Value, weight: Value, bias: Value | None) -> Value:

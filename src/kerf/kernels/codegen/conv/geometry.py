@@ -195,20 +195,25 @@ def geometry(group: Group) -> Geometry:
     """The geometry of a group's first op, which must be a `Conv`."""
     op = group.ops[0]
     assert isinstance(op, Conv)
-    x, weight = group.buffer(op.x), group.buffer(op.weight)
+    weight = group.buffer(op.weight)
+    x, out = (_channels_first(s) if op.channels_last else s for s in (group.buffer(op.x).shape, op.out.shape))
     return Geometry(
-        batch=x.shape[0],
-        channels=x.shape[1],
-        filters=op.out.shape[1],
+        batch=x[0],
+        channels=x[1],
+        filters=out[1],
         groups=op.groups,
-        inside=_triple(x.shape[2:], 1),
-        outside=_triple(op.out.shape[2:], 1),
+        inside=_triple(x[2:], 1),
+        outside=_triple(out[2:], 1),
         kernel=_triple(weight.shape[2:], 1),
         stride=_triple(op.stride, 1),
         padding=_triple(op.padding, 0),
         dilation=_triple(op.dilation, 1),
         transposed=op.transposed,
     )
+
+
+def _channels_first(shape: tuple[int, ...]) -> tuple[int, ...]:
+    return (shape[0], shape[-1], *shape[1:-1])
 
 
 def _triple(values: tuple[int, ...], fill: int) -> Triple:

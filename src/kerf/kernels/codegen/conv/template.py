@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from kerf.kernels.codegen.conv import amx, depthwise, direct, guard, winograd
+from kerf.kernels.codegen.conv import amx, channels, depthwise, direct, guard, winograd
 from kerf.kernels.codegen.conv.blocking import choose
 from kerf.kernels.codegen.conv.epilogue import Epilogue, accepts
 from kerf.kernels.codegen.conv.estimate import default_algorithm, ranked
@@ -29,6 +29,8 @@ class ConvTemplate:
         return accepts(group)
 
     def decisions(self, group: Group, chip: Chip, threads: int) -> tuple[Decision, ...]:
+        if _conv(group).channels_last:
+            return channels.decisions(chip)
         g, element = geometry(group), _conv(group).out.dtype.compute.bytes
         rows, vectors = default_tile(g.group_filters, chip)
         budget = max(chip.l2_bytes // 2 >> 10, 64)
@@ -68,6 +70,8 @@ class ConvTemplate:
         self, group: Group, choices: Mapping[str, Value], chip: Chip, threads: int, symbol: str
     ) -> Emitted:
         g = geometry(group)
+        if _conv(group).channels_last:
+            return channels.emit(group, g, choices, chip, threads, symbol)
         if choices["algorithm"] == "winograd":
             return _guarded(group, g, choices, chip, threads, symbol)
         if choices["algorithm"] == "amx":
