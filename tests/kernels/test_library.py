@@ -133,3 +133,38 @@ def test_distributions_are_not_asked_whether_values_lie_in_their_support():
         m,
     )
     assert D.Distribution._validate_args
+
+
+def test_writes_are_selects():
+    x, y, ids = randn(4, 6), randn(6, 4).T, torch.tensor([[1], [5], [0], [2]])
+
+    def each(x, y, ids):
+        masked, ruled = x.clone(), x.clone()
+        masked[x > 0] = 0.5
+        masked[:, x[0] > 0] = y[:, :1]
+        ruled[::2, 1::3] = y[:2, :2]
+        ruled.diagonal(1).add_(2)
+        ruled[0, 1] = -1
+        hot = torch.zeros(4, 6).scatter_(1, ids, 1.0)
+        return (
+            masked,
+            ruled,
+            hot,
+            x.scatter_add(1, ids.expand(4, 2), y),
+            x.index_put((x < 0,), x[0, 0], accumulate=True),
+        )
+
+    assert not called(calls(each, x, y, ids))
+
+
+def test_writes_that_are_found_by_their_places_are_library_calls():
+    def each(x, i):
+        x = x.clone()
+        x[i % 4, i] = 1.0
+        return x.index_add(1, i, x[:, :5]).scatter(1, i.expand(4, 5), 2.0)
+
+    assert called(calls(each, randn(4, 6), torch.tensor([0, 2, 5, 1, 3]))) == [
+        "index_put",
+        "index_add",
+        "scatter",
+    ]

@@ -1,4 +1,4 @@
-"""Tensors put together, written into and given margins: index arithmetic and selects."""
+"""Tensors put together and given margins: index arithmetic and selects."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from itertools import accumulate
 from typing import Any
 
-from kerf.kernels.ir import Const, DType, Expr, apply, const_index
-from kerf.kernels.lower.creation import wrapped
+from kerf.kernels.ir import Const, Expr, apply, const_index
 from kerf.kernels.lower.registry import Context, lowers
 from kerf.kernels.lower.values import Indices, Value
-from kerf.kernels.lower.views import dim_of, expanded, narrowed, replaced, replaced_size, shift, view
+from kerf.kernels.lower.views import dim_of, narrowed, replaced, replaced_size, shift, view
 
 
 @lowers("roll")
@@ -143,68 +142,6 @@ def _padded_dim(x: Value, d: int, before: int, after: int, value: float) -> Valu
         )
 
     return Value(replaced_size(x.shape, d, before + n + after), x.dtype, at, hint=x.hint)
-
-
-@lowers("slice_scatter", "select_scatter")
-def _scatter_range(
-    c: Context,
-    x: Value,
-    source: Value,
-    dim: int = 0,
-    start: int | None = None,
-    end: int | None = None,
-    step: int = 1,
-) -> Value:
-    d = dim_of(dim, x.rank)
-    if "select_scatter" in str(c.node.target):
-        start = (start or 0) % x.shape[d]
-        end = start + 1
-        source = c.reshape(source, (*source.shape[:d], 1, *source.shape[d:]))
-    first, stop, step = slice(start, end, step).indices(x.shape[d])
-    if step != 1:
-        raise LookupError("slice_scatter with a step")
-    parts = [narrowed(x, d, 0, first), c.converted(source, x.dtype), narrowed(x, d, stop, x.shape[d] - stop)]
-    return cat_values(c, parts, d)
-
-
-_FEW_PLACES = 8  # along a dimension, compared one after the other at every element
-
-
-@lowers("index_copy")
-def _index_copy(c: Context, x: Value, dim: int, places: Value, source: Value) -> Value:
-    d = dim_of(dim, x.rank)
-    return _placed(c, x, d, places, source)
-
-
-@lowers("index_put")
-def _index_put(
-    c: Context, x: Value, indices: Sequence[Value | None], values: Value, accumulate: bool = False
-) -> Value:
-    """One index of a few places along one dimension (a cache that a step is written to); the rest is torch's."""
-    given = [(d, i) for d, i in enumerate(indices) if i is not None]
-    if accumulate or len(given) != 1 or given[0][1].rank > 1 or given[0][1].dtype is DType.BOOL:
-        raise LookupError("scattered writes")
-    d, places = given[0]
-    shape = (*x.shape[:d], *places.shape, *x.shape[d + 1 :])
-    return _placed(c, x, d, places, expanded(c, values, shape))
-
-
-def _placed(c: Context, x: Value, d: int, places: Value, source: Value) -> Value:
-    """x with source[k] where dimension d is at places[k]; of equal places the last counts."""
-    if places.size > _FEW_PLACES:
-        raise LookupError("writes to many places")
-    flat = c.reshape(places, (places.size,))
-    rows = c.reshape(c.converted(source, x.dtype), replaced_size(x.shape, d, places.size))
-
-    def at(index: Indices) -> Expr:
-        out = x.at(index)
-        for k in range(places.size):
-            here = apply("eq", index[d], wrapped(flat.at((const_index(k),)), x.shape[d]))
-            new = rows.at(replaced(index, d, const_index(k)))
-            out = apply("select", here, new, out, dtype=out.dtype)
-        return out
-
-    return Value(x.shape, x.dtype, at, hint=c.builder.hint)
 
 
 @lowers("unfold_backward")
