@@ -12,6 +12,8 @@ from tests.kernels.test_lower import all_of, calls
 from torch import fft, nn
 
 from kerf.kernels.ir import Contract, Library, Program, Reduce
+from kerf.kernels.problem import from_module
+from kerf.kernels.referee.variants import Picks, run_in_double
 
 
 def reals(*shape: int) -> torch.Tensor:
@@ -197,3 +199,21 @@ def test_results_that_a_library_made_are_handed_on_and_stay(tmp_path: Path):
 class _Inverse(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return fft.irfft(fft.rfft(x) * 2, n=8)
+
+
+class _Turn(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(complexes(4))
+
+    def forward(self, z: torch.Tensor) -> torch.Tensor:
+        return (z * self.weight).abs()
+
+
+def test_complex_arguments_are_drawn_and_the_reference_of_complex_weights_is_float64():
+    problem = from_module(_Turn(), [complexes(3, 4)])
+    for distribution in ("given", "normal", "sparse", "zeros"):
+        (z,) = problem.contract.draw(torch.Generator().manual_seed(1), distribution)
+        assert z.shape == (3, 4) and z.dtype == torch.complex64 and bool(z.imag.any())
+    wide = run_in_double(problem.module, [z], Picks())
+    assert wide is not None and wide[0].dtype == torch.float64

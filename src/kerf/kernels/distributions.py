@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from math import prod
 from typing import Any
 
@@ -16,6 +17,7 @@ import torch
 from kerf.kernels.contract import Rule
 
 BLOCK = 1 << 18
+_PARTS = {"complex64": "float32", "complex128": "float64"}
 DENORMALS = 256
 """In a block, on average."""
 LOGITS = (
@@ -28,8 +30,12 @@ def draw_rule(rule: Rule, distribution: str, generator: torch.Generator) -> Any:
     """One argument under `rule`."""
     if rule.domain == "fixed" or not rule.is_tensor:
         return rule.value.clone() if isinstance(rule.value, torch.Tensor) else rule.value
-    values = _FILLERS.get(rule.domain, _reals)(rule, distribution, generator)
-    values = _structured(values, rule, generator).to(rule.torch_dtype)
+    if rule.torch_dtype.is_complex:
+        parts = replace(rule, dtype=_PARTS[rule.dtype], shape=(*rule.shape, 2), strides=None)
+        values = torch.view_as_complex(draw_rule(parts, distribution, generator))
+    else:
+        values = _FILLERS.get(rule.domain, _reals)(rule, distribution, generator)
+        values = _structured(values, rule, generator).to(rule.torch_dtype)
     if rule.strides is None:
         return values.contiguous()
     return torch.empty_strided(rule.shape, rule.strides, dtype=rule.torch_dtype).copy_(values)

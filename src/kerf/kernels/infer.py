@@ -50,6 +50,8 @@ def _rule(name: str, values: Sequence[Any]) -> Rule:
     rule = Rule(name, str(first.dtype).removeprefix("torch."), tuple(first.shape), strides=strides)
     if first.numel() == 0:
         return replace(rule, domain="fixed", value=first)
+    if first.is_complex():
+        return _complex_rule(rule, values)
     same = len(values) > 1 and all(torch.equal(first, v) for v in values[1:])
     if first.dtype is torch.bool:
         return (
@@ -64,6 +66,13 @@ def _rule(name: str, values: Sequence[Any]) -> Rule:
             else _integer_rule(rule, values)
         )
     return _float_rule(rule, values, same)
+
+
+def _complex_rule(rule: Rule, values: Sequence[torch.Tensor]) -> Rule:
+    """What holds for both parts alike."""
+    parts = _rule(rule.name, [torch.view_as_real(v.resolve_conj()) for v in values])
+    fixed = values[0] if parts.domain == "fixed" else None
+    return replace(parts, dtype=rule.dtype, shape=rule.shape, strides=rule.strides, structure="", value=fixed)
 
 
 def _share(values: Sequence[torch.Tensor]) -> float:

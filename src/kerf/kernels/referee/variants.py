@@ -29,11 +29,11 @@ def _copied(value: Any) -> Any:
 
 def run_in_double(module: Any, args: Sequence[Any], picks: Picks) -> list[torch.Tensor] | None:
     """The outputs in float64; None where the module cannot run so."""
-    wide = [a.double() if isinstance(a, torch.Tensor) and a.is_floating_point() else a for a in args]
+    wide = [_wide(a) if isinstance(a, torch.Tensor) else a for a in args]
     picks.given = {a.untyped_storage().data_ptr() for a in wide if isinstance(a, torch.Tensor)}
     before = torch.get_default_dtype()
     try:
-        own = copied(module).double()
+        own = copied(module)._apply(_wide)
         torch.set_default_dtype(torch.float64)
         with torch.no_grad(), picks:
             return [t.detach() for t in flat_tensors(own(*wide))]
@@ -41,6 +41,10 @@ def run_in_double(module: Any, args: Sequence[Any], picks: Picks) -> list[torch.
         return None
     finally:
         torch.set_default_dtype(before)
+
+
+def _wide(t: torch.Tensor) -> torch.Tensor:
+    return t.to(torch.complex128) if t.is_complex() else t.double() if t.is_floating_point() else t
 
 
 def run_variants(
