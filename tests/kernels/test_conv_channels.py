@@ -7,8 +7,8 @@ from torch import nn
 
 from kerf.kernels.codegen.standalone import TORCH_DTYPE, standalone
 from kerf.kernels.fuse import fuse
-from kerf.kernels.interpret import bind
-from kerf.kernels.ir import Conv
+from kerf.kernels.interpret import bind, interpret
+from kerf.kernels.ir import Contract, Conv
 from kerf.kernels.lower import lower_module
 
 
@@ -84,3 +84,25 @@ def test_weights_that_are_computed_are_packed_in_the_call():
         standalone(group, {}).bind([memory[b.name].contiguous() for b in group.inputs], outputs)()
         memory.update({b.name: t for b, t in zip(group.outputs, outputs, strict=True)})
     torch.testing.assert_close(memory[program.outputs[0]], Scaled()(x, w).contiguous(), rtol=1e-5, atol=1e-5)
+
+
+TILED = {
+    "one value": (nn.Conv2d(24, 10, 1), (2, 5, 7)),
+    "patches": (nn.Conv2d(3, 20, 4, stride=4), (2, 9, 18)),
+    "patches of lines": (nn.Conv1d(5, 6, 3, stride=3, bias=False), (2, 20)),
+    "patches of volumes": (nn.Conv3d(4, 6, (1, 2, 3), stride=(1, 2, 3)), (1, 2, 4, 7)),
+}
+
+
+@pytest.mark.parametrize("name", TILED)
+def test_filters_that_tile_the_input_are_one_product_with_its_bias(name):
+    conv, (batch, *size) = TILED[name]
+    module, x = Last(conv, F.relu), torch.randn(batch, *size, conv.in_channels)
+    program = lower_module(module, [x])
+    assert not any(isinstance(op, Conv) for op in program.ops)
+    group = fuse(program)[-1]
+    assert isinstance(group.ops[0], Contract)
+    assert len(group.ops) == 2
+    with torch.no_grad():
+        (got,) = interpret(program, bind(program, module, [x])).values()
+        torch.testing.assert_close(got, module(x).contiguous(), rtol=1e-5, atol=1e-5)

@@ -13,7 +13,7 @@ from kerf.kernels.lower.matmul import biased, contract
 from kerf.kernels.lower.reductions import mean_of
 from kerf.kernels.lower.registry import Context, cast, lowers
 from kerf.kernels.lower.values import Indices, Value, stored
-from kerf.kernels.lower.views import permuted, view
+from kerf.kernels.lower.views import narrowed, permuted, view
 from kerf.kernels.tensors import inverse
 
 VECTOR = 16  # channels that fill the widest vector
@@ -39,6 +39,13 @@ def _convolve(
     single = prod(weight.shape[2:]) == 1 and prod(spread(stride, n, 1)) == 1 and not any(spread(padding, n))
     if single and groups == 1 and not transposed and source.shape[1] > 1 and runs_along(c.builder, source, 1):
         return _across_channels(c, source, weight, bias)
+    tiles = (
+        tuple(weight.shape[2:]) == spread(stride, n, 1)
+        and not any(spread(padding, n))
+        and set(spread(dilation, n, 1)) == {1}
+    )
+    if tiles and groups == 1 and not transposed and source.shape[1] > 1 and runs_along(c.builder, source, 1):
+        return _patches(c, source, weight, bias)
     shape = c.shape if len(c.shape) == n + 2 else (1, *c.shape)
     last = not transposed and _each_channel(c, source, weight, groups) and runs_along(c.builder, source, 1)
     order = (0, *range(2, n + 2), 1) if last else ()
@@ -72,11 +79,29 @@ def _each_channel(c: Context, x: Value, weight: Value, groups: int) -> bool:
 
 def _across_channels(c: Context, x: Value, weight: Value, bias: Value | None) -> Value:
     """Filters of one value over channels that lie side by side: a product of matrices."""
-    outer, channels = (x.shape[0], *x.shape[2:]), x.shape[1]
-    rows = c.reshape(permuted(x, (0, *range(2, x.rank), 1)), (prod(outer), channels))
-    filters = c.reshape(weight, (weight.shape[0], channels))
-    made = c.reshape(biased(c, contract(c, rows, filters, "mk", "nk", "mn"), bias), (*outer, weight.shape[0]))
-    return c.reshape(permuted(made, inverse((0, *range(2, x.rank), 1))), c.shape)
+    rows = permuted(x, (0, *range(2, x.rank), 1))
+    return _product(c, rows, c.reshape(weight, weight.shape[:2]), bias)
+
+
+def _patches(c: Context, x: Value, weight: Value, bias: Value | None) -> Value:
+    """Filters that tile an image whose channels lie side by side: a product of the patches, as they lie, with the filters turned alike."""
+    n, kernel, out = weight.rank - 2, weight.shape[2:], c.shape[len(c.shape) - weight.rank + 2 :]
+    last = permuted(x, (0, *range(2, x.rank), 1))
+    for d in range(n):
+        last = narrowed(last, d + 1, 0, out[d] * kernel[d])
+    cut = c.reshape(last, (x.shape[0], *(e for pair in zip(out, kernel) for e in pair), x.shape[1]))
+    order = (0, *range(1, 2 * n, 2), *range(2, 2 * n + 1, 2), 2 * n + 1)
+    depth = prod(kernel) * x.shape[1]
+    rows = c.reshape(permuted(cut, order), (x.shape[0], *out, depth))
+    filters = c.reshape(permuted(weight, (0, *range(2, n + 2), 1)), (weight.shape[0], depth))
+    return _product(c, rows, filters, bias)
+
+
+def _product(c: Context, rows: Value, filters: Value, bias: Value | None) -> Value:
+    """Rows (N, *out, K) times filters (O, K), as (N, O, *out) that lies as (N, *out, O)."""
+    places = "nhwd"[: rows.rank - 1]
+    made = biased(c, contract(c, rows, filters, f"{places}k", "ok", f"{places}o"), bias)
+    return c.reshape(permuted(made, inverse((0, *range(2, rows.rank), 1))), c.shape)
 
 
 @lowers("conv1d", "conv2d", "conv3d")
