@@ -217,3 +217,11 @@ def test_complex_arguments_are_drawn_and_the_reference_of_complex_weights_is_flo
         assert z.shape == (3, 4) and z.dtype == torch.complex64 and bool(z.imag.any())
     wide = run_in_double(problem.module, [z], Picks())
     assert wide is not None and wide[0].dtype == torch.float64
+
+
+def test_a_spectrogram_lies_in_memory_as_its_transforms_do():
+    def spectrogram(x: torch.Tensor) -> torch.Tensor:
+        return torch.stft(x, 16, 4, window=torch.ones(16), return_complex=True).abs().add(1e-5).log()
+
+    program = calls(spectrogram, reals(2, 72))
+    assert program.buffers[program.outputs[0]].order == (0, 2, 1)

@@ -41,10 +41,11 @@ def runs_along(builder: Builder, value: Value, d: int) -> bool:
 
 
 def _steps_along(load: Load, buffer: Buffer, axis: str) -> bool:
-    """Is the next element along `axis` the next in memory, wherever the other loop variables are?"""
+    """Is the next element along `axis` the next in memory (of complex numbers, the same part of the next), wherever the other loop
+    variables are?"""
     form = linear(load, buffer)
     if form is not None:
-        return form.of(axis) == 1
+        return form.of(axis) in ((1, 2) if buffer.pairs else (1,))
     last = affine(load.index[-1])
     elsewhere = {e for index in load.index[:-1] for e in walk(index)}
     return last is not None and last.of(axis) == 1 and Index(axis) not in elsewhere
