@@ -247,6 +247,17 @@ def test_compilers_vectorize_them_at_every_width(flags, tmp_path: Path):
     assert len(loops) >= len(names) + 2, said.stderr
 
 
+@pytest.mark.parametrize("name", ["sin", "cos"])
+def test_sines_of_small_arguments_are_as_accurate_as_of_all(name):
+    g = torch.Generator().manual_seed(3)
+    scale = torch.tensor([1.0, 30.0, 1000.0, 131071.0]).repeat(50_000)
+    x = (torch.rand(200_000, generator=g) * 2 - 1) * scale
+    quarters = torch.randint(-83_000, 83_000, (100_000,), generator=g).double() * (torch.pi / 2)
+    x = torch.cat([x, quarters.float(), torch.tensor([0.0, -0.0, 1e-45, -1e-45])])
+    exact = getattr(torch, name)(x.double())
+    assert error(compiled(f"kf_{name}_near(x[i])")(x), exact) <= LIMITS[name]
+
+
 def test_softplus_and_its_tanh_are_accurate_over_all_of_float32():
     x = points()
     x = x[~(x < -86)]  # results below 2^-126 may be flushed

@@ -36,10 +36,10 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("name", CASES)
-def test_narrow_maps(name, threads):
+def test_narrow_maps(name):
     f, shapes = CASES[name]
+    threads = 1 + len(name) % 2
     agree(f, [randn(*s, seed=n) for n, s in enumerate(shapes)], threads=threads, rtol=2e-5, atol=2e-6)
 
 

@@ -60,18 +60,14 @@ class Staged:
         return "\n".join(lines)
 
     def _shuffled(self, symbol: str) -> list[str]:
-        unit, lanes, v = len(self.places), self.lanes, f"{symbol}_v"
+        unit, lanes = len(self.places), self.lanes
         body = [line for at in range(0, unit, lanes) for line in self._vector(symbol, at)]
         needed = max(_window(self.places[at : at + lanes], lanes)[1] for at in range(0, unit, lanes))
-        return (
-            [
-                f"    for (; l < n && left >= {needed}; l += {unit}, s += {self.step}, left -= {self.step}) {{",
-                *(f"        {line}" for line in body),
-                "    }",
-            ]
-            if v
-            else []
-        )
+        return [
+            f"    for (; l < n && left >= {needed}; l += {unit}, s += {self.step}, left -= {self.step}) {{",
+            *(f"        {line}" for line in body),
+            "    }",
+        ]
 
     def _vector(self, symbol: str, at: int) -> list[str]:
         lanes, v = self.lanes, f"{symbol}_v"
