@@ -98,6 +98,7 @@ def test_connectionist_temporal_classification(lengths: Callable[[int], object])
 def test_covariances_ask_nothing():
     x = randn(5, 9)
     calls(lambda x: (x.cov(), torch.cov(x[0], correction=0), torch.corrcoef(x), x[1].corrcoef()), x)
+    calls(lambda x: torch.view_as_real(torch.cov(torch.complex(x[:2], x[2:4]))), x)
     counts = torch.tensor([1, 2, 0, 4, 1, 1, 3, 1, 2])
     calls(
         lambda x, n: (x.cov(fweights=n), x.cov(aweights=x[0].exp(), fweights=n), x.cov(aweights=x[0].exp())),

@@ -11,7 +11,6 @@ import torch.nn.functional as F
 from tests.kernels.test_graph import Calls
 from torch import nn
 
-from kerf.core.types import KerfError
 from kerf.kernels.graph import capture
 from kerf.kernels.interpret import bind, interpret
 from kerf.kernels.ir import (

@@ -57,7 +57,7 @@ def _cov(
     x = x.reshape(1, -1) if x.dim() < 2 else x
     counts = [w for w in (fweights, aweights) if w is not None]
     if not counts:
-        weights, total, mean = None, x.new_tensor(x.shape[1]), x.mean(1, keepdim=True)
+        weights, total, mean = None, x.real.new_tensor(x.shape[1]), x.mean(1, keepdim=True)
     else:
         weights = counts[0] * counts[1] if len(counts) == 2 else counts[0]
         total = weights.sum()
@@ -66,7 +66,7 @@ def _cov(
         correction if aweights is None or weights is None else correction * (weights * aweights).sum() / total
     )
     centered = x - mean
-    made = centered @ (centered if weights is None else centered * weights).mT / (total - lost).clamp(min=0)
+    made = centered @ (centered if weights is None else centered * weights).mH / (total - lost).clamp(min=0)
     return made.squeeze()
 
 
