@@ -1,4 +1,4 @@
-"""What other chips get: first choices for their vectors, compiled for them and run here. No user of theirs sees what this machine's own would be."""
+"""What other chips get: first choices for vectors of eight and four lanes, compiled for them and run here."""
 
 from __future__ import annotations
 

@@ -523,12 +523,9 @@ static inline double kf_cos_wide(double r) {
     return q * s + 1.0;
 }
 
-// sin(x + quarters pi/2), in float32 once reduced. 1.5 ulp.
-static inline float kf_sin_shifted(float x, int32_t quarters) {
-    double turns = 4.0 * kf_turns(x), n = __builtin_rint(turns);
-    float r = (float)((turns - n) * 1.5707963267948966), s = r * r;
-    uint32_t k = (uint32_t)((int32_t)(float)n + quarters);
-    float a = 2.7183041e-06f, b = 2.4390369e-05f;
+// sin(r + k pi/2) for |r| <= pi/4.
+static inline float kf_sin_reduced(float r, uint32_t k) {
+    float s = r * r, a = 2.7183041e-06f, b = 2.4390369e-05f;
     a = a * s - 0.00019839335f;
     a = a * s + 0.008333329f;
     a = a * s - 0.16666667f;
@@ -539,6 +536,12 @@ static inline float kf_sin_shifted(float x, int32_t quarters) {
     return kf_float(kf_bits(v) ^ (k & 2u) << 30);
 }
 
+// sin(x + quarters pi/2), in float32 once reduced. 1.5 ulp.
+static inline float kf_sin_shifted(float x, int32_t quarters) {
+    double turns = 4.0 * kf_turns(x), n = __builtin_rint(turns);
+    return kf_sin_reduced((float)((turns - n) * 1.5707963267948966), (uint32_t)((int32_t)(float)n + quarters));
+}
+
 // The same for |x| < 2^17: quarter turns taken off in three parts (Cody and Waite, 1980), of which a fused multiply-add makes the first
 // without an error and the others with one of the last place.
 static inline float kf_sin_shifted_near(float x, int32_t quarters) {
@@ -547,17 +550,7 @@ static inline float kf_sin_shifted_near(float x, int32_t quarters) {
     float r = __builtin_fmaf(n, -1.57079637f, x);
     r = __builtin_fmaf(n, 4.37113883e-08f, r);
     r = __builtin_fmaf(n, 1.71512449e-15f, r);
-    float s = r * r;
-    uint32_t k = (uint32_t)((int32_t)n + quarters);
-    float a = 2.7183041e-06f, b = 2.4390369e-05f;
-    a = a * s - 0.00019839335f;
-    a = a * s + 0.008333329f;
-    a = a * s - 0.16666667f;
-    b = b * s - 0.0013886763f;
-    b = b * s + 0.041666623f;
-    b = b * s - 0.5f;
-    float v = k & 1u ? b * s + 1.0f : (a * s) * r + r;
-    return kf_float(kf_bits(v) ^ (k & 2u) << 30);
+    return kf_sin_reduced(r, (uint32_t)((int32_t)n + quarters));
 #else
     return kf_sin_shifted(x, quarters);
 #endif

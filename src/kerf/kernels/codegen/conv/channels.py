@@ -16,9 +16,9 @@ from kerf.kernels.ir import Conv, Group
 from kerf.kernels.schedule import Decision, Value
 from kerf.kernels.targets.cpu import Chip
 
-SINGLE = 6
+SINGLE = 6  # sums at once where there is one column: as many as hide an addition's latency
 _TAPS = "long d0, long d1, long h0, long h1, long j0, long j1"
-COLUMNS = (1, 2, 4, 6, 8, 10)
+COLUMNS = (1, 2, 4, 6, 8, 10)  # of a tile
 
 
 def decisions(chip: Chip) -> tuple[Decision, ...]:
