@@ -1,6 +1,6 @@
 """How far products of float32 values are off on this machine, and what the referee says of arithmetic with fewer bits.
 
-    python bench/precision.py [--sizes 256 1024 2048] [--seeds 4]
+    python bench/precision.py [--sizes 256 1024 2048] [--seeds 4] [--draws 20]
 
 First, square matrices of normal values: generated, on matrix registers and on vectors; PyTorch's; and two bfloat16 parts where three are due,
 computed in float64: what three products of parts would give at best. The largest and the root mean square difference from the product
@@ -9,12 +9,16 @@ in float64, and the referee's tolerance for elements of median size. Without mat
 Then problems of several kinds on sparse values, each computed in several ways: the root mean square error over the largest elements, in units of
 what honest variants show (smallest and largest of the seeds). Above the limit an answer is wrong; "!" where single elements are beyond their
 tolerance too. Of the honest ways the largest counts, of the others the smallest.
+
+Last, with `--draws 20`, the honest Winograd kernels of the red team's corpus on convolutions of 1 to 256 channels and every class of values: in how
+many draws they are called wrong, and the largest share of their tolerance that an element takes.
 """
 
 from __future__ import annotations
 
 import argparse
 import math
+import runpy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -25,7 +29,9 @@ from kerf.kernels.build import builder
 from kerf.kernels.codegen.amx import able
 from kerf.kernels.codegen.standalone import standalone
 from kerf.kernels.contract import Contract, Rule
-from kerf.kernels.problem import from_module
+from kerf.kernels.problem import from_module, load_problem
+from kerf.kernels.redteam import shipped_corpus
+from kerf.kernels.referee.case import Case
 from kerf.kernels.referee.compare import compare
 from kerf.kernels.referee.precision import MULTIPLE
 from kerf.kernels.referee.tolerance import reference_outputs
@@ -41,6 +47,7 @@ def main() -> None:
     )
     parser.add_argument("--sizes", type=int, nargs="*", default=[256, 1024, 2048])
     parser.add_argument("--seeds", type=int, default=4)
+    parser.add_argument("--draws", type=int, default=0)
     args = parser.parse_args()
     for size in args.sizes:
         _square(size)
@@ -48,6 +55,34 @@ def main() -> None:
     print("|---" * (len(WAYS) + 1) + "|")
     for family in FAMILIES:
         print(_row(family, args.seeds), flush=True)
+    for kernel in ("conv_winograd", "conv_winograd_4") if args.draws else ():
+        for channels, side in TILED:
+            print(_tiled(kernel, channels, side, args.draws), flush=True)
+
+
+# ---------------------------------------------------------------- convolutions by tiles
+
+TILED = ((1, 23), (3, 32), (5, 23), (16, 23), (64, 16), (256, 14))  # channels, and the side of an image
+
+
+def _tiled(kernel: str, channels: int, side: int, draws: int) -> str:
+    """One line: the draws in which the corpus' honest `kernel` is called wrong, and the largest share of a tolerance."""
+    corpus = shipped_corpus()
+    sizes = {"channels": channels, "filters": 16, "height": side, "width": side, "batch": 1}
+    problem = load_problem(corpus / "problems" / "conv.py", sizes)
+    model = runpy.run_path(str(corpus / "honest" / f"{kernel}.py"))["ModelNew"](channels, 16)
+    wrong, share = 0, 0.0
+    for seed in range(draws):
+        case = Case(problem, seed)
+        verdicts = []
+        for name in case.names():
+            model.load_state_dict(case.states[name == "weights"])
+            with torch.no_grad():
+                verdicts.append(compare(model(*case.check(name).args), case.check(name).expected[0]))
+        case.close()
+        wrong += not all(v.passed for v in verdicts)
+        share = max(share, *(v.error / v.tolerance for v in verdicts))
+    return f"{kernel:16} {channels:4} channels: wrong in {wrong} of {draws}, at most {share:.2f} of the tolerance"
 
 
 # ---------------------------------------------------------------- square matrices
